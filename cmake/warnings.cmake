@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+# Flags for our own code only (generated protobuf code is compiled without them). No fast-math and no contraction of
+# a*b+c: results are the same bytes on every build.
+add_library(qn_flags INTERFACE)
+target_compile_options(qn_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes -Wundef -Wvla
+  -ffp-contract=off -fno-math-errno -fvisibility=hidden
+  $<$<BOOL:${QONNX_WERROR}>:-Werror>)
+target_compile_definitions(qn_flags INTERFACE _GNU_SOURCE _FILE_OFFSET_BITS=64)
+if(QONNX_SANITIZE)
+  add_compile_options(-fsanitize=${QONNX_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${QONNX_SANITIZE})
+endif()
+if(QONNX_COVERAGE)
+  add_compile_options(--coverage)
+  add_link_options(--coverage)
+endif()
