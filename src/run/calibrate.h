@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Watching a model's values while it runs over data. */
+#ifndef QN_RUN_CALIBRATE_H
+#define QN_RUN_CALIBRATE_H
+
+#include "quant/observe.h"
+#include "run/feed.h"
+#include "run/runner.h"
+
+struct qn_observed {
+    const char     *name;  /* as asked for */
+    int32_t         dtype; /* 0: the value was never made */
+    int             rank;  /* -1: it varied, or was never made */
+    const int64_t  *dims;  /* as seen; -1 where a dimension varied */
+    struct qn_stats stats; /* of float values only; other types leave it empty */
+};
+
+struct qn_calibration {
+    struct qn_observed *values; /* in the order of the names */
+    size_t              value_count;
+    size_t              samples; /* runs done */
+    struct qn_arena     arena;
+};
+
+struct qn_calibrate_options {
+    int  threads;   /* runs at once; below 1 means 1. The result's bytes do not depend on it */
+    bool histogram; /* also fill the statistics' histograms */
+    void (*on_progress)(void *context, size_t done, size_t total); /* may be NULL; called by one thread at a time */
+    void *progress_context;
+    /* May be NULL. Receives each run's graph outputs, from several threads at once. */
+    qonnx_status (*on_output)(void *context, size_t sample, size_t output, const struct qn_view *view,
+                              qonnx_error *err);
+    void *output_context;
+};
+
+/* Runs the model over the feed (from where it stands to its end) and returns what was seen of the named values: graph
+ * inputs and node outputs of the main graph. On failure nothing needs releasing. */
+QONNX_MUST_CHECK qonnx_status qn_calibrate(struct qn_calibration *result, struct qn_runtime *runtime,
+                                           const struct qn_model *model, const char *const *names, size_t name_count,
+                                           struct qn_feed *feed, const struct qn_calibrate_options *options, qonnx_error *err);
+void qn_calibration_release(struct qn_calibration *calibration);
+/* The entry of a name, or NULL. */
+const struct qn_observed *qn_calibration_find(const struct qn_calibration *calibration, const char *name);
+
+#endif
