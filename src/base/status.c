@@ -56,8 +56,10 @@ qonnx_status qn_wrap(qonnx_error *err, qonnx_status status, const char *format, 
     used = vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);
     if (used < 0) used = 0;
-    if ((size_t)used < sizeof err->message)
-        snprintf(err->message + used, sizeof err->message - (size_t)used, ": %.*s", (int)sizeof old - 1, old);
+    if ((size_t)used > sizeof err->message - 3) used = (int)sizeof err->message - 3;
+    memcpy(err->message + used, ": ", 3);
+    old[sizeof old - 1 - (size_t)used - 2] = 0; /* what does not fit loses its tail */
+    memcpy(err->message + used + 2, old, strlen(old) + 1);
     replace_control_bytes(err->message);
     return status;
 }
