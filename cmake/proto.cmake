@@ -7,6 +7,7 @@ add_custom_command(
   COMMAND ${PROTOC_C} --proto_path=${CMAKE_SOURCE_DIR}/proto --c_out=${QN_PROTO_DIR} onnx.proto
   DEPENDS ${CMAKE_SOURCE_DIR}/proto/onnx.proto
   VERBATIM)
-add_library(qn_proto STATIC ${QN_PROTO_DIR}/onnx.pb-c.c ${QN_PROTO_DIR}/onnx.pb-c.h)
+# Its objects become part of libqonnx.a, which is to be linked alone.
+add_library(qn_proto OBJECT ${QN_PROTO_DIR}/onnx.pb-c.c ${QN_PROTO_DIR}/onnx.pb-c.h)
 target_include_directories(qn_proto SYSTEM PUBLIC ${QN_PROTO_DIR})
 target_link_libraries(qn_proto PUBLIC PkgConfig::libprotobuf_c)
