@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+enum { BUFFER_SIZE = 64 * 1024, OPEN_SINKS = 64 };
+
+struct qn_sink {
+    int     fd;
+    int     error; /* the first errno of a write */
+    char   *target, *folder, *temporary;
+    mode_t  mode;
+    size_t  used;
+    uint8_t buffer[BUFFER_SIZE];
+};
+
+/* Paths of temporaries that must not outlive the process. Whoever takes a path out of its slot owns it; a signal handler
+ * that took one never frees it. */
+static _Atomic(char *) unfinished[OPEN_SINKS];
+
+static bool enlist(char *path)
+{
+    for (size_t i = 0; i < OPEN_SINKS; i++) {
+        char *expected = NULL;
+        if (atomic_compare_exchange_strong(&unfinished[i], &expected, path)) return true;
+    }
+    return false;
+}
+
+/* False when the path had been taken by qn_sink_remove_all(), perhaps at this moment: then it must stay allocated. */
+static bool delist(char *path)
+{
+    for (size_t i = 0; i < OPEN_SINKS; i++) {
+        char *expected = path;
+        if (atomic_compare_exchange_strong(&unfinished[i], &expected, NULL)) return true;
+    }
+    return false;
+}
+
+void qn_sink_remove_all(void)
+{
+    int saved = errno;
+
+    for (size_t i = 0; i < OPEN_SINKS; i++) {
+        const char *path = atomic_exchange(&unfinished[i], NULL);
+        if (path) unlink(path);
+    }
+    errno = saved;
+}
+
+static qonnx_status fail_errno(qonnx_error *err, const char *path, int number)
+{
+    char buffer[128];
+
+    if (number == ENOMEM) return qn_fail_nomem(err);
+    if (number == EFAULT)
+        return qn_fail(err, QONNX_E_IO, "%s: cannot write: an input file was truncated while it was read", path);
+    return qn_fail(err, QONNX_E_IO, "%s: cannot write: %s", path, strerror_r(number, buffer, sizeof buffer));
+}
+
+/* umask() can only be read by changing it, which other threads would see. */
+static mode_t current_umask(void)
+{
+    FILE    *status = fopen("/proc/self/status", "re");
+    char     line[256];
+    unsigned mask = 0;
+    bool     found = false;
+
+    while (status && !found && fgets(line, sizeof line, status)) found = sscanf(line, "Umask: %o", &mask) == 1;
+    if (status) fclose(status);
+    if (!found) {
+        mask = umask(077);
+        umask((mode_t)mask);
+    }
+    return (mode_t)mask;
+}
+
+/* Finds out what is to be replaced: fills target (links resolved) and mode. */
+static qonnx_status examine_target(struct qn_sink *sink, const char *path, qonnx_error *err)
+{
+    struct stat info;
+
+    if (!*path) return qn_fail(err, QONNX_E_IO, "the name of the output file is empty");
+    if (lstat(path, &info) == 0 && S_ISLNK(info.st_mode)) {
+        sink->target = realpath(path, NULL);
+        if (!sink->target && errno == ENOENT) return qn_fail(err, QONNX_E_IO, "%s: is a symbolic link to nothing", path);
+    } else {
+        sink->target = strdup(path);
+    }
+    if (!sink->target) return fail_errno(err, path, errno);
+    if (stat(sink->target, &info) == 0) {
+        if (S_ISDIR(info.st_mode)) return qn_fail(err, QONNX_E_IO, "%s: cannot write: is a directory", path);
+        if (!S_ISREG(info.st_mode)) return qn_fail(err, QONNX_E_IO, "%s: cannot write: is not a regular file", path);
+        sink->mode = info.st_mode & 0777;
+    } else if (errno == ENOENT) {
+        sink->mode = 0666 & ~current_umask();
+    } else {
+        return fail_errno(err, path, errno);
+    }
+    return QONNX_OK;
+}
+
+static qonnx_status create_temporary(struct qn_sink *sink, const char *path, qonnx_error *err)
+{
+    const char *slash = strrchr(sink->target, '/');
+    uint64_t    random;
+
+    sink->folder = !slash ? strdup(".") : slash == sink->target ? strdup("/") : strndup(sink->target, (size_t)(slash - sink->target));
+    if (!sink->folder) return qn_fail_nomem(err);
+    if (getrandom(&random, sizeof random, 0) != sizeof random) return fail_errno(err, path, errno);
+    if (asprintf(&sink->temporary, "%s/.qonnx-%016llx.tmp", sink->folder, (unsigned long long)random) < 0) {
+        sink->temporary = NULL;
+        return qn_fail_nomem(err);
+    }
+    /* Enlisted before it exists, so that no signal can fall in between. */
+    if (!enlist(sink->temporary)) {
+        free(sink->temporary);
+        sink->temporary = NULL;
+        return qn_fail(err, QONNX_E_LIMIT, "%s: cannot write: more than %d output files are open", path, OPEN_SINKS);
+    }
+    sink->fd = open(sink->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (sink->fd < 0) {
+        int number = errno;
+        if (delist(sink->temporary)) free(sink->temporary);
+        sink->temporary = NULL;
+        return fail_errno(err, path, number);
+    }
+    return QONNX_OK;
+}
+
+/* Closes and removes whatever is there. */
+static void release(struct qn_sink *sink)
+{
+    if (sink->fd >= 0) close(sink->fd);
+    if (sink->temporary) {
+        unlink(sink->temporary);
+        if (delist(sink->temporary)) free(sink->temporary);
+    }
+    free(sink->target);
+    free(sink->folder);
+    free(sink);
+}
+
+qonnx_status qn_sink_open(struct qn_sink **result, const char *target, qonnx_error *err)
+{
+    struct qn_sink *sink = malloc(sizeof *sink);
+    qonnx_status    status;
+
+    if (!sink) return qn_fail_nomem(err);
+    memset(sink, 0, offsetof(struct qn_sink, buffer));
+    sink->fd = -1;
+    status = examine_target(sink, target, err);
+    if (status == QONNX_OK) status = create_temporary(sink, target, err);
+    if (status != QONNX_OK) {
+        release(sink);
+        return status;
+    }
+    *result = sink;
+    return QONNX_OK;
+}
+
+static void write_through(struct qn_sink *sink, const uint8_t *bytes, size_t size)
+{
+    while (size && !sink->error) {
+        ssize_t put = write(sink->fd, bytes, size);
+        if (put > 0) {
+            bytes += put;
+            size -= (size_t)put;
+        } else if (put == 0) {
+            sink->error = ENOSPC;
+        } else if (errno != EINTR) {
+            sink->error = errno;
+        }
+    }
+}
+
+static void flush(struct qn_sink *sink)
+{
+    write_through(sink, sink->buffer, sink->used);
+    sink->used = 0;
+}
+
+void qn_sink_write(struct qn_sink *sink, const void *bytes, size_t size)
+{
+    if (!size) return;
+    if (size > sizeof sink->buffer - sink->used) flush(sink);
+    if (size >= sizeof sink->buffer) {
+        write_through(sink, bytes, size);
+    } else {
+        memcpy(sink->buffer + sink->used, bytes, size);
+        sink->used += size;
+    }
+}
+
+/* Makes the rename durable. Some file systems cannot sync folders; the file itself is safe by then. */
+static void sync_folder(const char *folder)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0) return;
+    fsync(fd);
+    close(fd);
+}
+
+qonnx_status qn_sink_commit(struct qn_sink *sink, qonnx_error *err)
+{
+    qonnx_status status = QONNX_OK;
+
+    flush(sink);
+    if (!sink->error && fchmod(sink->fd, sink->mode) != 0) sink->error = errno;
+    if (!sink->error && fsync(sink->fd) != 0 && errno != EINVAL && errno != EROFS) sink->error = errno;
+    if (close(sink->fd) != 0 && !sink->error) sink->error = errno;
+    sink->fd = -1;
+    if (!sink->error && rename(sink->temporary, sink->target) != 0) sink->error = errno;
+    if (sink->error)
+        status = fail_errno(err, sink->target, sink->error);
+    else
+        sync_folder(sink->folder);
+    release(sink); /* after a rename there is no temporary left to unlink */
+    return status;
+}
+
+void qn_sink_discard(struct qn_sink *sink)
+{
+    if (sink) release(sink);
+}
