@@ -18,14 +18,14 @@ struct qn_model {
     struct qn_map     map;            /* the file itself */
     struct qn_map    *externals;      /* files that external tensors point into */
     char            **external_paths; /* their paths, same index */
-    size_t            external_count;
+    size_t            external_count, external_capacity;
     char             *path; /* as given; "<memory>" for qn_model_parse */
     bool              no_mmap;
 };
 
 /* Reads a model. External data are mapped and attached: afterwards every tensor with data in this file set has
- * raw_data, and data_location and external_data are cleared. External paths must stay inside the model's folder.
- * On failure nothing needs releasing. */
+ * raw_data, and data_location and external_data are cleared. External paths must stay inside the model's folder (see
+ * qn_path_inside). A file without a graph is refused. On failure nothing needs releasing. */
 QONNX_MUST_CHECK qonnx_status qn_model_open(struct qn_model *model, const char *path, bool no_mmap, qonnx_error *err);
 /* The same from memory that outlives the model; external data are refused. */
 QONNX_MUST_CHECK qonnx_status qn_model_parse(struct qn_model *model, const void *bytes, size_t size, qonnx_error *err);
@@ -33,7 +33,8 @@ void qn_model_release(struct qn_model *model);
 
 /* The version of an operator set the model imports ("" is ai.onnx), 0 when it does not. */
 int64_t qn_model_opset(const struct qn_model *model, const char *domain);
-/* Sets or adds an import and raises ir_version to what this opset of ai.onnx was released with. */
+/* Sets or adds an import. ir_version becomes at least what this opset of ai.onnx was released with, and at least 4,
+ * from which on initializers need not be graph inputs. Out of memory is sticky in the arena. */
 void qn_model_set_opset(struct qn_model *model, const char *domain, int64_t version);
 
 /* Size of the model as one file. */
@@ -46,6 +47,11 @@ struct qn_save_result {
     struct qn_digest input;  /* of the model file as read (without external files) */
     struct qn_digest output; /* of the file written */
 };
+/* Maps and attaches the external data of every tensor; qn_model_open does it. */
+QONNX_MUST_CHECK qonnx_status qn_model_attach_external(struct qn_model *model, qonnx_error *err);
+/* True when p lies in a file of the model; *map (may be NULL) is that file. */
+bool qn_model_owns(const struct qn_model *model, const void *p, const struct qn_map **map);
+
 /* Writes the model as one file, streaming; written spans of the mapped input are dropped from memory, and both digests
  * are taken as the bytes pass. `path` may be the model's own file. E_LIMIT at 2 GiB and more. sha256: < 0 means the
  * default (files up to 64 MB), 0 never, 1 always. */
