@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each check of check.py fails on a bad sample and passes on a good one."""
+import hashlib
+import json
 import os
 import subprocess
 import tempfile
@@ -137,6 +139,22 @@ class Structure(unittest.TestCase):
             self.assertEqual(1, len(self.breaches("paths")), path)
         self.write("docs/a.md", "/usr/lib, network/work, framework/, a/work/b, /tmp/x, ./home\n")
         self.assertEqual([], self.breaches("paths"))
+
+    def test_models_refuse_another_file_a_missing_one_and_too_much(self):
+        digest = hashlib.sha256(b"abc").hexdigest()
+        self.write("models/m/model.onnx", "abc")
+        self.write("models/SHA256SUMS", f"{digest}  m/model.onnx\n")
+        self.write("models/manifest.json", json.dumps({"models": [{"name": "m", "sha256": digest}]}))
+        self.assertEqual([], self.breaches("models"))
+        self.write("models/big", " " * (2 << 20))
+        self.assertEqual(1, len(self.breaches("models")))
+        self.write("models/big", "")
+        self.write("models/m/model.onnx", "abd")
+        self.assertEqual(1, len(self.breaches("models")))
+        os.remove(os.path.join(self.root, "models/m/model.onnx"))
+        self.assertEqual(1, len(self.breaches("models")))
+        self.write("models/manifest.json", json.dumps({"models": [{"name": "m", "sha256": "0"}]}))
+        self.assertEqual(2, len(self.breaches("models")))
 
     def test_build_folders_are_not_looked_at(self):
         self.write("build-x/a.c", "\n" * 601)
