@@ -242,7 +242,9 @@ qonnx_status qn_path_inside(char **result, struct qn_arena *arena, const char *p
     char *folder = folder_of(arena, path), *joined, *root, *real, *target;
 
     if (!*name) return qn_fail(err, QONNX_E_FORMAT, "an empty file name");
-    if (*name == '/') return qn_fail(err, QONNX_E_FORMAT, "'%s' is an absolute path; only files in the model's folder are read", name);
+    if (*name == '/')
+        return qn_fail(err, QONNX_E_FORMAT, "'%s' is an absolute path; only files in the model's folder are read",
+                       name);
     if (climbs_out(name)) return qn_fail(err, QONNX_E_FORMAT, "'%s' leaves the model's folder", name);
     joined = folder ? qn_arena_printf(arena, "%s/%s", folder, name) : NULL;
     if (!joined) return qn_fail_nomem(err);

@@ -25,13 +25,13 @@ struct qn_map {
  * file cannot be mapped, the bytes are read into memory instead. */
 QONNX_MUST_CHECK qonnx_status qn_map_open(struct qn_map *map, const char *path, bool copy, qonnx_error *err);
 /* A map over memory of someone else, which must outlive it. */
-void qn_map_borrow(struct qn_map *map, const void *bytes, size_t size);
-void qn_map_release(struct qn_map *map); /* a zeroed struct may be released */
+void                          qn_map_borrow(struct qn_map *map, const void *bytes, size_t size);
+void                          qn_map_release(struct qn_map *map); /* a zeroed struct may be released */
 /* Tells the system that a span is not needed again soon; its pages leave this process' resident memory. A page that the
  * span covers only at its end stays until a later span covers the rest. */
-void qn_map_drop(const struct qn_map *map, const void *start, size_t size);
+void                          qn_map_drop(const struct qn_map *map, const void *start, size_t size);
 /* True when p lies inside the map. */
-bool qn_map_contains(const struct qn_map *map, const void *p);
+bool                          qn_map_contains(const struct qn_map *map, const void *p);
 
 /* For programs (the library never calls it): a mapped file that is truncated by others while in use raises SIGBUS. From
  * now on that writes one line "PROGRAM: PATH: …" to stderr, removes unfinished outputs and ends the process with status
@@ -47,10 +47,10 @@ struct qn_hasher;
 QONNX_MUST_CHECK struct qn_hasher *qn_hasher_new(bool sha256); /* NULL: out of memory */
 /* A second hasher in the same state; NULL: out of memory. */
 QONNX_MUST_CHECK struct qn_hasher *qn_hasher_clone(const struct qn_hasher *hasher);
-void qn_hasher_add(struct qn_hasher *hasher, const void *bytes, size_t size);
+void                               qn_hasher_add(struct qn_hasher *hasher, const void *bytes, size_t size);
 /* Both free the hasher; NULL is allowed for the second. */
-void qn_hasher_finish(struct qn_hasher *hasher, struct qn_digest *digest);
-void qn_hasher_discard(struct qn_hasher *hasher);
+void                               qn_hasher_finish(struct qn_hasher *hasher, struct qn_digest *digest);
+void                               qn_hasher_discard(struct qn_hasher *hasher);
 
 /* An output file in the making: bytes go to a temporary file (0600) in the target's folder; commit makes it the target
  * by fsync and rename, discard removes it. Errors are sticky and reported by commit. Where the target is a symbolic
@@ -58,15 +58,16 @@ void qn_hasher_discard(struct qn_hasher *hasher);
  * qn_sink_remove_all() (async-signal-safe; for a program's signal handler and the end of a failed run). */
 struct qn_sink;
 QONNX_MUST_CHECK qonnx_status qn_sink_open(struct qn_sink **sink, const char *target, qonnx_error *err);
-void qn_sink_write(struct qn_sink *sink, const void *bytes, size_t size);
+void                          qn_sink_write(struct qn_sink *sink, const void *bytes, size_t size);
 /* Both release the sink. The target keeps the permission bits of the file it replaces, else 0666 less the umask. */
 QONNX_MUST_CHECK qonnx_status qn_sink_commit(struct qn_sink *sink, qonnx_error *err);
-void qn_sink_discard(struct qn_sink *sink); /* NULL is allowed */
-void qn_sink_remove_all(void);
+void                          qn_sink_discard(struct qn_sink *sink); /* NULL is allowed */
+void                          qn_sink_remove_all(void);
 
 /* The file `name` beside `path`, with all symbolic links resolved. Refuses names that are empty, absolute, or lead out of
  * the folder through ".." or symbolic links. Where `path` itself is a link (as in download caches), files in the folder
  * it points to are inside as well. */
-QONNX_MUST_CHECK qonnx_status qn_path_inside(char **result, struct qn_arena *arena, const char *path, const char *name, qonnx_error *err);
+QONNX_MUST_CHECK qonnx_status qn_path_inside(char **result, struct qn_arena *arena, const char *path, const char *name,
+                                             qonnx_error *err);
 
 #endif

@@ -91,7 +91,8 @@ static qonnx_status examine_target(struct qn_sink *sink, const char *path, qonnx
     if (!*path) return qn_fail(err, QONNX_E_IO, "the name of the output file is empty");
     if (lstat(path, &info) == 0 && S_ISLNK(info.st_mode)) {
         sink->target = realpath(path, NULL);
-        if (!sink->target && errno == ENOENT) return qn_fail(err, QONNX_E_IO, "%s: is a symbolic link to nothing", path);
+        if (!sink->target && errno == ENOENT)
+            return qn_fail(err, QONNX_E_IO, "%s: is a symbolic link to nothing", path);
     } else {
         sink->target = strdup(path);
     }
@@ -113,7 +114,9 @@ static qonnx_status create_temporary(struct qn_sink *sink, const char *path, qon
     const char *slash = strrchr(sink->target, '/');
     uint64_t    random;
 
-    sink->folder = !slash ? strdup(".") : slash == sink->target ? strdup("/") : strndup(sink->target, (size_t)(slash - sink->target));
+    sink->folder = !slash                  ? strdup(".")
+                   : slash == sink->target ? strdup("/")
+                                           : strndup(sink->target, (size_t)(slash - sink->target));
     if (!sink->folder) return qn_fail_nomem(err);
     if (getrandom(&random, sizeof random, 0) != sizeof random) return fail_errno(err, path, errno);
     if (asprintf(&sink->temporary, "%s/.qonnx-%016llx.tmp", sink->folder, (unsigned long long)random) < 0) {

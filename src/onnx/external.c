@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "onnx/dtype.h"
 #include "onnx/model.h"
+#include "onnx/tensor.h"
 #include "onnx/visit.h"
 
 struct place {
@@ -28,7 +30,8 @@ static bool parse_number(const char *text, uint64_t *value)
 static qonnx_status take_number(const Onnx__StringStringEntryProto *entry, uint64_t *value, qonnx_error *err)
 {
     if (entry->value && parse_number(entry->value, value)) return QONNX_OK;
-    return qn_fail(err, QONNX_E_FORMAT, "external data: %s '%s' is not a number", entry->key, entry->value ? entry->value : "");
+    return qn_fail(err, QONNX_E_FORMAT, "external data: %s '%s' is not a number", entry->key,
+                   entry->value ? entry->value : "");
 }
 
 /* Keys other than these three (a checksum, for example) are only hints. */
@@ -65,7 +68,8 @@ static qonnx_status map_file(const struct qn_map **map, struct qn_model *model, 
         return QONNX_OK;
     }
     maps = qn_arena_grow(&model->arena, model->externals, count, &capacity, sizeof *maps);
-    paths = qn_arena_grow(&model->arena, (void *)model->external_paths, count, &model->external_capacity, sizeof *paths);
+    paths =
+        qn_arena_grow(&model->arena, (void *)model->external_paths, count, &model->external_capacity, sizeof *paths);
     if (!maps || !paths) return qn_fail_nomem(err);
     model->externals = maps;
     model->external_paths = paths;
@@ -74,6 +78,18 @@ static qonnx_status map_file(const struct qn_map **map, struct qn_model *model, 
     model->external_count++;
     *map = &maps[count];
     return QONNX_OK;
+}
+
+/* How many bytes to take where the model does not say: what type and shape need, else the rest of the file. */
+static uint64_t implied_length(const Onnx__TensorProto *tensor, const struct place *place, size_t file_size)
+{
+    const struct qn_dtype *dtype = qn_dtype_find(tensor->data_type);
+    size_t                 count, bits;
+
+    if (dtype && qn_tensor_count(tensor, &count, NULL) == QONNX_OK &&
+        !__builtin_mul_overflow(count, (size_t)dtype->bits, &bits))
+        return bits / 8 + (bits % 8 != 0);
+    return place->offset <= file_size ? file_size - place->offset : 0;
 }
 
 static qonnx_status attach(struct qn_model *model, Onnx__TensorProto *tensor, qonnx_error *err)
@@ -87,9 +103,10 @@ static qonnx_status attach(struct qn_model *model, Onnx__TensorProto *tensor, qo
     if (!model->path) return qn_fail(err, QONNX_E_UNSUPPORTED, "external data in a model that is not a file");
     QN_TRY(read_place(&place, tensor, err));
     QN_TRY(map_file(&map, model, place.location, err));
-    if (!place.has_length) place.length = place.offset <= map->size ? map->size - place.offset : 0;
+    if (!place.has_length) place.length = implied_length(tensor, &place, map->size);
     if (__builtin_add_overflow(place.offset, place.length, &end) || end > map->size)
-        return qn_fail(err, QONNX_E_FORMAT, "external data: %" PRIu64 " bytes at offset %" PRIu64 " of '%s', which holds %zu bytes",
+        return qn_fail(err, QONNX_E_FORMAT,
+                       "external data: %" PRIu64 " bytes at offset %" PRIu64 " of '%s', which holds %zu bytes",
                        place.length, place.offset, place.location, map->size);
     tensor->has_raw_data = 1;
     tensor->raw_data.data = (uint8_t *)(uintptr_t)(map->data + place.offset);
@@ -101,7 +118,8 @@ static qonnx_status attach(struct qn_model *model, Onnx__TensorProto *tensor, qo
 
 static qonnx_status attach_if_external(Onnx__TensorProto *tensor, void *context, qonnx_error *err)
 {
-    if (!tensor->has_data_location || tensor->data_location != ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL) return QONNX_OK;
+    if (!tensor->has_data_location || tensor->data_location != ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL)
+        return QONNX_OK;
     return qn_wrap(err, attach(context, tensor, err), "tensor '%s'", tensor->name ? tensor->name : "");
 }
 

@@ -12,7 +12,7 @@ static qonnx_status parse(struct qn_model *model, qonnx_error *err)
     ProtobufCMessage *message;
 
     if (!model->map.size) return qn_fail(err, QONNX_E_FORMAT, "the file is empty");
-    QN_TRY(qn_wire_parse(&message, &onnx__model_proto__descriptor, model->map.data, model->map.size, &model->arena, err));
+    QN_TRY(qn_wire_parse_map(&message, &onnx__model_proto__descriptor, &model->map, &model->arena, err));
     model->pb = (Onnx__ModelProto *)message;
     if (!model->pb->graph) return qn_fail(err, QONNX_E_FORMAT, "not an ONNX model: it has no graph");
     QN_TRY(qn_model_attach_external(model, err));
@@ -109,7 +109,8 @@ static int64_t ir_version_of(int64_t opset)
 {
     static const struct {
         int64_t opset, ir;
-    } released[] = { { 8, 3 }, { 9, 4 }, { 10, 5 }, { 11, 6 }, { 14, 7 }, { 18, 8 }, { 20, 9 }, { 22, 10 }, { 23, 11 }, { 24, 12 } };
+    } released[] = { { 8, 3 },  { 9, 4 },  { 10, 5 },  { 11, 6 },  { 14, 7 },
+                     { 18, 8 }, { 20, 9 }, { 22, 10 }, { 23, 11 }, { 24, 12 } };
 
     for (size_t i = 0; i < sizeof released / sizeof *released; i++)
         if (opset <= released[i].opset) return released[i].ir;
@@ -130,7 +131,10 @@ void qn_model_set_opset(struct qn_model *model, const char *domain, int64_t vers
     model->pb->ir_version = ir;
 }
 
-size_t qn_model_packed_size(const struct qn_model *model) { return protobuf_c_message_get_packed_size(&model->pb->base); }
+size_t qn_model_packed_size(const struct qn_model *model)
+{
+    return protobuf_c_message_get_packed_size(&model->pb->base);
+}
 
 /* protobuf-c's own pack() moves every message once for its length; a buffer does not. */
 struct memory_buffer {
@@ -147,7 +151,8 @@ static void append(ProtobufCBuffer *base, size_t size, const uint8_t *bytes)
     buffer->used += size;
 }
 
-qonnx_status qn_model_pack(const struct qn_model *model, struct qn_arena *arena, uint8_t **bytes, size_t *size, qonnx_error *err)
+qonnx_status qn_model_pack(const struct qn_model *model, struct qn_arena *arena, uint8_t **bytes, size_t *size,
+                           qonnx_error *err)
 {
     struct memory_buffer buffer = { .base = { append }, .size = qn_model_packed_size(model) };
 
@@ -156,7 +161,8 @@ qonnx_status qn_model_pack(const struct qn_model *model, struct qn_arena *arena,
     buffer.bytes = qn_arena_alloc_raw(arena, buffer.size);
     if (!buffer.bytes) return qn_fail_nomem(err);
     protobuf_c_message_pack_to_buffer(&model->pb->base, &buffer.base);
-    if (buffer.used != buffer.size) return qn_fail(err, QONNX_E_INTERNAL, "packed %zu bytes instead of %zu", buffer.used, buffer.size);
+    if (buffer.used != buffer.size)
+        return qn_fail(err, QONNX_E_INTERNAL, "packed %zu bytes instead of %zu", buffer.used, buffer.size);
     *bytes = buffer.bytes;
     *size = buffer.size;
     return QONNX_OK;

@@ -29,18 +29,19 @@ struct qn_model {
 QONNX_MUST_CHECK qonnx_status qn_model_open(struct qn_model *model, const char *path, bool no_mmap, qonnx_error *err);
 /* The same from memory that outlives the model; external data are refused. */
 QONNX_MUST_CHECK qonnx_status qn_model_parse(struct qn_model *model, const void *bytes, size_t size, qonnx_error *err);
-void qn_model_release(struct qn_model *model);
+void                          qn_model_release(struct qn_model *model);
 
 /* The version of an operator set the model imports ("" is ai.onnx), 0 when it does not. */
 int64_t qn_model_opset(const struct qn_model *model, const char *domain);
 /* Sets or adds an import. ir_version becomes at least what this opset of ai.onnx was released with, and at least 4,
  * from which on initializers need not be graph inputs. Out of memory is sticky in the arena. */
-void qn_model_set_opset(struct qn_model *model, const char *domain, int64_t version);
+void    qn_model_set_opset(struct qn_model *model, const char *domain, int64_t version);
 
 /* Size of the model as one file. */
-size_t qn_model_packed_size(const struct qn_model *model);
+size_t                        qn_model_packed_size(const struct qn_model *model);
 /* The model as one buffer in the arena (for small models, tests and handing to a runtime). */
-QONNX_MUST_CHECK qonnx_status qn_model_pack(const struct qn_model *model, struct qn_arena *arena, uint8_t **bytes, size_t *size, qonnx_error *err);
+QONNX_MUST_CHECK qonnx_status qn_model_pack(const struct qn_model *model, struct qn_arena *arena, uint8_t **bytes,
+                                            size_t *size, qonnx_error *err);
 
 struct qn_save_result {
     uint64_t         size;   /* of the output */
@@ -50,11 +51,12 @@ struct qn_save_result {
 /* Maps and attaches the external data of every tensor; qn_model_open does it. */
 QONNX_MUST_CHECK qonnx_status qn_model_attach_external(struct qn_model *model, qonnx_error *err);
 /* True when p lies in a file of the model; *map (may be NULL) is that file. */
-bool qn_model_owns(const struct qn_model *model, const void *p, const struct qn_map **map);
+bool                          qn_model_owns(const struct qn_model *model, const void *p, const struct qn_map **map);
 
 /* Writes the model as one file, streaming; written spans of the mapped input are dropped from memory, and both digests
  * are taken as the bytes pass. `path` may be the model's own file. E_LIMIT at 2 GiB and more. sha256: < 0 means the
  * default (files up to 64 MB), 0 never, 1 always. */
-QONNX_MUST_CHECK qonnx_status qn_model_save(const struct qn_model *model, const char *path, int sha256, struct qn_save_result *result, qonnx_error *err);
+QONNX_MUST_CHECK qonnx_status qn_model_save(const struct qn_model *model, const char *path, int sha256,
+                                            struct qn_save_result *result, qonnx_error *err);
 
 #endif

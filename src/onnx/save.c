@@ -15,12 +15,12 @@ struct stream {
     const struct qn_model *model;
     struct qn_sink        *sink;
     /* While the output is a prefix of the input (`twin`), one hasher stands for both: `output` is NULL. */
-    struct qn_hasher *input, *output;
-    bool              twin, failed;
-    size_t            written;  /* bytes handed to emit() so far */
-    size_t            hashed;   /* bytes of the input in `input` */
-    size_t            pending;  /* small pieces that wait in block */
-    uint8_t           block[BLOCK];
+    struct qn_hasher      *input, *output;
+    bool                   twin, failed;
+    size_t                 written; /* bytes handed to emit() so far */
+    size_t                 hashed;  /* bytes of the input in `input` */
+    size_t                 pending; /* small pieces that wait in block */
+    uint8_t                block[BLOCK];
 };
 
 /* The output leaves the input's path, or might: from now on each has its own hasher. */
@@ -140,7 +140,8 @@ static qonnx_status write_all(struct stream *stream, size_t expected, struct qn_
     return stream->failed ? qn_fail_nomem(err) : QONNX_OK;
 }
 
-qonnx_status qn_model_save(const struct qn_model *model, const char *path, int sha256, struct qn_save_result *result, qonnx_error *err)
+qonnx_status qn_model_save(const struct qn_model *model, const char *path, int sha256, struct qn_save_result *result,
+                           qonnx_error *err)
 {
     size_t                size = qn_model_packed_size(model), larger = size > model->map.size ? size : model->map.size;
     struct qn_save_result done = { 0 };
@@ -148,7 +149,8 @@ qonnx_status qn_model_save(const struct qn_model *model, const char *path, int s
     qonnx_status          status;
 
     if (size > INT_MAX)
-        return qn_fail(err, QONNX_E_LIMIT, "%s: the output would take %zu bytes; a single ONNX file is smaller than 2 GiB", path, size);
+        return qn_fail(err, QONNX_E_LIMIT,
+                       "%s: the output would take %zu bytes; a single ONNX file is smaller than 2 GiB", path, size);
     stream = malloc(sizeof *stream);
     if (!stream) return qn_fail_nomem(err);
     memset(stream, 0, offsetof(struct stream, block));

@@ -9,7 +9,8 @@ static ProtobufCMessage *single(const ProtobufCMessage *message, const ProtobufC
 {
     const char *base = (const char *)message;
 
-    if (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF && *(const uint32_t *)(const void *)(base + field->quantifier_offset) != field->id)
+    if (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF &&
+        *(const uint32_t *)(const void *)(base + field->quantifier_offset) != field->id)
         return NULL;
     return *(ProtobufCMessage *const *)(const void *)(base + field->offset);
 }
@@ -26,7 +27,7 @@ static qonnx_status visit_field(const ProtobufCMessage *message, const ProtobufC
         return child ? qn_visit_tensors(child, fn, context, err) : QONNX_OK;
     }
     count = *(const size_t *)(const void *)(base + field->quantifier_offset);
-    items = *(ProtobufCMessage **const *)(const void *)(base + field->offset);
+    items = *(ProtobufCMessage * *const *)(const void *)(base + field->offset);
     for (size_t i = 0; i < count; i++) QN_TRY(qn_visit_tensors(items[i], fn, context, err));
     return QONNX_OK;
 }
@@ -37,6 +38,7 @@ qonnx_status qn_visit_tensors(ProtobufCMessage *message, qn_tensor_fn fn, void *
 
     if (type == &onnx__tensor_proto__descriptor) return fn((Onnx__TensorProto *)message, context, err);
     for (unsigned i = 0; i < type->n_fields; i++)
-        if (type->fields[i].type == PROTOBUF_C_TYPE_MESSAGE) QN_TRY(visit_field(message, &type->fields[i], fn, context, err));
+        if (type->fields[i].type == PROTOBUF_C_TYPE_MESSAGE)
+            QN_TRY(visit_field(message, &type->fields[i], fn, context, err));
     return QONNX_OK;
 }

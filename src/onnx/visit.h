@@ -13,6 +13,7 @@ typedef qonnx_status (*qn_tensor_fn)(Onnx__TensorProto *tensor, void *context, q
 /* Calls fn for every TensorProto in a message, itself included: initializers, sparse ones, attributes, nested graphs,
  * functions, training info; in field order. Ends at the first failure. Recursion is as deep as the message, which
  * qn_wire_parse() limits. */
-QONNX_MUST_CHECK qonnx_status qn_visit_tensors(ProtobufCMessage *message, qn_tensor_fn fn, void *context, qonnx_error *err);
+QONNX_MUST_CHECK qonnx_status qn_visit_tensors(ProtobufCMessage *message, qn_tensor_fn fn, void *context,
+                                               qonnx_error *err);
 
 #endif

@@ -1,118 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "onnx/wire.h"
 
-#include <inttypes.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "onnx.pb-c.h"
 #include "onnx/visit.h"
+#include "onnx/wire_reader.h"
 
 enum {
-    MAX_DEPTH = 100,           /* messages within messages, the outermost included; as in other protobuf readers */
     LENGTH_BYTES = 5,          /* of a padded length in the skeleton, so that it can be filled in afterwards */
     TOKEN_BYTES = 16,          /* offset and length of a raw_data */
     ITEM_BYTES = 32,           /* at most what tag, length and token of one field take */
     MAX_SKELETON = 1000 << 20, /* bytes that are not raw_data */
-    MAX_FIELDS = 64,           /* of one message type */
-    RAW_DATA = 9,              /* TensorProto.raw_data */
     SCAN_BYTES = 64,           /* at most what protobuf-c keeps of a field while it unpacks */
     STRING_BYTES = 32,         /* the pointer to a string, bytes or message, and rounding */
+    DROP_BYTES = 8 << 20,      /* of a map are given back at a time */
+    LONG_PATH = 200,           /* longer ones are shortened in messages */
 };
 
 /* What unpacking may take: a hostile file could ask for fifty times its own size. */
 static const uint64_t MAX_MEMORY = UINT64_C(6) << 30;
-
-/* One field as it stands in the file. */
-struct item {
-    size_t                          start, body, payload, end; /* offsets of: tag, behind it, behind the length, behind it all */
-    uint32_t                        number;
-    unsigned                        wire_type;
-    const ProtobufCFieldDescriptor *field; /* NULL: not in the schema */
-    unsigned                        index; /* of the field in its message */
-    bool                            raw;   /* TensorProto.raw_data */
-};
-
-struct reader {
-    const uint8_t *bytes;
-    const char    *problem; /* what is wrong, in words; NULL while all is well */
-    size_t         at;      /* where */
-    qonnx_status   status;
-};
-
-static bool refuse(struct reader *reader, qonnx_status status, size_t at, const char *problem)
-{
-    reader->status = status;
-    reader->at = at;
-    reader->problem = problem;
-    return false;
-}
-
-/* A varint of at most `limit` bytes between *at and end. */
-static bool read_varint(struct reader *reader, size_t *at, size_t end, size_t limit, uint64_t *value)
-{
-    size_t start = *at;
-
-    *value = 0;
-    for (unsigned shift = 0; *at < end && *at - start < limit; shift += 7) {
-        uint8_t byte = reader->bytes[(*at)++];
-        if (shift == 63 && byte > 1) return refuse(reader, QONNX_E_FORMAT, start, "a number does not fit in 64 bits");
-        *value |= (uint64_t)(byte & 0x7f) << shift;
-        if (!(byte & 0x80)) return true;
-    }
-    return refuse(reader, QONNX_E_FORMAT, start,
-                  *at - start == limit ? "a number has too many bytes" : "the data end within a number");
-}
-
-static const ProtobufCFieldDescriptor *find_field(const ProtobufCMessageDescriptor *type, uint32_t number)
-{
-    return number <= INT_MAX ? protobuf_c_message_descriptor_get_field(type, number) : NULL;
-}
-
-static bool read_tag(struct reader *reader, const ProtobufCMessageDescriptor *type, size_t *at, size_t end, struct item *item)
-{
-    uint64_t tag;
-
-    memset(item, 0, sizeof *item);
-    item->start = *at;
-    if (!read_varint(reader, at, end, 5, &tag)) return false;
-    if (tag > UINT32_MAX) return refuse(reader, QONNX_E_FORMAT, item->start, "a field number is 2^29 or more");
-    item->number = (uint32_t)(tag >> 3);
-    item->wire_type = tag & 7;
-    if (!item->number) return refuse(reader, QONNX_E_FORMAT, item->start, "a field has number 0");
-    item->field = find_field(type, item->number);
-    if (item->field) item->index = (unsigned)(item->field - type->fields);
-    item->raw = item->number == RAW_DATA && type == &onnx__tensor_proto__descriptor;
-    return true;
-}
-
-/* Reads the field at `at`, which is before `end`; on success the whole item lies within. */
-static bool read_item(struct reader *reader, const ProtobufCMessageDescriptor *type, size_t at, size_t end, struct item *item)
-{
-    uint64_t length = 0;
-
-    if (!read_tag(reader, type, &at, end, item)) return false;
-    item->body = item->payload = at;
-    switch (item->wire_type) {
-    case PROTOBUF_C_WIRE_TYPE_VARINT:
-        if (!read_varint(reader, &at, end, 10, &length)) return false;
-        item->end = at;
-        return true;
-    case PROTOBUF_C_WIRE_TYPE_64BIT: length = 8; break;
-    case PROTOBUF_C_WIRE_TYPE_32BIT: length = 4; break;
-    case PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED:
-        if (!read_varint(reader, &at, end, LENGTH_BYTES, &length)) return false;
-        item->payload = at;
-        break;
-    case 3:
-    case 4: return refuse(reader, QONNX_E_FORMAT, item->start, "a group, which ONNX does not use");
-    default: return refuse(reader, QONNX_E_FORMAT, item->start, "a field of unknown wire type");
-    }
-    if (length > end - at) return refuse(reader, QONNX_E_FORMAT, item->start, "a field reaches past the end of what holds it");
-    item->end = at + (size_t)length;
-    return true;
-}
 
 static bool is_fixed(ProtobufCType type, unsigned size)
 {
@@ -140,7 +49,7 @@ static unsigned wire_type_of(ProtobufCType type)
 }
 
 /* Checks a packed array and adds the memory of its elements. */
-static bool check_packed(struct reader *reader, const struct item *item, uint64_t *memory)
+static bool check_packed(struct qn_wire_reader *reader, const struct qn_wire_item *item, uint64_t *memory)
 {
     size_t   size = item->end - item->payload, at = item->payload, count = 0;
     uint64_t ignored;
@@ -148,17 +57,17 @@ static bool check_packed(struct reader *reader, const struct item *item, uint64_
     if (is_fixed(item->field->type, 4) || is_fixed(item->field->type, 8)) {
         *memory += size;
         if (size % (is_fixed(item->field->type, 4) ? 4 : 8))
-            return refuse(reader, QONNX_E_FORMAT, item->start, "a packed array holds a part of an element");
+            return qn_wire_refuse(reader, QONNX_E_FORMAT, item->start, "a packed array holds a part of an element");
         return true;
     }
     for (; at < item->end; count++)
-        if (!read_varint(reader, &at, item->end, 10, &ignored)) return false;
+        if (!qn_wire_varint(reader, &at, item->end, 10, &ignored)) return false;
     *memory += count * sizeof(uint64_t);
     return true;
 }
 
 /* Checks a field of the schema on its own; `memory` grows by what unpacking it takes. */
-static bool check_field(struct reader *reader, const struct item *item, uint64_t *memory)
+static bool check_field(struct qn_wire_reader *reader, const struct qn_wire_item *item, uint64_t *memory)
 {
     const ProtobufCFieldDescriptor *field = item->field;
 
@@ -166,7 +75,7 @@ static bool check_field(struct reader *reader, const struct item *item, uint64_t
         item->wire_type == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED)
         return check_packed(reader, item, memory);
     if (item->wire_type != wire_type_of(field->type))
-        return refuse(reader, QONNX_E_FORMAT, item->start, "a field does not have the wire type ONNX gives it");
+        return qn_wire_refuse(reader, QONNX_E_FORMAT, item->start, "a field does not have the wire type ONNX gives it");
     if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
         *memory += ((const ProtobufCMessageDescriptor *)field->descriptor)->sizeof_message + STRING_BYTES;
     } else if (is_delimited(field->type)) {
@@ -174,7 +83,7 @@ static bool check_field(struct reader *reader, const struct item *item, uint64_t
         /* protobuf-c ends a string at the first NUL and would lose the rest */
         if (field->type == PROTOBUF_C_TYPE_STRING && item->end > item->payload &&
             memchr(reader->bytes + item->payload, 0, item->end - item->payload))
-            return refuse(reader, QONNX_E_UNSUPPORTED, item->start, "a text contains a NUL byte");
+            return qn_wire_refuse(reader, QONNX_E_UNSUPPORTED, item->start, "a text contains a NUL byte");
     } else {
         *memory += sizeof(uint64_t);
     }
@@ -183,7 +92,8 @@ static bool check_field(struct reader *reader, const struct item *item, uint64_t
 
 /* Singular messages and members of a oneof must not come twice: protobuf's rule is to merge them, and protobuf-c loses
  * parts while it does. Of singular numbers and strings the last one counts, as everywhere. */
-static bool check_once(struct reader *reader, const ProtobufCMessageDescriptor *type, const struct item *item, uint64_t *seen)
+static bool check_once(struct qn_wire_reader *reader, const ProtobufCMessageDescriptor *type,
+                       const struct qn_wire_item *item, uint64_t *seen)
 {
     const ProtobufCFieldDescriptor *field = item->field;
     unsigned                        bit = item->index;
@@ -191,11 +101,14 @@ static bool check_once(struct reader *reader, const ProtobufCMessageDescriptor *
     if (field->label == PROTOBUF_C_LABEL_REPEATED) return true;
     if (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) {
         bit = 0; /* the members of a oneof share the bit of the first */
-        while (type->fields[bit].quantifier_offset != field->quantifier_offset || !(type->fields[bit].flags & PROTOBUF_C_FIELD_FLAG_ONEOF)) bit++;
+        while (type->fields[bit].quantifier_offset != field->quantifier_offset ||
+               !(type->fields[bit].flags & PROTOBUF_C_FIELD_FLAG_ONEOF))
+            bit++;
     } else if (field->type != PROTOBUF_C_TYPE_MESSAGE) {
         return true;
     }
-    if (*seen & UINT64_C(1) << bit) return refuse(reader, QONNX_E_UNSUPPORTED, item->start, "a field that may come once comes twice");
+    if (*seen & UINT64_C(1) << bit)
+        return qn_wire_refuse(reader, QONNX_E_UNSUPPORTED, item->start, "a field that may come once comes twice");
     *seen |= UINT64_C(1) << bit;
     return true;
 }
@@ -209,11 +122,13 @@ struct level {
 };
 
 struct walk {
-    struct reader    reader;
-    struct qn_strbuf skeleton;
-    struct level     levels[MAX_DEPTH];
-    unsigned         depth; /* levels in use */
-    uint64_t         memory;
+    struct qn_wire_reader reader;
+    struct qn_strbuf      skeleton;
+    struct level          levels[QN_WIRE_DEPTH];
+    unsigned              depth; /* levels in use */
+    uint64_t              memory;
+    const struct qn_map  *map;     /* where the bytes are mapped, or NULL */
+    size_t                dropped; /* bytes of it given back to the system */
 };
 
 static void put_varint(struct qn_strbuf *out, uint64_t value)
@@ -228,15 +143,17 @@ static void put_varint(struct qn_strbuf *out, uint64_t value)
 
 static void put_padded(char *at, size_t value)
 {
-    for (int i = 0; i < LENGTH_BYTES; i++, value >>= 7) at[i] = (char)((value & 0x7f) | (i + 1 < LENGTH_BYTES ? 0x80 : 0));
+    for (int i = 0; i < LENGTH_BYTES; i++, value >>= 7)
+        at[i] = (char)((value & 0x7f) | (i + 1 < LENGTH_BYTES ? 0x80 : 0));
 }
 
-static bool descend(struct walk *walk, const struct item *item)
+static bool descend(struct walk *walk, const struct qn_wire_item *item)
 {
     static const char unset[LENGTH_BYTES];
     struct level     *level = &walk->levels[walk->depth];
 
-    if (walk->depth == MAX_DEPTH) return refuse(&walk->reader, QONNX_E_LIMIT, item->start, "messages are nested more than 100 deep");
+    if (walk->depth == QN_WIRE_DEPTH)
+        return qn_wire_refuse(&walk->reader, QONNX_E_LIMIT, item->start, "messages are nested more than 100 deep");
     walk->depth++;
     level->type = item->field->descriptor;
     level->end = item->end;
@@ -246,7 +163,7 @@ static bool descend(struct walk *walk, const struct item *item)
     return true;
 }
 
-static void put_token(struct qn_strbuf *out, const struct item *item)
+static void put_token(struct qn_strbuf *out, const struct qn_wire_item *item)
 {
     uint64_t token[2] = { item->payload, item->end - item->payload };
 
@@ -256,41 +173,53 @@ static void put_token(struct qn_strbuf *out, const struct item *item)
 
 /* Copies a field into the skeleton. Tags and lengths are written anew in their shortest form, except the length of an
  * unknown field, which belongs to what protobuf-c keeps of it. */
-static bool copy_item(struct walk *walk, const struct item *item)
+static bool copy_item(struct walk *walk, const struct qn_wire_item *item)
 {
     struct qn_strbuf *out = &walk->skeleton;
     bool              message = item->field && item->field->type == PROTOBUF_C_TYPE_MESSAGE;
     size_t            from = item->field ? item->payload : item->body;
 
     if ((message || item->raw ? 0 : item->end - from) + ITEM_BYTES > MAX_SKELETON - out->length)
-        return refuse(&walk->reader, QONNX_E_LIMIT, item->start, "more than 1000 MiB of the file are not raw_data");
+        return qn_wire_refuse(&walk->reader, QONNX_E_LIMIT, item->start,
+                              "more than 1000 MiB of the file are not raw_data");
     put_varint(out, (uint64_t)item->number << 3 | item->wire_type);
     if (message) return descend(walk, item);
     if (item->raw) {
         put_token(out, item);
         return true;
     }
-    if (item->field && item->wire_type == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED) put_varint(out, item->end - item->payload);
+    if (item->field && item->wire_type == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED)
+        put_varint(out, item->end - item->payload);
     qn_strbuf_add(out, walk->reader.bytes + from, item->end - from);
     return true;
 }
 
 static bool take_item(struct walk *walk, struct level *level, size_t *at)
 {
-    struct item item;
+    struct qn_wire_item item;
 
-    if (!read_item(&walk->reader, level->type, *at, level->end, &item)) return false;
+    if (!qn_wire_item(&walk->reader, level->type, *at, level->end, &item)) return false;
     walk->memory += SCAN_BYTES;
     if (!item.field)
         walk->memory += item.end - item.body + STRING_BYTES;
-    else if (!check_field(&walk->reader, &item, &walk->memory) || !check_once(&walk->reader, level->type, &item, &level->seen))
+    else if (!check_field(&walk->reader, &item, &walk->memory) ||
+             !check_once(&walk->reader, level->type, &item, &level->seen))
         return false;
     if (walk->memory > MAX_MEMORY)
-        return refuse(&walk->reader, QONNX_E_LIMIT, item.start, "the file would take more than 6 GiB of memory");
+        return qn_wire_refuse(&walk->reader, QONNX_E_LIMIT, item.start,
+                              "the file would take more than 6 GiB of memory");
     if (!copy_item(walk, &item)) return false;
-    if (walk->skeleton.failed) return refuse(&walk->reader, QONNX_E_NOMEM, item.start, "out of memory");
+    if (walk->skeleton.failed) return qn_wire_refuse(&walk->reader, QONNX_E_NOMEM, item.start, "out of memory");
     *at = item.field && item.field->type == PROTOBUF_C_TYPE_MESSAGE ? item.payload : item.end;
     return true;
+}
+
+/* One touch of a mapped file can make up to 2 MiB of it resident. */
+static void drop_behind(struct walk *walk, size_t at)
+{
+    if (!walk->map || at - walk->dropped < DROP_BYTES) return;
+    qn_map_drop(walk->map, walk->map->data + walk->dropped, at - walk->dropped);
+    walk->dropped = at;
 }
 
 /* Goes once over all bytes with a stack of its own, so that no input can make it recurse. */
@@ -303,24 +232,32 @@ static bool walk_all(struct walk *walk, const ProtobufCMessageDescriptor *type, 
         struct level *level = &walk->levels[walk->depth - 1];
         if (at < level->end) {
             if (!take_item(walk, level, &at)) return false;
+            drop_behind(walk, at);
         } else {
             if (walk->depth > 1)
-                put_padded(walk->skeleton.text + level->length_at, walk->skeleton.length - level->length_at - LENGTH_BYTES);
+                put_padded(walk->skeleton.text + level->length_at,
+                           walk->skeleton.length - level->length_at - LENGTH_BYTES);
             walk->depth--;
         }
     }
     return true;
 }
 
-static qonnx_status report(const struct walk *walk, const ProtobufCMessageDescriptor *type, size_t size, qonnx_error *err)
+static qonnx_status report(const struct walk *walk, const ProtobufCMessageDescriptor *type, size_t size,
+                           qonnx_error *err)
 {
-    const struct reader *reader = &walk->reader;
-    struct qn_strbuf     path;
+    const struct qn_wire_reader *reader = &walk->reader;
+    struct qn_strbuf             path;
 
     if (reader->status == QONNX_E_NOMEM) return qn_fail_nomem(err);
     qn_strbuf_init(&path);
     qn_wire_path_at(&path, type, reader->bytes, size, reader->at);
-    qn_fail(err, reader->status, "byte %zu%s%s: %s", reader->at, path.length ? ", " : "", path.text, reader->problem);
+    if (path.length > LONG_PATH) /* its two ends tell enough */
+        qn_fail(err, reader->status, "byte %zu: %s, in %.*s ... %s", reader->at, reader->problem, LONG_PATH / 2,
+                path.text, path.text + path.length - LONG_PATH / 2);
+    else
+        qn_fail(err, reader->status, "byte %zu: %s%s%s", reader->at, reader->problem, path.length ? ", in " : "",
+                path.text);
     qn_strbuf_release(&path);
     return reader->status;
 }
@@ -357,57 +294,35 @@ static qonnx_status unpack(ProtobufCMessage **message, const ProtobufCMessageDes
     return qn_visit_tensors(*message, patch, (void *)(uintptr_t)walk->reader.bytes, err);
 }
 
-qonnx_status qn_wire_parse(ProtobufCMessage **message, const ProtobufCMessageDescriptor *type, const uint8_t *bytes,
-                           size_t size, struct qn_arena *arena, qonnx_error *err)
+static qonnx_status parse(ProtobufCMessage **message, const ProtobufCMessageDescriptor *type, struct walk *walk,
+                          size_t size, struct qn_arena *arena, qonnx_error *err)
 {
-    struct walk       walk = { .reader = { .bytes = bytes } };
     ProtobufCMessage *result = NULL;
     qonnx_status      status;
 
     if (size > INT_MAX)
-        return qn_fail(err, QONNX_E_LIMIT, "%zu bytes; a protobuf file is smaller than 2 GiB (larger models keep their weights in external data)", size);
-    qn_strbuf_init(&walk.skeleton);
-    status = walk_all(&walk, type, size) ? unpack(&result, type, &walk, arena, err) : report(&walk, type, size, err);
-    qn_strbuf_release(&walk.skeleton);
+        return qn_fail(err, QONNX_E_LIMIT, "%zu bytes; protobuf ends at 2 GiB (larger models need external data)",
+                       size);
+    qn_strbuf_init(&walk->skeleton);
+    status = walk_all(walk, type, size) ? unpack(&result, type, walk, arena, err) : report(walk, type, size, err);
+    qn_strbuf_release(&walk->skeleton);
+    if (walk->map) qn_map_drop(walk->map, walk->map->data, size);
     if (status == QONNX_OK) *message = result;
     return status;
 }
 
-static void add_step(struct qn_strbuf *path, const struct item *item, unsigned occurrence)
+qonnx_status qn_wire_parse(ProtobufCMessage **message, const ProtobufCMessageDescriptor *type, const uint8_t *bytes,
+                           size_t size, struct qn_arena *arena, qonnx_error *err)
 {
-    if (path->length) qn_strbuf_puts(path, ".");
-    if (!item->field)
-        qn_strbuf_printf(path, "(field %" PRIu32 ")", item->number);
-    else if (item->field->label == PROTOBUF_C_LABEL_REPEATED)
-        qn_strbuf_printf(path, "%s[%u]", item->field->name, occurrence);
-    else
-        qn_strbuf_puts(path, item->field->name);
+    struct walk walk = { .reader = { .bytes = bytes } };
+
+    return parse(message, type, &walk, size, arena, err);
 }
 
-void qn_wire_path_at(struct qn_strbuf *path, const ProtobufCMessageDescriptor *type, const uint8_t *bytes, size_t size, size_t offset)
+qonnx_status qn_wire_parse_map(ProtobufCMessage **message, const ProtobufCMessageDescriptor *type,
+                               const struct qn_map *map, struct qn_arena *arena, qonnx_error *err)
 {
-    struct reader reader = { .bytes = bytes };
-    size_t        at = 0, end = size;
-    unsigned      seen[MAX_FIELDS] = { 0 }, depth = 0;
+    struct walk walk = { .reader = { .bytes = map->data }, .map = map };
 
-    while (at < end && offset < end && depth < MAX_DEPTH) {
-        struct item item;
-        bool        whole = read_item(&reader, type, at, end, &item);
-
-        if (whole && item.end <= offset) {
-            if (item.field) seen[item.index]++;
-            at = item.end;
-            continue;
-        }
-        if (!item.number) return;
-        add_step(path, &item, item.field ? seen[item.index] : 0);
-        if (!whole || offset < item.payload || !item.field || item.field->type != PROTOBUF_C_TYPE_MESSAGE ||
-            item.wire_type != PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED)
-            return;
-        type = item.field->descriptor;
-        at = item.payload;
-        end = item.end;
-        depth++;
-        memset(seen, 0, sizeof seen);
-    }
+    return parse(message, type, &walk, map->size, arena, err);
 }

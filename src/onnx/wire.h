@@ -14,15 +14,22 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/file.h"
 #include "base/status.h"
 #include "base/strbuf.h"
 
 /* Parses a message of the given type. raw_data fields point into `bytes`, which must outlive the result; all else is in
  * the arena. Errors name the byte offset and the field path. */
 QONNX_MUST_CHECK qonnx_status qn_wire_parse(ProtobufCMessage **message, const ProtobufCMessageDescriptor *type,
-                                            const uint8_t *bytes, size_t size, struct qn_arena *arena, qonnx_error *err);
+                                            const uint8_t *bytes, size_t size, struct qn_arena *arena,
+                                            qonnx_error *err);
+
+/* The same for a file; no page of it stays resident. */
+QONNX_MUST_CHECK qonnx_status qn_wire_parse_map(ProtobufCMessage **message, const ProtobufCMessageDescriptor *type,
+                                                const struct qn_map *map, struct qn_arena *arena, qonnx_error *err);
 
 /* Adds the path of the field that holds the byte at `offset`, such as "graph.node[3].attribute[0].ints". */
-void qn_wire_path_at(struct qn_strbuf *path, const ProtobufCMessageDescriptor *type, const uint8_t *bytes, size_t size, size_t offset);
+void qn_wire_path_at(struct qn_strbuf *path, const ProtobufCMessageDescriptor *type, const uint8_t *bytes, size_t size,
+                     size_t offset);
 
 #endif
