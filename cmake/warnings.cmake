@@ -3,7 +3,7 @@
 # a*b+c: results are the same bytes on every build.
 add_library(qn_flags INTERFACE)
 target_compile_options(qn_flags INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes -Wundef -Wvla
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes -Wundef -Wvla -Wno-missing-field-initializers
   -ffp-contract=off -fno-math-errno -fvisibility=hidden
   $<$<BOOL:${QONNX_WERROR}>:-Werror>)
 target_compile_definitions(qn_flags INTERFACE _GNU_SOURCE _FILE_OFFSET_BITS=64)

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * libqonnx: makes float ONNX models small and fast.
+ *
+ *     qonnx_options *options = qonnx_options_new();
+ *     qonnx_result  *result = NULL;
+ *     qonnx_error    err = { 0 };
+ *     if (qonnx_options_set(options, "preset", "int8", &err) || qonnx_options_set(options, "calib", "samples/", &err) ||
+ *         qonnx_quantize("in.onnx", "out.onnx", options, NULL, &result, &err))
+ *         fprintf(stderr, "%s\n", err.message);
+ *     else
+ *         puts(qonnx_result_text(result));
+ *     qonnx_result_free(result);
+ *     qonnx_options_free(options);
+ *
+ * Every object is independent of every other: separate threads may work with separate objects. The library never
+ * prints, never exits, installs no signal handler and keeps no global state but ONNX Runtime's own. Texts are UTF-8. */
+#ifndef QONNX_QONNX_H
+#define QONNX_QONNX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <qonnx/status.h>
+#include <qonnx/version.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- options ---- */
+
+typedef struct qonnx_options qonnx_options;
+
+/* No option set; NULL when out of memory. */
+qonnx_options *qonnx_options_new(void);
+void           qonnx_options_free(qonnx_options *options); /* NULL is allowed */
+
+/* Sets an option by its name, such as "preset" or "threads", to a text as on the command line; NULL or "" switches a
+ * flag on. Setting a repeatable option again adds to it; any other is replaced. What is set wins over what the preset
+ * says, whatever the order. E_USAGE for an unknown name or a value that does not fit, naming the nearest known one. */
+QONNX_MUST_CHECK qonnx_status qonnx_options_set(qonnx_options *options, const char *name, const char *value, qonnx_error *err);
+
+/* One row of the option table: all there is to know for help texts, manual pages and completions. Static. */
+typedef struct qonnx_option_info {
+    const char *name;     /* "input-shape" */
+    const char *argument; /* "INPUT=DIMS"; NULL for a flag */
+    const char *fallback; /* the value without preset and setting, as text; NULL for none */
+    const char *help;     /* one sentence */
+    const char *group;    /* heading in help texts */
+    const char *commands; /* which commands take it: letters q (quantize), c (compare), d (dump) */
+    bool        repeatable;
+    bool        advanced; /* reached by -o NAME=VALUE only */
+} qonnx_option_info;
+
+/* The i-th option; NULL behind the last. */
+const qonnx_option_info *qonnx_option_at(size_t i);
+/* The k-th word an option's value can be, with its summary; false when there is none or the option is free text. */
+bool qonnx_option_choice(const char *name, size_t k, const char **word, const char **summary);
+
+/* ---- running ---- */
+
+/* Told about what happens; every member may be NULL. Called from one thread at a time, not always the same one. */
+typedef struct qonnx_callbacks {
+    void *context;
+    /* A stage ("calibrating") has done so many of its steps; total 0: not known. */
+    void (*progress)(void *context, const char *stage, size_t done, size_t total);
+    /* Something the user should know, one sentence; also in the result. */
+    void (*warning)(void *context, const char *text);
+} qonnx_callbacks;
+
+/* What a run produced. The texts belong to it. */
+typedef struct qonnx_result qonnx_result;
+const char *qonnx_result_text(const qonnx_result *result); /* for people, several lines */
+const char *qonnx_result_json(const qonnx_result *result); /* the same and more for programs; the sidecar of a conversion */
+void        qonnx_result_free(qonnx_result *result);       /* NULL is allowed */
+
+/* Reads the float model at `input`, quantizes it as the options say and writes `output` and its sidecar, each whole or
+ * not at all. `output` may be the same file as `input`. On failure *result stays NULL and no output has changed. */
+QONNX_MUST_CHECK qonnx_status qonnx_quantize(const char *input, const char *output, const qonnx_options *options,
+                                             const qonnx_callbacks *callbacks, qonnx_result **result, qonnx_error *err);
+
+/* Runs two models over the data of option "calib" and compares their outputs. With option "fail-below" and a figure under it
+ * the status is E_QUALITY and the result is there all the same. */
+QONNX_MUST_CHECK qonnx_status qonnx_compare(const char *first, const char *second, const qonnx_options *options,
+                                            const qonnx_callbacks *callbacks, qonnx_result **result, qonnx_error *err);
+
+/* A text view of what would be done with a model, without running it: `what` is "graph" (after the float passes) or "plan". */
+QONNX_MUST_CHECK qonnx_status qonnx_dump(const char *input, const char *what, const qonnx_options *options, qonnx_result **result, qonnx_error *err);
+
+/* For programs, to be called once at start: a mapped input that is truncated while in use ends the process with one
+ * error line and status 1 instead of a crash, and so do SIGINT and SIGTERM; unfinished output files are removed. */
+void qonnx_install_signal_handlers(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The parts of the public interface that are not a pipeline of their own (see quantize.c, evaluate.c, plan/options.c). */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "report.h"
+
+const char *qonnx_result_text(const qonnx_result *result) { return result && result->text ? result->text : ""; }
+const char *qonnx_result_json(const qonnx_result *result) { return result && result->json ? result->json : ""; }
+
+void qonnx_result_free(qonnx_result *result)
+{
+    if (!result) return;
+    free(result->text);
+    free(result->json);
+    free(result);
+}
+
+void qn_warn(struct qn_warnings *warnings, const char *format, ...)
+{
+    char         text[1024];
+    va_list      args;
+    const char **grown = qn_arena_grow(warnings->arena, (void *)warnings->texts, warnings->count, &warnings->capacity, sizeof *grown);
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    for (char *c = text; *c; c++) /* names come from the model: nothing in them may steer a terminal */
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
+    if (grown && (grown[warnings->count] = qn_arena_strdup(warnings->arena, text))) {
+        warnings->texts = grown;
+        warnings->count++;
+    }
+    if (warnings->callbacks && warnings->callbacks->warning) warnings->callbacks->warning(warnings->callbacks->context, text);
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plan/options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan/presets.h"
+
+enum type { FLAG, INT, TEXT, LIST };
+
+struct row {
+    qonnx_option_info info;
+    enum type         type;
+    size_t            offset; /* of the member in qn_settings */
+    int64_t           low, high;
+    /* the words it may be: the i-th, or false */
+    bool (*choice)(size_t i, const char **word, const char **summary);
+};
+
+static bool preset_choice(size_t i, const char **word, const char **summary)
+{
+    const struct qn_preset *row = qn_preset_at(i);
+    if (row) *word = row->name, *summary = row->summary;
+    return row != NULL;
+}
+
+static bool target_choice(size_t i, const char **word, const char **summary)
+{
+    const struct qn_target *row = qn_target_at(i);
+    if (row) *word = row->name, *summary = row->summary;
+    return row != NULL;
+}
+
+static bool observer_choice(size_t i, const char **word, const char **summary)
+{
+    const struct qn_observer *row = qn_observer_at(i);
+    if (row) *word = row->name, *summary = row->summary;
+    return row != NULL;
+}
+
+/* Fixed word lists. */
+struct word {
+    const char *word, *summary;
+};
+static bool choose(const struct word *words, size_t count, size_t i, const char **word, const char **summary)
+{
+    if (i < count) *word = words[i].word, *summary = words[i].summary;
+    return i < count;
+}
+#define CHOICES(name, ...)                                                          \
+    static bool name(size_t i, const char **word, const char **summary)            \
+    {                                                                               \
+        static const struct word words[] = { __VA_ARGS__ };                         \
+        return choose(words, sizeof words / sizeof *words, i, word, summary);       \
+    }
+CHOICES(format_choice, { "qdq", "QuantizeLinear/DequantizeLinear around float operators" })
+CHOICES(act_choice, { "uint8", "0 … 255 with a zero point" }, { "int8", "-128 … 127 with a zero point" })
+CHOICES(weight_choice, { "int8", "-127 … 127 around zero" })
+CHOICES(digest_choice, { "auto", "xxh3, and sha256 for files up to 64 MB" }, { "xxh3", "XXH3-128 only" }, { "sha256", "XXH3-128 and SHA-256" })
+CHOICES(verify_choice, { "load", "open the result in ONNX Runtime before it is written" }, { "off", "do not open it" })
+
+#define AT(member) offsetof(struct qn_settings, member)
+/* clang-format off */
+/*    name             argument       default    help                                                                                                   group          commands  type  member … */
+static const struct row rows[] = {
+    { { "preset",       "NAME",        "int8",    "what to make of the model",                                                                            "Quantization", "qd" },  TEXT, AT(preset), .choice = preset_choice },
+    { { "format",       "FORMAT",      "qdq",     "how the quantized model is written",                                                                   "Quantization", "qd" },  TEXT, AT(format), .choice = format_choice },
+    { { "target",       "TARGET",      "generic", "the runtime it is for",                                                                                "Quantization", "qd" },  TEXT, AT(target), .choice = target_choice },
+    { { "include",      "PATTERN",     NULL,      "quantize only nodes that match: a node or output name, or op:TYPE, with * and ? (repeatable)",         "Quantization", "qd", true }, LIST, AT(include) },
+    { { "exclude",      "PATTERN",     NULL,      "leave nodes that match in float (repeatable)",                                                         "Quantization", "qd", true }, LIST, AT(exclude) },
+    { { "strict",       NULL,          "off",     "fail with status 3 when a layer with weights stays in float",                                          "Quantization", "q" },   FLAG, AT(strict) },
+    { { "act-type",     "TYPE",        "uint8",   "integer type of activations",                                                                          "Quantization", "qd", false, true }, TEXT, AT(act_type), .choice = act_choice },
+    { { "weight-type",  "TYPE",        "int8",    "integer type of weights",                                                                              "Quantization", "qd", false, true }, TEXT, AT(weight_type), .choice = weight_choice },
+    { { "per-channel",  "on|off",      "on",      "one scale for each output channel of a weight",                                                        "Quantization", "qd", false, true }, FLAG, AT(per_channel) },
+    { { "pass",         "NAME",        NULL,      "run these float passes instead of the default ones (repeatable)",                                      "Quantization", "qd", true, true }, LIST, AT(pass) },
+    { { "node-sqnr",    "DB",          "18",      "leave a layer in float when quantizing what it reads or writes keeps less than this on the calibration data; 0 never does", "Quantization", "q", false, true }, INT, AT(node_sqnr), 0, 100 },
+
+    { { "calib",        "PATH",        NULL,      "samples: FILE.npz, FILE.npy, a folder of either, or a folder of test_data_set_K/input_J.pb",           "Data",         "qc" },  TEXT, AT(calib) },
+    { { "samples",      "N",           "0",       "use at most N samples; 0 uses all",                                                                    "Data",         "qc" },  INT,  AT(samples), 0, INT32_MAX },
+    { { "shuffle",      NULL,          "off",     "with --samples: a subset chosen by --seed instead of the first N",                                     "Data",         "qc" },  FLAG, AT(shuffle) },
+    { { "seed",         "N",           "0",       "seed of synthetic data and of --shuffle",                                                              "Data",         "qc" },  INT,  AT(seed), 0, INT64_MAX },
+    { { "dim",          "NAME=N",      NULL,      "size of a symbolic dimension for synthetic data (repeatable)",                                         "Data",         "qc", true }, LIST, AT(dim) },
+    { { "input-shape",  "INPUT=DIMS",  NULL,      "shape of an input for synthetic data, as in x=1,3,224,224 (repeatable)",                               "Data",         "qc", true }, LIST, AT(input_shape) },
+    { { "observer",     "NAME",        "minmax",  "how a range follows from the values seen",                                                             "Data",         "qd", false, true }, TEXT, AT(observer), .choice = observer_choice },
+
+    { { "labels",       "FILE.npy",    NULL,      "true classes, one for each sample, to count right answers of both models",                             "Comparison",   "c" },   TEXT, AT(labels) },
+    { { "label-output", "NAME",        NULL,      "the output the labels are for; the first float output otherwise",                                      "Comparison",   "c" },   TEXT, AT(label_output) },
+    { { "fail-below",   "FIGURE=X",    NULL,      "fail with status 6 when a figure is lower: sqnr, cosine, agreement, or drop for points of top-1 lost (repeatable)", "Comparison", "c", true }, LIST, AT(fail_below) },
+    { { "exact",        NULL,          "off",     "run the second model without ONNX Runtime's optimizations: exact arithmetic",                          "Comparison",   "c" },   FLAG, AT(exact) },
+    { { "time",         NULL,          "off",     "also measure the CPU time of a run of each model on one thread",                                       "Comparison",   "c" },   FLAG, AT(time) },
+
+    { { "sidecar",      "PATH|none",   NULL,      "where the JSON sidecar goes; OUT.quant.json otherwise",                                                "Output",       "q" },   TEXT, AT(sidecar) },
+    { { "digest",       "KIND",        "auto",    "digests of input and output in the sidecar",                                                           "Output",       "q" },   TEXT, AT(digest), .choice = digest_choice },
+    { { "verify",       "KIND",        "load",    "check of the result before it is written",                                                             "Output",       "q", false, true }, TEXT, AT(verify), .choice = verify_choice },
+
+    { { "threads",      "N",           "0",       "threads to use; 0 means one for each processor; the result does not depend on it",                     "Running",      "qc" },  INT,  AT(threads), 0, 1024 },
+    { { "ort",          "PATH",        NULL,      "the ONNX Runtime library; looked for in $QONNX_ORT, beside the program, and in python3's onnxruntime otherwise", "Running", "qc" }, TEXT, AT(ort) },
+    { { "no-mmap",      NULL,          "off",     "read the model into memory instead of mapping it, for files that may change meanwhile",                "Running",      "qcd" }, FLAG, AT(no_mmap) },
+};
+/* clang-format on */
+enum { ROWS = sizeof rows / sizeof *rows };
+
+struct setting {
+    size_t row;
+    char  *value;
+};
+struct qonnx_options {
+    struct setting *settings;
+    size_t          count, capacity;
+};
+
+const qonnx_option_info *qonnx_option_at(size_t i) { return i < ROWS ? &rows[i].info : NULL; }
+
+static const struct row *find_row(const char *name)
+{
+    for (size_t i = 0; i < ROWS; i++)
+        if (strcmp(rows[i].info.name, name) == 0) return &rows[i];
+    return NULL;
+}
+
+bool qonnx_option_choice(const char *name, size_t k, const char **word, const char **summary)
+{
+    const struct row *row = find_row(name);
+    return row && row->choice && row->choice(k, word, summary);
+}
+
+qonnx_options *qonnx_options_new(void) { return calloc(1, sizeof(qonnx_options)); }
+
+void qonnx_options_free(qonnx_options *options)
+{
+    if (!options) return;
+    for (size_t i = 0; i < options->count; i++) free(options->settings[i].value);
+    free(options->settings);
+    free(options);
+}
+
+static bool parse_int(const char *text, int64_t *value)
+{
+    char *end;
+    errno = 0;
+    *value = strtoll(text, &end, 10);
+    return *text && !*end && !errno;
+}
+
+static bool parse_flag(const char *text, bool *value)
+{
+    static const char *const on[] = { "", "on", "true", "yes", "1" }, *const off[] = { "off", "false", "no", "0" };
+    for (size_t i = 0; i < sizeof on / sizeof *on; i++)
+        if (strcmp(text, on[i]) == 0) return *value = true;
+    for (size_t i = 0; i < sizeof off / sizeof *off; i++)
+        if (strcmp(text, off[i]) == 0) return !(*value = false);
+    return false;
+}
+
+static qonnx_status check_value(const struct row *row, const char *value, qonnx_error *err)
+{
+    struct qn_nearest nearest = { .word = value };
+    const char       *word, *summary;
+    int64_t           number;
+    bool              flag;
+
+    if (row->type == FLAG && !parse_flag(value, &flag)) return qn_fail(err, QONNX_E_USAGE, "--%s: '%s' is neither on nor off", row->info.name, value);
+    if (row->type != FLAG && !*value) return qn_fail(err, QONNX_E_USAGE, "--%s needs a value (%s)", row->info.name, row->info.argument);
+    if (row->type == INT && (!parse_int(value, &number) || number < row->low || number > row->high))
+        return qn_fail(err, QONNX_E_USAGE, "--%s: '%s' is not a whole number from %lld to %lld", row->info.name, value, (long long)row->low, (long long)row->high);
+    if (!row->choice) return QONNX_OK;
+    for (size_t i = 0; row->choice(i, &word, &summary); i++) {
+        if (strcmp(word, value) == 0) return QONNX_OK;
+        qn_nearest_consider(&nearest, word);
+    }
+    return qn_fail(err, QONNX_E_USAGE, "--%s: unknown %s '%s'%s", row->info.name, row->info.name, value, qn_nearest_hint(&nearest));
+}
+
+qonnx_status qonnx_options_set(qonnx_options *options, const char *name, const char *value, qonnx_error *err)
+{
+    const struct row *row = find_row(name);
+    struct setting   *grown;
+    char             *copy;
+
+    if (!value) value = "";
+    if (!row) {
+        struct qn_nearest nearest = { .word = name };
+        for (size_t i = 0; i < ROWS; i++) qn_nearest_consider(&nearest, rows[i].info.name);
+        return qn_fail(err, QONNX_E_USAGE, "unknown option '%s'%s", name, qn_nearest_hint(&nearest));
+    }
+    QN_TRY(check_value(row, value, err));
+    if (!(copy = strdup(value))) return qn_fail_nomem(err);
+    for (size_t i = 0; i < options->count && !row->info.repeatable; i++)
+        if (options->settings[i].row == (size_t)(row - rows)) {
+            free(options->settings[i].value);
+            options->settings[i].value = copy;
+            return QONNX_OK;
+        }
+    if (options->count == options->capacity) {
+        grown = realloc(options->settings, (options->capacity * 2 + 8) * sizeof *grown);
+        if (!grown) {
+            free(copy);
+            return qn_fail_nomem(err);
+        }
+        options->settings = grown;
+        options->capacity = options->capacity * 2 + 8;
+    }
+    options->settings[options->count++] = (struct setting){ (size_t)(row - rows), copy };
+    return QONNX_OK;
+}
+
+static void assign(struct qn_settings *settings, const struct row *row, const char *value)
+{
+    char *member = (char *)settings + row->offset;
+
+    switch (row->type) {
+    case FLAG: parse_flag(value, (bool *)(void *)member); break;
+    case INT: parse_int(value, (int64_t *)(void *)member); break;
+    case TEXT: *(const char **)(void *)member = qn_arena_strdup(&settings->arena, value); break;
+    case LIST: {
+        struct qn_list *list = (struct qn_list *)(void *)member;
+        const char    **items = qn_arena_grow(&settings->arena, (void *)list->items, list->count, &list->capacity, sizeof *items);
+        if (!items) return;
+        list->items = items;
+        items[list->count++] = qn_arena_strdup(&settings->arena, value);
+        break;
+    }
+    }
+}
+
+qonnx_status qn_settings_resolve(struct qn_settings *settings, const qonnx_options *options, qonnx_error *err)
+{
+    const struct qn_preset *preset;
+    const char             *name = find_row("preset")->info.fallback;
+
+    memset(settings, 0, sizeof *settings);
+    for (size_t i = 0; i < ROWS; i++)
+        if (rows[i].info.fallback) assign(settings, &rows[i], rows[i].info.fallback);
+    for (size_t i = 0; options && i < options->count; i++)
+        if (strcmp(rows[options->settings[i].row].info.name, "preset") == 0) name = options->settings[i].value;
+    if (!(preset = qn_preset_find(name))) return qn_fail(err, QONNX_E_INTERNAL, "preset '%s' is not in the table", name);
+    for (size_t i = 0; i < sizeof preset->values / sizeof *preset->values && preset->values[i].option; i++)
+        assign(settings, find_row(preset->values[i].option), preset->values[i].value);
+    for (size_t i = 0; options && i < options->count; i++) assign(settings, &rows[options->settings[i].row], options->settings[i].value);
+    if (qn_arena_failed(&settings->arena)) return qn_fail_nomem(err);
+    settings->preset_row = preset;
+    settings->target_row = qn_target_find(settings->target);
+    settings->observer_row = qn_observer_find(settings->observer);
+    settings->act_qtype = qn_qtype_find(settings->act_type);
+    settings->weight_qtype = qn_qtype_find(settings->weight_type);
+    return QONNX_OK;
+}
+
+void qn_settings_release(struct qn_settings *settings) { qn_arena_release(&settings->arena); }
+
+const char *qn_settings_text(const struct qn_settings *settings, size_t option, size_t k, struct qn_arena *arena)
+{
+    const char           *member = (const char *)settings + rows[option].offset;
+    const struct qn_list *list = (const struct qn_list *)(const void *)member;
+
+    if (k > 0 && rows[option].type != LIST) return NULL;
+    switch (rows[option].type) {
+    case FLAG: return *(const bool *)member ? "on" : "off";
+    case INT: return qn_arena_printf(arena, "%lld", (long long)*(const int64_t *)(const void *)member);
+    case TEXT: return *(const char *const *)(const void *)member;
+    case LIST: return k < list->count ? list->items[k] : NULL;
+    }
+    return NULL;
+}
+
+/* Edit distance, limited to words of ordinary length. */
+static size_t distance(const char *a, const char *b)
+{
+    enum { LONGEST = 40 };
+    size_t row[LONGEST + 1], n = strlen(b);
+
+    if (strlen(a) > LONGEST || n > LONGEST) return SIZE_MAX;
+    for (size_t j = 0; j <= n; j++) row[j] = j;
+    for (size_t i = 1; a[i - 1]; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= n; j++) {
+            size_t change = diagonal + (a[i - 1] != b[j - 1]), least = row[j] + 1;
+            diagonal = row[j];
+            if (row[j - 1] + 1 < least) least = row[j - 1] + 1;
+            row[j] = change < least ? change : least;
+        }
+    }
+    return row[n];
+}
+
+void qn_nearest_consider(struct qn_nearest *nearest, const char *candidate)
+{
+    size_t d = distance(nearest->word, candidate);
+    if (nearest->best && d >= nearest->distance) return;
+    nearest->best = candidate;
+    nearest->distance = d;
+}
+
+const char *qn_nearest_hint(const struct qn_nearest *nearest)
+{
+    static _Thread_local char hint[80];
+    size_t                    length = strlen(nearest->word);
+
+    if (!nearest->best || nearest->distance > (length < 4 ? 1 : length / 3 + 1)) return "";
+    snprintf(hint, sizeof hint, "; did you mean '%.50s'?", nearest->best);
+    return hint;
+}

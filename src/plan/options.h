@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The option table and what it fills. A new option is one row in options.c and one member here. */
+#ifndef QN_PLAN_OPTIONS_H
+#define QN_PLAN_OPTIONS_H
+
+#include <qonnx/qonnx.h>
+
+#include "base/arena.h"
+#include "quant/observe.h"
+#include "quant/qtype.h"
+
+struct qn_target;
+struct qn_preset;
+
+struct qn_list {
+    const char **items;
+    size_t       count, capacity;
+};
+
+/* Options resolved: defaults, then the preset's values, then the user's. Texts live in the arena. */
+struct qn_settings {
+    const char *preset, *format, *target, *calib, *sidecar, *digest, *ort, *observer, *verify;
+    const char *act_type, *weight_type;
+    const char *labels, *label_output;
+    struct qn_list dim, input_shape, include, exclude, pass, fail_below;
+    int64_t     samples, seed, threads, node_sqnr;
+    bool        per_channel, strict, no_mmap, shuffle, exact, time;
+    /* found by the names above */
+    const struct qn_preset   *preset_row;
+    const struct qn_target   *target_row;
+    const struct qn_observer *observer_row;
+    const struct qn_qtype    *act_qtype, *weight_qtype;
+    struct qn_arena           arena;
+};
+
+/* Fills *settings from what the user set. E_USAGE for contradictions. Release also after a failure. */
+QONNX_MUST_CHECK qonnx_status qn_settings_resolve(struct qn_settings *settings, const qonnx_options *options, qonnx_error *err);
+void qn_settings_release(struct qn_settings *settings);
+
+/* The value of option i in `settings` as text for the sidecar, NULL when it is not set; lists give their k-th item. */
+const char *qn_settings_text(const struct qn_settings *settings, size_t option, size_t k, struct qn_arena *arena);
+
+/* The candidate nearest to a misspelt word by edit distance, NULL when none is near. */
+struct qn_nearest {
+    const char *word, *best;
+    size_t      distance;
+};
+void        qn_nearest_consider(struct qn_nearest *nearest, const char *candidate);
+/* "; did you mean 'x'?" in a static per-thread buffer, "" when nothing is near. */
+const char *qn_nearest_hint(const struct qn_nearest *nearest);
+
+#endif

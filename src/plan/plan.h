@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The plan: what will happen to each tensor and node, decided before anything happens. Everything before it decides,
+ * everything after it only obeys. Rows are indexed by the ids of the graph it was made for. */
+#ifndef QN_PLAN_PLAN_H
+#define QN_PLAN_PLAN_H
+
+#include "base/strbuf.h"
+#include "onnx/graph.h"
+#include "plan/options.h"
+#include "plan/rules.h"
+#include "quant/qparams.h"
+
+/* A value (activation or constant operand). */
+struct qn_tensor_plan {
+    bool               quantized;   /* gets a Q/DQ pair */
+    bool               at_producer; /* made by an integer kernel: every reader gets the dequantized value */
+    qn_value_id        group;       /* values of one group share parameters; the id of one of them */
+    struct qn_range    bounds;      /* what a Relu or Clip before it guarantees */
+    float              fixed_scale; /* not 0: parameters that do not depend on data */
+    int32_t            fixed_zero_point;
+    struct qn_qparams *params;      /* by solve; one object for a group */
+    struct qn_range    range;       /* by solve: the float range the group's parameters cover */
+    double             sqnr;        /* by solve: dB that the tensor keeps on the calibration data; NAN when not measured */
+};
+
+/* A node. */
+struct qn_node_plan {
+    const struct qn_rule *rule;   /* this node's own row; NULL without a rule */
+    enum qn_reason        reason; /* also says whether it is quantized */
+    double                db;     /* for QUANTIZATION_ERROR: what would be kept */
+    qn_node_id            fused_into; /* for FUSED */
+    qn_value_id           result; /* of layers, joins and pools: the value whose codes they make, behind a fused clamp */
+    /* of quantized layers, by solve: */
+    struct qn_qparams *weight;
+    float             *bias_scale; /* one for each output channel or one; NULL without a bias */
+    int32_t           *bias_codes;
+    size_t             bias_count, raised; /* channels whose weight scale the overflow guard raised */
+    double             weight_sqnr;
+    int                accumulator_bits;
+};
+
+/* Reasons that were found by measuring and hold for every later plan of the same graph; by node id. */
+struct qn_verdict {
+    enum qn_reason reason; /* QN_REASON_QUANTIZED: none */
+    double         db;
+};
+
+struct qn_plan {
+    const struct qn_graph    *graph;
+    const struct qn_settings *settings;
+    struct qn_tensor_plan    *tensors; /* by value id */
+    struct qn_node_plan      *nodes;   /* by node id */
+    struct qn_arena           arena;
+};
+
+/* Decides. `verdicts` may be NULL. E_USAGE for include/exclude patterns that match nothing. Release when done; nothing to
+ * release after a failure. */
+QONNX_MUST_CHECK qonnx_status qn_plan_make(struct qn_plan *plan, const struct qn_graph *graph, const struct qn_settings *settings, const struct qn_verdict *verdicts, qonnx_error *err);
+void qn_plan_release(struct qn_plan *plan);
+
+/* True when input `slot` of the node is to read the dequantized value. */
+bool qn_plan_reads_codes(const struct qn_plan *plan, qn_node_id node, size_t slot);
+/* The values whose statistics solve needs, as ids in increasing order in the plan's arena. */
+QONNX_MUST_CHECK qonnx_status qn_plan_observed(struct qn_plan *plan, const qn_value_id **values, size_t *count, qonnx_error *err);
+
+struct qn_plan_counts {
+    size_t nodes, quantized; /* of all nodes */
+    size_t layers, layers_quantized;
+};
+struct qn_plan_counts qn_plan_count(const struct qn_plan *plan);
+
+/* The plan as text, one line a quantized value and node, for golden tests and --dump plan. */
+void qn_plan_dump(const struct qn_plan *plan, struct qn_strbuf *text);
+
+#endif

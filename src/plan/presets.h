@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The preset and target tables: names for sets of option values and for what a runtime is good at. */
+#ifndef QN_PLAN_PRESETS_H
+#define QN_PLAN_PRESETS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A preset is nothing but values of options, as text, that apply where the user said nothing. */
+struct qn_preset {
+    const char *name, *summary;
+    bool        copy; /* open, check and save only */
+    struct {
+        const char *option, *value;
+    } values[16];
+};
+const struct qn_preset *qn_preset_at(size_t i); /* NULL behind the last */
+const struct qn_preset *qn_preset_find(const char *name);
+
+/* What a runtime does with quantized operators: a rule's row says what can be quantized, the target's row what pays. */
+struct qn_target {
+    const char *name, *summary;
+    const char *const *slower;   /* operators that are slower (or not fused) when quantized; NULL-terminated */
+    bool act_act_matmul;         /* MatMul of two activations pays */
+    bool conv_needs_output;      /* a Conv without quantized output runs in float */
+    bool linear_bias_rank;       /* trap: MatMul + Add of a 1-D bias with float output is refused fusion */
+};
+const struct qn_target *qn_target_at(size_t i);
+const struct qn_target *qn_target_find(const char *name);
+
+#endif

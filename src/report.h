@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a conversion did, as text for people and as the JSON sidecar (docs/sidecar.md, docs/sidecar.schema.json). */
+#ifndef QN_REPORT_H
+#define QN_REPORT_H
+
+#include "base/strbuf.h"
+#include "onnx/model.h"
+#include "plan/plan.h"
+#include "run/feed.h"
+#include "warnings.h"
+
+struct qonnx_result {
+    char *text, *json;
+};
+
+/* Everything the report is made of. Pointers that do not apply are NULL (preset copy has no plan, no data). */
+struct qn_report {
+    const char                *input_path, *output_path;
+    uint64_t                   input_size; /* of the model file alone */
+    int64_t                    input_opset, input_ir, output_opset, output_ir;
+    const struct qn_settings  *settings;
+    const struct qn_save_result *saved;
+    const char                *first_difference; /* preset copy: the first field that was written differently, or NULL */
+    const struct qn_plan      *plan;             /* of the float graph, solved */
+    const char *const         *passes;           /* names of the float passes that changed something, in order */
+    size_t                     pass_count;
+    const char                *runtime;          /* "onnxruntime 1.31.1" */
+    const struct qn_feed_info *data;
+    size_t                     samples;          /* runs done for calibration */
+    const struct qn_stats *const *stats;         /* by value id of the plan's graph; NULL where not observed */
+    const struct qn_warnings  *warnings;
+};
+
+QONNX_MUST_CHECK qonnx_status qn_report_text(const struct qn_report *report, struct qn_strbuf *text, qonnx_error *err);
+/* Deterministic: no times, no host names; two runs give the same bytes. Ends with a newline. */
+QONNX_MUST_CHECK qonnx_status qn_report_json(const struct qn_report *report, struct qn_strbuf *json, qonnx_error *err);
+
+#endif
