@@ -73,7 +73,8 @@ provided()
         ninja-build) have ninja ;;
         gcc) compiles c "$PROGRAM" cc probe.c ;;
         g++) compiles cc "$PROGRAM" c++ probe.cc ;;
-        clang) compiles c "$FUZZER" clang -fsanitize=fuzzer,address,undefined probe.c ;;
+        clang) have clang ;;
+        libclang-rt-*) compiles c "$FUZZER" clang -fsanitize=fuzzer,address,undefined probe.c ;;
         pkg-config) have pkg-config ;;
         protobuf-c-compiler) have protoc-c ;;
         python3) have python3 ;;
@@ -131,16 +132,11 @@ python_is_recent()
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null
 }
 
-# clang's sanitizer and fuzzer runtimes are a package of their own, named after clang's version.
-fuzzer_packages()
+# clang's sanitizer and fuzzer runtimes are a package of their own, named after clang's version, where they are not in clang's.
+need_fuzzer()
 {
-    provided clang && return 0
-    if have clang; then
-        version=$(clang -dumpversion | sed 's/\..*//')
-        printf 'libclang-rt-%s-dev' "$version"
-    else
-        printf 'clang'
-    fi
+    need_packages clang
+    need_packages "libclang-rt-$(clang -dumpversion | sed 's/\..*//')-dev"
 }
 
 make_python_env()
@@ -170,17 +166,20 @@ pip_install()
     fi
 }
 
-# need_python REQUIREMENT...: into build/python, nothing outside of it. A mark with the requirements and the Python
-# version makes the second run quick.
+# need_python REQUIREMENT...: into build/python, nothing outside of it. A mark with the Python version and the requirements
+# makes the second run quick; an environment made for more than is asked for serves as well.
 need_python()
 {
     python_is_recent || die "python3 is older than 3.9"
-    mark="$(python3 -c 'import sys; print(sys.version)') $*"
-    [ "$(cat "$PYTHON_ENV/.ready" 2>/dev/null)" = "$mark" ] && return 0
-    # A folder made for more than is asked for now serves as well.
-    case "$(cat "$PYTHON_ENV/.ready" 2>/dev/null)" in "$mark "*) return 0 ;; esac
+    version=$(python3 -c 'import sys; print(sys.version.split()[0], sys.prefix)')
+    mark="$version $*"
+    ready=$(cat "$PYTHON_ENV/.ready" 2>/dev/null) || ready=
+    case "$ready " in "$mark "*) return 0 ;; esac
     say "getting from pip into $PYTHON_ENV: $*"
-    make_python_env
+    case "$ready" in
+        "$version "*) rm "$PYTHON_ENV/.ready" ;;
+        *) make_python_env ;;
+    esac
     pip_install --quiet --disable-pip-version-check --only-binary=:all: "$@" >>build/python.log 2>&1 || {
         tail -n 15 build/python.log >&2
         die "pip could not get: $* (the whole log: build/python.log)"
