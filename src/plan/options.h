@@ -3,7 +3,7 @@
 #ifndef QN_PLAN_OPTIONS_H
 #define QN_PLAN_OPTIONS_H
 
-#include <qonnx/qonnx.h>
+#include <qonnx/options.h>
 
 #include "base/arena.h"
 #include "quant/observe.h"

@@ -33,8 +33,9 @@ MAY_SEE = {
     "top": {"base", "onnx", "quant", "plan", "run", "pass", "emit"},
     "cli": set(),
 }
-# The public header is above all layers but the status codes, which all of them return.
+# The public headers are above all layers, but for the status codes, which all of them return, and the option table.
 PUBLIC_FOR_ALL = {"qonnx/status.h", "qonnx/version.h"}
+PUBLIC_FOR = {"plan": {"qonnx/options.h"}}
 SEES_PUBLIC = {"top", "cli", "public"}
 GENERATED = {
     "onnx.pb-c.h": {"onnx", "plan", "run", "pass", "emit", "top"},
@@ -117,7 +118,7 @@ def included_layer(root, path, name):
 def breach_of_include(root, path, bracket, name):
     own = layer_of(path)
     if name.startswith("qonnx/") or (own == "public" and bracket == '"'):
-        if own in SEES_PUBLIC or name in PUBLIC_FOR_ALL:
+        if own in SEES_PUBLIC or name in PUBLIC_FOR_ALL | PUBLIC_FOR.get(own, set()):
             return None
         return f"layer '{own}' does not see the public header <{name}>"
     if own == "public":
