@@ -3,6 +3,7 @@
 #ifndef QN_RUN_CALIBRATE_H
 #define QN_RUN_CALIBRATE_H
 
+#include "base/names.h"
 #include "quant/observe.h"
 #include "run/feed.h"
 #include "run/runner.h"
@@ -19,12 +20,14 @@ struct qn_calibration {
     struct qn_observed *values; /* in the order of the names */
     size_t              value_count;
     size_t              samples; /* runs done */
+    struct qn_names     index;   /* of names, for qn_calibration_find */
+    struct qn_observed **by_name;
     struct qn_arena     arena;
 };
 
 struct qn_calibrate_options {
     int  threads;   /* runs at once; below 1 means 1. The result's bytes do not depend on it */
-    bool histogram; /* also fill the statistics' histograms */
+    size_t histogram_stride; /* as for qn_stats_init; 0: no histograms */
     void (*on_progress)(void *context, size_t done, size_t total); /* may be NULL; called by one thread at a time */
     void *progress_context;
     /* May be NULL. Receives each run's graph outputs, from several threads at once. */

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/calibrate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "onnx/dtype.h"
+#include "run/passes.h"
+
+/* What one worker has seen of one value. */
+struct seen {
+    int32_t         dtype;
+    int             rank;
+    int64_t         dims[QN_MAX_RANK];
+    struct qn_stats stats;
+};
+
+struct worker {
+    struct calibration *calibration;
+    struct seen        *values; /* in the order of the names */
+    size_t              sample;
+};
+
+struct calibration {
+    const struct qn_calibrate_options *options;
+    struct qn_session                 *session;
+    struct worker                     *workers;
+    int                                worker_count;
+    size_t                             value_count;
+};
+
+/* Which axes vary does not depend on the order in which shapes are seen. */
+static void merge_shape(struct seen *seen, int32_t dtype, int rank, const int64_t *dims)
+{
+    if (!dtype) return;
+    if (!seen->dtype) {
+        seen->dtype = dtype;
+        seen->rank = rank;
+        for (int i = 0; i < rank; i++) seen->dims[i] = dims[i];
+    } else if (seen->rank != rank) {
+        seen->rank = -1;
+    } else {
+        for (int i = 0; i < rank; i++)
+            if (seen->dims[i] != dims[i]) seen->dims[i] = -1;
+    }
+}
+
+static qonnx_status observe(void *context, size_t index, const struct qn_view *view, qonnx_error *err)
+{
+    struct worker *worker = context;
+    struct seen   *seen = &worker->values[index];
+
+    if (index >= worker->calibration->value_count) return qn_fail(err, QONNX_E_INTERNAL, "an observer nobody asked for");
+    merge_shape(seen, view->dtype, view->rank, view->dims);
+    if (view->dtype == QN_FLOAT) qn_stats_add(&seen->stats, view->data, view->size / sizeof(float));
+    return QONNX_OK;
+}
+
+static qonnx_status pass_output(void *context, size_t index, const struct qn_view *view, qonnx_error *err)
+{
+    struct worker                     *worker = context;
+    const struct qn_calibrate_options *options = worker->calibration->options;
+
+    return options->on_output(options->output_context, worker->sample, index, view, err);
+}
+
+static qonnx_status run_sample(void *context, int number, const struct qn_sample *sample, qonnx_error *err)
+{
+    struct calibration *calibration = context;
+    struct worker      *worker = &calibration->workers[number];
+    struct qn_run       run = { sample->views, calibration->options->on_output ? pass_output : NULL, worker };
+
+    worker->sample = sample->index;
+    return calibration->session->runtime->run(calibration->session, &run, err);
+}
+
+static void free_workers(struct calibration *calibration)
+{
+    for (int w = 0; calibration->workers && w < calibration->worker_count; w++) {
+        struct worker *worker = &calibration->workers[w];
+        for (size_t i = 0; worker->values && i < calibration->value_count; i++) qn_stats_release(&worker->values[i].stats);
+        free(worker->values);
+    }
+    free(calibration->workers);
+}
+
+static qonnx_status make_workers(struct calibration *calibration, qonnx_error *err)
+{
+    calibration->workers = calloc((size_t)calibration->worker_count, sizeof *calibration->workers);
+    if (!calibration->workers) return qn_fail_nomem(err);
+    for (int w = 0; w < calibration->worker_count; w++) {
+        struct worker *worker = &calibration->workers[w];
+        worker->calibration = calibration;
+        worker->values = calloc(calibration->value_count + 1, sizeof *worker->values);
+        if (!worker->values) return qn_fail_nomem(err);
+        for (size_t i = 0; i < calibration->value_count; i++)
+            QN_TRY(qn_stats_init(&worker->values[i].stats, calibration->options->histogram_stride, err));
+    }
+    return QONNX_OK;
+}
+
+/* Merges all workers into the result. */
+static qonnx_status collect(struct qn_calibration *result, struct calibration *calibration, const char *const *names, qonnx_error *err)
+{
+    struct qn_observed *values = qn_arena_array(&result->arena, calibration->value_count, sizeof *values);
+
+    result->by_name = qn_arena_array(&result->arena, calibration->value_count, sizeof *result->by_name);
+    qn_names_init(&result->index, &result->arena);
+    if (!values || !result->by_name) return qn_fail_nomem(err);
+    result->values = values;
+    for (size_t i = 0; i < calibration->value_count; i++) {
+        struct seen *seen = &calibration->workers[0].values[i];
+        int64_t     *dims;
+        uint32_t     id;
+        for (int w = 1; w < calibration->worker_count; w++) {
+            struct seen *other = &calibration->workers[w].values[i];
+            merge_shape(seen, other->dtype, other->rank, other->dims);
+            QN_TRY(qn_stats_merge(&seen->stats, &other->stats, err));
+        }
+        dims = qn_arena_array(&result->arena, QN_MAX_RANK, sizeof *dims);
+        values[i].name = qn_arena_strdup(&result->arena, names[i]);
+        if (!dims || !values[i].name || (id = qn_names_intern(&result->index, values[i].name)) == QN_NONE) return qn_fail_nomem(err);
+        result->by_name[id] = &values[i];
+        values[i].dtype = seen->dtype;
+        values[i].rank = seen->dtype ? seen->rank : -1;
+        for (int d = 0; d < values[i].rank; d++) dims[d] = seen->dims[d];
+        values[i].dims = dims;
+        values[i].stats = seen->stats; /* taken over, histogram included */
+        memset(&seen->stats, 0, sizeof seen->stats);
+        result->value_count = i + 1;
+    }
+    return QONNX_OK;
+}
+
+static qonnx_status calibrate(struct qn_calibration *result, struct calibration *calibration, const char *const *names,
+                              struct qn_feed *feed, qonnx_error *err)
+{
+    const struct qn_calibrate_options *options = calibration->options;
+    struct qn_pass pass = { .feed = feed, .threads = calibration->worker_count, .work = run_sample, .context = calibration };
+
+    pass.on_progress = options->on_progress;
+    pass.progress_context = options->progress_context;
+    QN_TRY(make_workers(calibration, err));
+    QN_TRY(qn_feed_pass(&pass, err));
+    result->samples = pass.done;
+    return collect(result, calibration, names, err);
+}
+
+qonnx_status qn_calibrate(struct qn_calibration *result, struct qn_runtime *runtime, const struct qn_model *model,
+                          const char *const *names, size_t name_count, struct qn_feed *feed,
+                          const struct qn_calibrate_options *options, qonnx_error *err)
+{
+    struct qn_session_options wanted = { .optimize = true, .observe = names, .observe_count = name_count, .observer = observe };
+    struct calibration        calibration = { .options = options, .value_count = name_count };
+    qonnx_status              status;
+
+    memset(result, 0, sizeof *result);
+    calibration.worker_count = options->threads < 1 ? 1 : options->threads;
+    QN_TRY(runtime->open(runtime, model, &wanted, &calibration.session, err));
+    status = calibrate(result, &calibration, names, feed, err);
+    runtime->close(calibration.session);
+    free_workers(&calibration);
+    if (status != QONNX_OK) qn_calibration_release(result);
+    return status;
+}
+
+void qn_calibration_release(struct qn_calibration *calibration)
+{
+    for (size_t i = 0; i < calibration->value_count; i++) qn_stats_release(&calibration->values[i].stats);
+    qn_arena_release(&calibration->arena); /* also the index */
+    memset(calibration, 0, sizeof *calibration);
+}
+
+const struct qn_observed *qn_calibration_find(const struct qn_calibration *calibration, const char *name)
+{
+    uint32_t id = qn_names_find(&calibration->index, name);
+    return id == QN_NONE ? NULL : calibration->by_name[id];
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/ort_model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/names.h"
+#include "onnx/attr.h"
+#include "onnx/dtype.h"
+#include "onnx/tensor.h"
+
+/* Below this an initializer is packed with the model: shape inference reads the small ones, and copies cost nothing. */
+enum { SMALL_WEIGHT = 1024 };
+
+/* Where a tensor's elements lie in memory as the runtime wants them; false when they are stored otherwise. */
+static bool plain_data(const Onnx__TensorProto *tensor, struct ort_weight *weight)
+{
+    const struct qn_dtype *dtype = qn_dtype_find(tensor->data_type);
+    qonnx_error            ignored = { 0 };
+    size_t                 count, held = 0;
+
+    if (!dtype || !dtype->bits || tensor->segment || tensor->n_external_data || !tensor->name) return false;
+    if (qn_tensor_count(tensor, &count, &ignored) != QONNX_OK) return false;
+    if (__builtin_mul_overflow(count, (size_t)dtype->bits, &weight->size) || weight->size > SIZE_MAX - 7) return false;
+    weight->size = (weight->size + 7) / 8;
+    if (tensor->has_raw_data) {
+        weight->data = tensor->raw_data.data;
+        return tensor->raw_data.len == weight->size;
+    }
+    if (tensor->data_type == QN_FLOAT) {
+        weight->data = tensor->float_data;
+        held = tensor->n_float_data;
+    } else if (tensor->data_type == QN_INT64) {
+        weight->data = tensor->int64_data;
+        held = tensor->n_int64_data;
+    } else if (tensor->data_type == QN_DOUBLE) {
+        weight->data = tensor->double_data;
+        held = tensor->n_double_data;
+    } else if (tensor->data_type == QN_INT32) {
+        weight->data = tensor->int32_data;
+        held = tensor->n_int32_data;
+    }
+    return held == count;
+}
+
+/* The same tensor without its data. The location is never opened: the runtime is given the data under the name. */
+static Onnx__TensorProto *hollow(struct qn_arena *arena, const Onnx__TensorProto *tensor)
+{
+    Onnx__TensorProto             *copy = qn_arena_alloc(arena, sizeof *copy);
+    Onnx__StringStringEntryProto  *entry = qn_arena_alloc(arena, sizeof *entry);
+    Onnx__StringStringEntryProto **list = qn_arena_alloc(arena, sizeof *list);
+
+    if (qn_arena_failed(arena)) return NULL;
+    onnx__string_string_entry_proto__init(entry);
+    entry->key = qn_arena_strdup(arena, "location");
+    entry->value = qn_arena_strdup(arena, "in-memory");
+    list[0] = entry;
+    onnx__tensor_proto__init(copy);
+    copy->name = tensor->name;
+    copy->has_data_type = true;
+    copy->data_type = tensor->data_type;
+    copy->n_dims = tensor->n_dims;
+    copy->dims = tensor->dims;
+    copy->has_data_location = true;
+    copy->data_location = ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
+    copy->n_external_data = 1;
+    copy->external_data = list;
+    return copy;
+}
+
+static void take_out_weights(struct ort_model *packed, Onnx__GraphProto *graph)
+{
+    Onnx__TensorProto **list = qn_arena_array(&packed->arena, graph->n_initializer, sizeof *list);
+
+    packed->weights = qn_arena_array(&packed->arena, graph->n_initializer, sizeof *packed->weights);
+    if (qn_arena_failed(&packed->arena)) return;
+    for (size_t i = 0; i < graph->n_initializer; i++) {
+        struct ort_weight weight = { .tensor = graph->initializer[i], .name = graph->initializer[i]->name };
+        list[i] = graph->initializer[i];
+        if (!plain_data(list[i], &weight) || weight.size <= SMALL_WEIGHT) continue;
+        list[i] = hollow(&packed->arena, graph->initializer[i]);
+        packed->weights[packed->weight_count++] = weight;
+    }
+    graph->initializer = list;
+}
+
+static Onnx__NodeProto *observer_node(struct qn_arena *arena, const char *value, size_t id)
+{
+    Onnx__NodeProto *node = qn_node_new(arena, QN_OBSERVE_OP, "", 1, &value, 0, NULL);
+
+    if (!node) return NULL;
+    node->domain = qn_arena_strdup(arena, QN_OBSERVE_DOMAIN);
+    qn_attr_set_int(arena, node, "id", (int64_t)id);
+    return node;
+}
+
+struct watch {
+    const char *name;
+    size_t      id, made_by; /* 0: a graph input; else the maker's place in the file, from 1 */
+};
+
+static int latest_first(const void *a, const void *b)
+{
+    const struct watch *x = a, *y = b;
+    if (x->made_by != y->made_by) return x->made_by < y->made_by ? 1 : -1;
+    return x->id < y->id ? 1 : x->id > y->id ? -1 : 0;
+}
+
+/* Where each watched value is made. */
+static qonnx_status find_makers(struct watch *watches, size_t count, const Onnx__GraphProto *graph, struct qn_arena *arena,
+                                qonnx_error *err)
+{
+    struct qn_names names;
+    size_t         *made_by, capacity = 1 + graph->n_input;
+
+    for (size_t i = 0; i < graph->n_node; i++) capacity += graph->node[i]->n_output;
+    qn_names_init(&names, arena);
+    made_by = qn_arena_array(arena, capacity, sizeof *made_by);
+    for (size_t i = 0; made_by && i < graph->n_input; i++)
+        if (graph->input[i]->name) qn_names_intern(&names, graph->input[i]->name);
+    for (size_t i = 0; made_by && i < graph->n_node; i++)
+        for (size_t o = 0; o < graph->node[i]->n_output; o++) {
+            uint32_t id = qn_names_intern(&names, graph->node[i]->output[o]);
+            if (id != QN_NONE) made_by[id] = i + 1;
+        }
+    if (qn_arena_failed(arena)) return qn_fail_nomem(err);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t id = qn_names_find(&names, watches[i].name);
+        if (id == QN_NONE || !*watches[i].name)
+            return qn_fail(err, QONNX_E_USAGE, "'%s' is not a graph input or node output: it cannot be observed", watches[i].name);
+        watches[i].made_by = made_by[id];
+    }
+    return QONNX_OK;
+}
+
+/* The runtime runs nodes without a reader last and backwards in file order, and frees a tensor after its last reader:
+ * so observers stand at the end of the file, that of the last value first. Then each runs soon after its value is made. */
+static qonnx_status add_observers(struct ort_model *packed, Onnx__GraphProto *graph, const char *const *names, size_t count,
+                                  qonnx_error *err)
+{
+    struct watch     *watches = qn_arena_array(&packed->arena, count, sizeof *watches);
+    Onnx__NodeProto **nodes = qn_arena_array(&packed->arena, graph->n_node + count, sizeof(Onnx__NodeProto *));
+
+    if (qn_arena_failed(&packed->arena)) return qn_fail_nomem(err);
+    for (size_t i = 0; i < count; i++) watches[i] = (struct watch){ names[i], i, 0 };
+    QN_TRY(find_makers(watches, count, graph, &packed->arena, err));
+    qsort(watches, count, sizeof *watches, latest_first);
+    if (graph->n_node) memcpy(nodes, graph->node, graph->n_node * sizeof(Onnx__NodeProto *));
+    for (size_t i = 0; i < count; i++)
+        if (!(nodes[graph->n_node + i] = observer_node(&packed->arena, watches[i].name, watches[i].id))) return qn_fail_nomem(err);
+    graph->node = nodes;
+    graph->n_node += count;
+    return QONNX_OK;
+}
+
+static void import_domain(struct qn_arena *arena, Onnx__ModelProto *model)
+{
+    Onnx__OperatorSetIdProto **list = qn_arena_array(arena, model->n_opset_import + 1, sizeof(Onnx__OperatorSetIdProto *));
+    Onnx__OperatorSetIdProto  *added = qn_arena_alloc(arena, sizeof *added);
+    size_t                     count = 0;
+
+    if (qn_arena_failed(arena)) return;
+    for (size_t i = 0; i < model->n_opset_import; i++) { /* a model may name the domain with a version of its own */
+        const char *domain = model->opset_import[i]->domain;
+        if (!domain || strcmp(domain, QN_OBSERVE_DOMAIN) != 0) list[count++] = model->opset_import[i];
+    }
+    onnx__operator_set_id_proto__init(added);
+    added->domain = qn_arena_strdup(arena, QN_OBSERVE_DOMAIN);
+    added->has_version = true;
+    added->version = 1;
+    list[count++] = added;
+    model->opset_import = list;
+    model->n_opset_import = count;
+}
+
+qonnx_status ort_model_pack(struct ort_model *packed, const struct qn_model *model, const char *const *observe,
+                            size_t observe_count, qonnx_error *err)
+{
+    Onnx__ModelProto copy = *model->pb; /* shallow: lists that change are new, all else is shared */
+    Onnx__GraphProto graph;
+    qonnx_status     status = QONNX_OK;
+
+    memset(packed, 0, sizeof *packed);
+    if (!copy.graph) return qn_fail(err, QONNX_E_FORMAT, "the model has no graph");
+    graph = *copy.graph;
+    copy.graph = &graph;
+    take_out_weights(packed, &graph);
+    if (observe_count) {
+        status = add_observers(packed, &graph, observe, observe_count, err);
+        import_domain(&packed->arena, &copy);
+    }
+    if (status == QONNX_OK && !qn_arena_failed(&packed->arena)) {
+        packed->size = onnx__model_proto__get_packed_size(&copy);
+        if (packed->size >= INT32_MAX)
+            status = qn_fail(err, QONNX_E_LIMIT, "the model without its weights has %zu bytes: too large to run", packed->size);
+        else if ((packed->bytes = qn_arena_alloc_raw(&packed->arena, packed->size)))
+            onnx__model_proto__pack(&copy, packed->bytes);
+    }
+    if (status == QONNX_OK && qn_arena_failed(&packed->arena)) status = qn_fail_nomem(err);
+    if (status != QONNX_OK) ort_model_release(packed);
+    return status;
+}
+
+void ort_model_release(struct ort_model *packed)
+{
+    qn_arena_release(&packed->arena);
+    memset(packed, 0, sizeof *packed);
+}
