@@ -19,3 +19,7 @@ if(QONNX_COVERAGE)
   add_compile_options(--coverage)
   add_link_options(--coverage)
 endif()
+# Hardening where nothing measures or instruments the build.
+target_compile_options(qn_flags INTERFACE
+  $<$<CONFIG:Release,RelWithDebInfo>:-U_FORTIFY_SOURCE$<SEMICOLON>-D_FORTIFY_SOURCE=2$<SEMICOLON>-fstack-protector-strong>)
+target_link_options(qn_flags INTERFACE $<$<CONFIG:Release,RelWithDebInfo>:-Wl,-z,relro,-z,now>)
