@@ -12,21 +12,25 @@
 #include "quant/pack.h"
 
 struct qn_stats {
-    uint64_t            samples; /* calls of qn_stats_add */
-    uint64_t            count;   /* values seen; of them: */
-    uint64_t            nan, inf, masked, zeros;
-    float               min, max; /* of ordinary values (finite, |x| < QN_MASKED_FROM); min > max when there were none */
-    struct qn_exact_sum sum, sum2; /* of ordinary values and squares, each sample's formed in a fixed order */
-    size_t              stride;    /* every stride-th value of a sample enters the histogram */
+    uint64_t             samples; /* calls of qn_stats_add */
+    uint64_t             count;   /* values seen; of them: */
+    uint64_t             nan, inf, masked;
+    float                min, max; /* of ordinary values (finite, |x| < QN_MASKED_FROM); min > max: there were none */
+    uint64_t             summed;   /* ordinary values in the sums; of them: */
+    uint64_t             zeros;
+    struct qn_exact_sum  sum, sum2; /* of the values and of their squares, each sample's formed in a fixed order */
+    size_t               sum_every; /* each sum_every-th block of a sample is summed, see qn_scan */
+    size_t               stride;    /* every stride-th value of a sample enters the histogram */
     struct qn_histogram *histogram; /* owned; NULL when not asked for */
 };
 
-/* Empty statistics; `histogram_stride` 0 means no histogram. */
+/* Empty statistics; `histogram_stride` 0 means no histogram. Everything is summed; to save time with large tensors set
+ * sum_every before the first value. */
 QONNX_MUST_CHECK qonnx_status qn_stats_init(struct qn_stats *stats, size_t histogram_stride, qonnx_error *err);
 void qn_stats_release(struct qn_stats *stats);
 /* One sample's values. Allocates nothing and cannot fail. */
 void qn_stats_add(struct qn_stats *stats, const float *x, size_t n);
-/* E_DATA when one side has a histogram and the other not, or the strides differ. */
+/* E_DATA when the two were not gathered in the same way (sum_every, histogram stride). */
 QONNX_MUST_CHECK qonnx_status qn_stats_merge(struct qn_stats *stats, const struct qn_stats *other, qonnx_error *err);
 
 /* Ordinary values seen. */

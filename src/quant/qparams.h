@@ -45,8 +45,9 @@ struct qn_qparams {
 
 /* Fills *qp for `bits`-wide codes stored in `type`; scales start as 1 and zero points as 0. E_USAGE when the bits do
  * not fit the type. Signedness is the type's. */
-QONNX_MUST_CHECK qonnx_status qn_qparams_init(struct qn_qparams *qp, struct qn_arena *arena, const struct qn_qtype *type,
-                                              int bits, bool narrow, int axis, size_t count, qonnx_error *err);
+QONNX_MUST_CHECK qonnx_status qn_qparams_init(struct qn_qparams *qp, struct qn_arena *arena,
+                                              const struct qn_qtype *type, int bits, bool narrow, int axis,
+                                              size_t count, qonnx_error *err);
 
 /* The scale kept within the limits; NaN and values <= 0 become QN_SCALE_MIN. */
 float qn_scale_clamp(float scale);
@@ -54,8 +55,8 @@ float qn_scale_clamp(float scale);
 /* Asymmetric parameters for codes lo … hi. The range is cut to the bounds, then widened to include 0, so that zero maps
  * exactly to the zero point. With bounds, and as long as the scale limits allow it, in float32
  *     bounds.min <= (lo - zero_point) * scale   and   (hi - zero_point) * scale <= bounds.max
- * (a bound on the wrong side of 0 counts as 0, an upper bound of 0 together with a lower one of 0 as none), and the
- * zero point is exactly lo for a lower bound of 0: ONNX Runtime fuses a Relu or Clip only then. */
+ * and the zero point is exactly lo for a lower bound of 0: ONNX Runtime absorbs a Relu or Clip only then. A bound on
+ * the wrong side of 0 counts as 0; when both are 0 there is nothing to keep within them and they are ignored. */
 void qn_affine_params(struct qn_range range, struct qn_range bounds, int32_t lo, int32_t hi, float *scale,
                       int32_t *zero_point);
 
@@ -63,9 +64,10 @@ void qn_affine_params(struct qn_range range, struct qn_range bounds, int32_t lo,
  * absmax that is 0 or NaN counts as 1. */
 float qn_symmetric_scale(float absmax, int32_t steps);
 
-/* The same into slot i of *qp: lo, hi and the symmetric steps (the larger of -lo and hi; hi for unsigned) are qp's. */
+/* The same into slot i of *qp. Symmetric: steps = qp->hi covers absmax on both sides; Brevitas divides a plain signed
+ * range by -lo, so that absmax itself saturates. */
 void qn_qparams_set_affine(struct qn_qparams *qp, size_t i, struct qn_range range, struct qn_range bounds);
-void qn_qparams_set_symmetric(struct qn_qparams *qp, size_t i, float absmax);
+void qn_qparams_set_symmetric(struct qn_qparams *qp, size_t i, float absmax, int32_t steps);
 
 /* The values that the lowest and the highest code of slot i stand for. */
 struct qn_range qn_qparams_range(const struct qn_qparams *qp, size_t i);

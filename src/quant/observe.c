@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "quant/observe.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "quant/kernels.h"
+
+#define QN_OBSERVER(name) extern const struct qn_observer qn_observer_##name;
+#include "observe.def"
+#undef QN_OBSERVER
+
+static const struct qn_observer *const observers[] = {
+#define QN_OBSERVER(name) &qn_observer_##name,
+#include "observe.def"
+#undef QN_OBSERVER
+};
+
+enum { OBSERVER_COUNT = sizeof observers / sizeof observers[0] };
+
+const struct qn_observer *qn_observer_at(size_t i) { return i < OBSERVER_COUNT ? observers[i] : NULL; }
+
+const struct qn_observer *qn_observer_find(const char *name)
+{
+    for (size_t i = 0; i < OBSERVER_COUNT; i++)
+        if (!strcmp(observers[i]->name, name)) return observers[i];
+    return NULL;
+}
+
+qonnx_status qn_stats_init(struct qn_stats *stats, size_t histogram_stride, qonnx_error *err)
+{
+    memset(stats, 0, sizeof *stats);
+    stats->min = INFINITY;
+    stats->max = -INFINITY;
+    stats->sum_every = 1;
+    stats->stride = histogram_stride;
+    if (!histogram_stride) return QONNX_OK;
+    if (!(stats->histogram = malloc(sizeof *stats->histogram))) return qn_fail_nomem(err);
+    qn_histogram_init(stats->histogram);
+    return QONNX_OK;
+}
+
+void qn_stats_release(struct qn_stats *stats)
+{
+    free(stats->histogram);
+    memset(stats, 0, sizeof *stats);
+}
+
+void qn_stats_add(struct qn_stats *stats, const float *x, size_t n)
+{
+    struct qn_scan scan;
+
+    qn_scan(x, n, stats->sum_every, &scan);
+    stats->samples++;
+    stats->count += n;
+    stats->nan += scan.nan;
+    stats->inf += scan.inf;
+    stats->masked += scan.masked;
+    stats->summed += scan.summed;
+    stats->zeros += scan.zeros;
+    if (scan.min < stats->min) stats->min = scan.min;
+    if (scan.max > stats->max) stats->max = scan.max;
+    qn_exact_sum_add(&stats->sum, scan.sum);
+    qn_exact_sum_add(&stats->sum2, scan.sum2);
+    if (!stats->histogram || !(scan.min <= scan.max)) return;
+    qn_histogram_cover(stats->histogram, scan.min, scan.max);
+    qn_histogram_add(stats->histogram, x, n, stats->stride);
+}
+
+qonnx_status qn_stats_merge(struct qn_stats *stats, const struct qn_stats *other, qonnx_error *err)
+{
+    if (stats->stride != other->stride || stats->sum_every != other->sum_every)
+        return qn_fail(err, QONNX_E_DATA,
+                       "statistics differ in how they were gathered: histogram stride %zu and %zu, every %zu and %zu "
+                       "blocks summed",
+                       stats->stride, other->stride, stats->sum_every, other->sum_every);
+    stats->samples += other->samples;
+    stats->count += other->count;
+    stats->nan += other->nan;
+    stats->inf += other->inf;
+    stats->masked += other->masked;
+    stats->summed += other->summed;
+    stats->zeros += other->zeros;
+    if (other->min < stats->min) stats->min = other->min;
+    if (other->max > stats->max) stats->max = other->max;
+    qn_exact_sum_merge(&stats->sum, &other->sum);
+    qn_exact_sum_merge(&stats->sum2, &other->sum2);
+    if (stats->histogram) qn_histogram_merge(stats->histogram, other->histogram);
+    return QONNX_OK;
+}
+
+uint64_t qn_stats_ordinary(const struct qn_stats *stats)
+{
+    return stats->count - stats->nan - stats->inf - stats->masked;
+}
+
+struct qn_range qn_stats_range(const struct qn_stats *stats)
+{
+    return stats->min <= stats->max ? (struct qn_range){stats->min, stats->max} : QN_RANGE_EMPTY;
+}
