@@ -3,8 +3,10 @@
 # machine lacks: distribution packages through apt where that is allowed, Python packages into build/python only.
 # shellcheck shell=sh
 
+# shellcheck disable=SC2034  # used by the scripts that source this
 # Version ranges that the project is tested with. ONNX Runtime is loaded by the program, onnx checks its output.
 RUNTIME_REQUIREMENTS="onnxruntime>=1.19,<1.32"
+# shellcheck disable=SC2034
 TEST_REQUIREMENTS="numpy>=1.24,<3 onnx>=1.18,<1.24 jsonschema>=4.17,<5"
 
 PYTHON_ENV=build/python
@@ -113,7 +115,7 @@ need_packages()
     # Another process may hold apt's lists, which no timeout option covers.
     attempt=1
     until $as_root apt-get -q -o DPkg::Lock::Timeout=300 update >build/apt.log 2>&1; do
-        [ $attempt -lt 10 ] && grep -q 'lock' build/apt.log || break
+        if [ $attempt -ge 10 ] || ! grep -q 'lock' build/apt.log; then break; fi
         attempt=$((attempt + 1))
         sleep 5
     done

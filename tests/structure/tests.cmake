@@ -7,3 +7,4 @@ endforeach()
 add_test(NAME structure_symbols
   COMMAND ${QN_PYTHON} -B ${structure}/check.py symbols ${CMAKE_SOURCE_DIR} $<TARGET_FILE:qonnx>)
 add_test(NAME structure_selftest COMMAND ${QN_PYTHON} -B ${structure}/selftest.py)
+add_test(NAME structure_setup_selftest COMMAND ${structure}/setup_selftest ${CMAKE_SOURCE_DIR})
