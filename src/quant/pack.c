@@ -58,7 +58,7 @@ void qn_unpack(const struct qn_qtype *type, const void *bytes, size_t count, voi
         return;
     }
     for (size_t i = 0; i < count; i++) {
-        const unsigned code = from[i / per] >> (i % per * (unsigned)type->bits) & mask;
+        const unsigned code = (unsigned)from[i / per] >> (i % per * (unsigned)type->bits) & mask;
         to[i] = (uint8_t)((code ^ sign) - sign); /* extends the sign */
     }
 }
