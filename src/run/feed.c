@@ -148,13 +148,10 @@ static void start_pass(struct qn_feed *feed)
     XXH3_128bits_reset(feed->hash);
 }
 
-qonnx_status qn_feed_new(struct qn_feed **result, struct qn_source *source, const struct qn_port *ports, size_t port_count,
-                         const struct qn_feed_options *options, struct qn_strbuf *notes, qonnx_error *err)
+qonnx_status qn_feed_new(struct qn_feed **result, struct qn_source *source, const struct qn_feed_options *options, struct qn_strbuf *notes, qonnx_error *err)
 {
     struct qn_feed *feed = calloc(1, sizeof *feed);
 
-    (void)ports;
-    (void)port_count;
     if (!feed || !(feed->hash = XXH3_createState()) || notes->failed) {
         free(feed);
         source->close(source);
@@ -167,6 +164,8 @@ qonnx_status qn_feed_new(struct qn_feed **result, struct qn_source *source, cons
     feed->notes = *notes;
     feed->measuring = true;
     feed->info.notes = feed->notes.text;
+    feed->info.available = source->count;
+    feed->info.synthetic = source->synthetic;
     feed->info.count = options->samples && options->samples < source->count ? options->samples : source->count;
     start_pass(feed);
     *result = feed;
@@ -190,7 +189,7 @@ qonnx_status qn_feed_open(struct qn_feed **feed, const char *path, const struct 
                              qn_dtype_name(inputs[i].dtype));
     }
     if (status == QONNX_OK) status = qn_source_open_files(&source, path, &want, err);
-    if (status == QONNX_OK) return qn_feed_new(feed, source, inputs, input_count, options, &notes, err);
+    if (status == QONNX_OK) return qn_feed_new(feed, source, options, &notes, err);
     qn_strbuf_release(&notes);
     return status;
 }
@@ -248,6 +247,7 @@ static qonnx_status next_locked(struct qn_feed *feed, struct qn_sample *sample, 
         QN_TRY(feed->source->next(feed->source, take ? sample : NULL, err));
     }
     sample->index = feed->given++;
+    sample->position = feed->read - 1;
     if (feed->measuring) measure(feed, sample);
     return QONNX_OK;
 }

@@ -29,7 +29,8 @@ struct qn_feed_options {
 
 /* A worker's buffers for one run. Zero-initialise; qn_feed_next fills and re-uses it. */
 struct qn_sample {
-    size_t          index; /* 0, 1, 2 ... in the feed's order */
+    size_t          index;    /* 0, 1, 2 ... in the feed's order */
+    size_t          position; /* the same in all of the data: differs from index for a chosen subset */
     struct qn_view *views; /* one for each input, in the order of the ports */
     void          **buffers;
     size_t         *capacities;
@@ -40,6 +41,7 @@ void qn_sample_release(struct qn_sample *sample);
 
 struct qn_feed_info {
     size_t      count;     /* samples a pass gives */
+    size_t      available; /* samples in all of the data */
     uint64_t    nan_count, inf_count; /* in float inputs, of the first full pass */
     bool        synthetic;
     char        digest[33]; /* XXH3-128 of the bytes fed in the first full pass, in the order of samples and inputs */

@@ -16,6 +16,7 @@ struct qn_source {
     qonnx_status (*next)(struct qn_source *source, struct qn_sample *sample, qonnx_error *err);
     qonnx_status (*rewind)(struct qn_source *source, qonnx_error *err);
     void (*close)(struct qn_source *source);
+    bool synthetic;
 };
 
 /* What the feed is for, and where a source leaves its remarks while it is made. */
@@ -34,8 +35,7 @@ QONNX_MUST_CHECK qonnx_status qn_pb_read(const char *folder, size_t k, const str
                                          qonnx_error *err);
 
 /* Takes over the source, also when this fails. */
-QONNX_MUST_CHECK qonnx_status qn_feed_new(struct qn_feed **feed, struct qn_source *source, const struct qn_port *ports,
-                                          size_t port_count, const struct qn_feed_options *options, struct qn_strbuf *notes,
+QONNX_MUST_CHECK qonnx_status qn_feed_new(struct qn_feed **feed, struct qn_source *source, const struct qn_feed_options *options, struct qn_strbuf *notes,
                                           qonnx_error *err);
 
 /* The shape a run is given when data of this shape are meant for the port: the same, or with a leading 1 more. E_DATA when
