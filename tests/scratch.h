@@ -30,9 +30,13 @@ static inline void scratch_open(struct scratch *scratch)
 /* FOLDER/name; valid for seven further calls. */
 static inline const char *scratch_path(struct scratch *scratch, const char *name)
 {
-    char *path = scratch->path[scratch->next++ % 8];
+    char  *path = scratch->path[scratch->next++ % 8];
+    size_t folder = strlen(scratch->folder), length = strlen(name);
 
-    snprintf(path, sizeof scratch->path[0], "%s/%s", scratch->folder, name);
+    assert_true(folder + 1 + length < sizeof scratch->path[0]);
+    memcpy(path, scratch->folder, folder);
+    path[folder] = '/';
+    memcpy(path + folder + 1, name, length + 1);
     return path;
 }
 

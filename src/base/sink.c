@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,36 +14,39 @@
 
 enum { BUFFER_SIZE = 64 * 1024, OPEN_SINKS = 64 };
 
+/* A temporary that must not outlive the process. A signal handler may look at it at any time, so its memory is static. */
+enum { FREE, RESERVED, LIVE, REMOVING, GONE };
+struct temporary {
+    atomic_int state;
+    char       path[PATH_MAX];
+};
+static struct temporary temporaries[OPEN_SINKS];
+
 struct qn_sink {
-    int     fd;
-    int     error; /* the first errno of a write */
-    char   *target, *folder, *temporary;
-    mode_t  mode;
-    size_t  used;
-    uint8_t buffer[BUFFER_SIZE];
+    int               fd;
+    int               error; /* the first errno of a write */
+    char             *target, *folder;
+    struct temporary *temporary;
+    mode_t            mode;
+    size_t            used;
+    uint8_t           buffer[BUFFER_SIZE];
 };
 
-/* Paths of temporaries that must not outlive the process. Whoever takes a path out of its slot owns it; a signal handler
- * that took one never frees it. */
-static _Atomic(char *) unfinished[OPEN_SINKS];
-
-static bool enlist(char *path)
+static struct temporary *reserve(void)
 {
     for (size_t i = 0; i < OPEN_SINKS; i++) {
-        char *expected = NULL;
-        if (atomic_compare_exchange_strong(&unfinished[i], &expected, path)) return true;
+        int expected = FREE;
+        if (atomic_compare_exchange_strong(&temporaries[i].state, &expected, RESERVED)) return &temporaries[i];
     }
-    return false;
+    return NULL;
 }
 
-/* False when the path had been taken by qn_sink_remove_all(), perhaps at this moment: then it must stay allocated. */
-static bool delist(char *path)
+/* Removes the file and gives the slot back, unless a handler is at it at this moment and the process about to end. */
+static void remove_temporary(struct temporary *temporary)
 {
-    for (size_t i = 0; i < OPEN_SINKS; i++) {
-        char *expected = path;
-        if (atomic_compare_exchange_strong(&unfinished[i], &expected, NULL)) return true;
-    }
-    return false;
+    if (atomic_load(&temporary->state) != RESERVED) unlink(temporary->path);
+    for (int state = LIVE; !atomic_compare_exchange_strong(&temporary->state, &state, FREE);)
+        if (state == REMOVING || state == FREE) return;
 }
 
 void qn_sink_remove_all(void)
@@ -50,8 +54,10 @@ void qn_sink_remove_all(void)
     int saved = errno;
 
     for (size_t i = 0; i < OPEN_SINKS; i++) {
-        const char *path = atomic_exchange(&unfinished[i], NULL);
-        if (path) unlink(path);
+        int expected = LIVE;
+        if (!atomic_compare_exchange_strong(&temporaries[i].state, &expected, REMOVING)) continue;
+        unlink(temporaries[i].path);
+        atomic_store(&temporaries[i].state, GONE);
     }
     errno = saved;
 }
@@ -113,40 +119,29 @@ static qonnx_status create_temporary(struct qn_sink *sink, const char *path, qon
 {
     const char *slash = strrchr(sink->target, '/');
     uint64_t    random;
+    int         length;
 
     sink->folder = !slash                  ? strdup(".")
                    : slash == sink->target ? strdup("/")
                                            : strndup(sink->target, (size_t)(slash - sink->target));
     if (!sink->folder) return qn_fail_nomem(err);
     if (getrandom(&random, sizeof random, 0) != sizeof random) return fail_errno(err, path, errno);
-    if (asprintf(&sink->temporary, "%s/.qonnx-%016llx.tmp", sink->folder, (unsigned long long)random) < 0) {
-        sink->temporary = NULL;
-        return qn_fail_nomem(err);
-    }
-    /* Enlisted before it exists, so that no signal can fall in between. */
-    if (!enlist(sink->temporary)) {
-        free(sink->temporary);
-        sink->temporary = NULL;
+    sink->temporary = reserve();
+    if (!sink->temporary)
         return qn_fail(err, QONNX_E_LIMIT, "%s: cannot write: more than %d output files are open", path, OPEN_SINKS);
-    }
-    sink->fd = open(sink->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (sink->fd < 0) {
-        int number = errno;
-        if (delist(sink->temporary)) free(sink->temporary);
-        sink->temporary = NULL;
-        return fail_errno(err, path, number);
-    }
-    return QONNX_OK;
+    length =
+        snprintf(sink->temporary->path, PATH_MAX, "%s/.qonnx-%016llx.tmp", sink->folder, (unsigned long long)random);
+    if (length < 0 || length >= PATH_MAX) return fail_errno(err, path, ENAMETOOLONG);
+    atomic_store(&sink->temporary->state, LIVE); /* before the file exists, so that no signal can fall in between */
+    sink->fd = open(sink->temporary->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return sink->fd < 0 ? fail_errno(err, path, errno) : QONNX_OK;
 }
 
 /* Closes and removes whatever is there. */
 static void release(struct qn_sink *sink)
 {
     if (sink->fd >= 0) close(sink->fd);
-    if (sink->temporary) {
-        unlink(sink->temporary);
-        if (delist(sink->temporary)) free(sink->temporary);
-    }
+    if (sink->temporary) remove_temporary(sink->temporary);
     free(sink->target);
     free(sink->folder);
     free(sink);
@@ -222,7 +217,7 @@ qonnx_status qn_sink_commit(struct qn_sink *sink, qonnx_error *err)
     if (!sink->error && fsync(sink->fd) != 0 && errno != EINVAL && errno != EROFS) sink->error = errno;
     if (close(sink->fd) != 0 && !sink->error) sink->error = errno;
     sink->fd = -1;
-    if (!sink->error && rename(sink->temporary, sink->target) != 0) sink->error = errno;
+    if (!sink->error && rename(sink->temporary->path, sink->target) != 0) sink->error = errno;
     if (sink->error)
         status = fail_errno(err, sink->target, sink->error);
     else
