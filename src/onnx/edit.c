@@ -381,7 +381,7 @@ qonnx_status qn_edit_commit(struct qn_edit *edit, bool *changed, qonnx_error *er
 {
     struct qn_graph *graph = edit->graph;
     struct qn_model *model = graph->model;
-    bool             any = edit->changed || edit->drop_unused;
+    bool             any = edit->changed;
     qonnx_status     status = QONNX_OK;
 
     if (changed) *changed = edit->changed;
@@ -391,6 +391,10 @@ qonnx_status qn_edit_commit(struct qn_edit *edit, bool *changed, qonnx_error *er
         rebuild_nodes(edit);
         rebuild_initializers(edit);
         rebuild_value_infos(edit);
+        if (edit->added_count && model->pb->ir_version < 4) { /* before, initializers had to be graph inputs as well */
+            model->pb->has_ir_version = true;
+            model->pb->ir_version = 4;
+        }
         if (edit->opset_domain) qn_model_set_opset(model, edit->opset_domain, edit->opset_version);
     }
     if (qn_arena_failed(&edit->scratch) || qn_arena_failed(&model->arena)) status = qn_fail_nomem(err);

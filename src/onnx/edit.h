@@ -32,7 +32,8 @@ void qn_edit_replace_node(struct qn_edit *edit, qn_node_id node, Onnx__NodeProto
 /* Rewires one input or output slot of an existing node. */
 void qn_edit_set_input(struct qn_edit *edit, qn_node_id node, size_t slot, const char *name);
 void qn_edit_set_output(struct qn_edit *edit, qn_node_id node, size_t slot, const char *name);
-/* Every use of a value (also inside nested graphs) reads `name` instead. Graph outputs are not uses: see is-output. */
+/* Every use of a value by a node of the old graph (also inside nested graphs) reads `name` instead; nodes put in by this
+ * edit keep what they read. A graph output is not a use. */
 void qn_edit_redirect(struct qn_edit *edit, qn_value_id value, const char *name);
 
 /* Initializers. Removing one also removes a graph input and value_info of that name. */

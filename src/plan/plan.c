@@ -62,12 +62,32 @@ static enum qn_reason check_weight(const struct qn_graph *g, qn_value_id v, size
     return QN_REASON_QUANTIZED;
 }
 
+/* A bias goes into int32 codes only as one constant for each output channel; other forms keep kernels from fusing. */
+static enum qn_reason check_bias(const struct qn_graph *g, qn_node_id n, const struct qn_rule *rule)
+{
+    const Onnx__TensorProto *w = qn_node_constant(g, n, 1), *b = qn_node_constant(g, n, 2);
+    qn_value_id              v = qn_node_input(g, n, 2);
+    size_t                   last;
+
+    if (v == QN_NONE) return QN_REASON_QUANTIZED;
+    if (!b) return QN_REASON_WEIGHT_NOT_CONSTANT;
+    if (b->data_type != QN_FLOAT) return QN_REASON_WEIGHT_NOT_FLOAT;
+    last = b->n_dims - 1;
+    if (!b->n_dims || b->dims[last] != w->dims[rule->axis]) return QN_REASON_WEIGHT_SHAPE;
+    for (size_t i = 0; i < last; i++)
+        if (b->dims[i] != 1) return QN_REASON_WEIGHT_SHAPE;
+    return QN_REASON_QUANTIZED;
+}
+
 static enum qn_reason check_layer(const struct planner *p, qn_node_id n, const struct qn_rule *rule)
 {
     const struct qn_graph *g = p->graph;
 
+    enum qn_reason         reason;
+
     if (rule->in[1] == QN_ROLE_ACT) return p->settings->target_row->act_act_matmul ? QN_REASON_QUANTIZED : QN_REASON_ACT_TIMES_ACT;
-    return check_weight(g, qn_node_input(g, n, 1), 2);
+    reason = check_weight(g, qn_node_input(g, n, 1), 2);
+    return reason == QN_REASON_QUANTIZED && rule->in[2] == QN_ROLE_BIAS ? check_bias(g, n, rule) : reason;
 }
 
 static bool user_selects(const struct qn_list *patterns, const struct qn_graph *g, qn_node_id n)
@@ -474,7 +494,8 @@ qonnx_status qn_plan_observed(struct qn_plan *plan, const qn_value_id **values, 
     if (!list) return qn_fail_nomem(err);
     for (qn_value_id v = 0; v < plan->graph->value_count; v++) {
         const struct qn_tensor_plan *t = &plan->tensors[v];
-        if (t->quantized && t->group == v && !t->fixed_scale && !plan->graph->values[v].init) list[n++] = v;
+        bool range = t->group == v && !t->fixed_scale, rank = plan->graph->values[v].rank < 0; /* emitters ask for ranks */
+        if (t->quantized && (range || rank) && !plan->graph->values[v].init) list[n++] = v;
     }
     *values = list;
     *count = n;

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Output formats. Each is one file, src/emit/NAME.c, that defines `const struct qn_emitter qn_emit_NAME`; the build
+ * finds them by itself. An emitter obeys a solved plan: it only queues edits. */
+#ifndef QN_EMIT_EMIT_H
+#define QN_EMIT_EMIT_H
+
+#include "onnx/edit.h"
+#include "plan/plan.h"
+
+struct qn_emitter {
+    const char *name, *summary;
+    int64_t     min_opset; /* of ai.onnx */
+    qonnx_status (*emit)(const struct qn_plan *plan, struct qn_edit *edit, qonnx_error *err);
+};
+
+const struct qn_emitter *qn_emitter_find(const char *name);
+const struct qn_emitter *qn_emitter_at(size_t i); /* NULL behind the last */
+
+/* ---- shared by the formats ---- */
+
+/* Names of the constants that hold one set of parameters. */
+struct qn_param_names {
+    const char *scale, *zero_point;
+};
+
+/* Scale and zero point as initializers: rank 0 for one, rank 1 for several. */
+struct qn_param_names qn_emit_params(struct qn_edit *edit, const struct qn_qparams *params, const char *base);
+/* The weight of a solved layer as an initializer of codes; its shape is the float weight's. NULL on failure (sticky, or
+ * in err). */
+QONNX_MUST_CHECK qonnx_status qn_emit_weight(Onnx__TensorProto **codes, struct qn_edit *edit, const struct qn_plan *plan, qn_node_id node, qonnx_error *err);
+
+#endif
