@@ -117,6 +117,11 @@ static qonnx_status collect(struct qn_calibration *result, struct calibration *c
             merge_shape(seen, other->dtype, other->rank, other->dims);
             QN_TRY(qn_stats_merge(&seen->stats, &other->stats, err));
         }
+        /* One form for equal numbers, so that equal statistics are equal bytes. */
+        qn_exact_sum_normalize(&seen->stats.sum);
+        qn_exact_sum_normalize(&seen->stats.sum2);
+        seen->stats.min += 0.0f;
+        seen->stats.max += 0.0f;
         dims = qn_arena_array(&result->arena, QN_MAX_RANK, sizeof *dims);
         values[i].name = qn_arena_strdup(&result->arena, names[i]);
         if (!dims || !values[i].name || (id = qn_names_intern(&result->index, values[i].name)) == QN_NONE) return qn_fail_nomem(err);

@@ -23,6 +23,21 @@ static bool passes_values_on(const struct qn_graph *graph, qn_node_id node, uint
     return false;
 }
 
+/* A one-hot coding spelt out: comparison with the constants 0, 1 ... */
+static uint64_t codes_compared(const struct qn_graph *graph, qn_node_id node, uint16_t slot)
+{
+    const Onnx__TensorProto *codes = qn_node_constant(graph, node, slot ? 0 : 1);
+    struct qn_arena          arena = { 0 };
+    const int64_t           *values;
+    size_t                   count = 0;
+
+    if (!codes || qn_tensor_ints(codes, &arena, &values, &count, NULL) != QONNX_OK || count < 2) count = 0;
+    for (size_t i = 0; i < count; i++)
+        if (values[i] != (int64_t)i) count = 0;
+    qn_arena_release(&arena);
+    return count;
+}
+
 /* The number of rows that slot of a node selects from, 0 when it does not select. */
 static uint64_t rows_selected(const struct qn_graph *graph, qn_node_id node, uint16_t slot)
 {
@@ -44,7 +59,7 @@ static uint64_t rows_selected(const struct qn_graph *graph, qn_node_id node, uin
         qn_arena_release(&arena);
         return rows;
     }
-    return 0;
+    return qn_node_is(graph, node, "Equal") ? codes_compared(graph, node, slot) : 0;
 }
 
 static void smaller(uint64_t *limit, uint64_t rows)
