@@ -68,26 +68,26 @@ static const struct row rows[] = {
     { { "preset",       "NAME",        "int8",    "what to make of the model",                                                                            "Quantization", "qd" },  TEXT, AT(preset), .choice = preset_choice },
     { { "format",       "FORMAT",      "qdq",     "how the quantized model is written",                                                                   "Quantization", "qd" },  TEXT, AT(format), .choice = format_choice },
     { { "target",       "TARGET",      "generic", "the runtime it is for",                                                                                "Quantization", "qd" },  TEXT, AT(target), .choice = target_choice },
-    { { "include",      "PATTERN",     NULL,      "quantize only nodes that match: a node or output name, or op:TYPE, with * and ? (repeatable)",         "Quantization", "qd", true }, LIST, AT(include) },
-    { { "exclude",      "PATTERN",     NULL,      "leave nodes that match in float (repeatable)",                                                         "Quantization", "qd", true }, LIST, AT(exclude) },
+    { { "include",      "PATTERN",     NULL,      "quantize only nodes that match: a node or output name, or op:TYPE, with * and ?",                      "Quantization", "qd", true }, LIST, AT(include) },
+    { { "exclude",      "PATTERN",     NULL,      "leave nodes that match in float",                                                                      "Quantization", "qd", true }, LIST, AT(exclude) },
     { { "strict",       NULL,          "off",     "fail with status 3 when a layer with weights stays in float",                                          "Quantization", "q" },   FLAG, AT(strict) },
     { { "act-type",     "TYPE",        "uint8",   "integer type of activations",                                                                          "Quantization", "qd", false, true }, TEXT, AT(act_type), .choice = act_choice },
     { { "weight-type",  "TYPE",        "int8",    "integer type of weights",                                                                              "Quantization", "qd", false, true }, TEXT, AT(weight_type), .choice = weight_choice },
     { { "per-channel",  "on|off",      "on",      "one scale for each output channel of a weight",                                                        "Quantization", "qd", false, true }, FLAG, AT(per_channel) },
-    { { "pass",         "NAME",        NULL,      "run these float passes instead of the default ones (repeatable)",                                      "Quantization", "qd", true, true }, LIST, AT(pass) },
+    { { "pass",         "NAME",        NULL,      "run these float passes instead of the default ones",                                                   "Quantization", "qd", true, true }, LIST, AT(pass) },
     { { "node-sqnr",    "DB",          "18",      "leave a layer in float when quantizing what it reads or writes keeps less than this on the calibration data; 0 never does", "Quantization", "q", false, true }, INT, AT(node_sqnr), 0, 100 },
 
     { { "calib",        "PATH",        NULL,      "samples: FILE.npz, FILE.npy, a folder of either, or a folder of test_data_set_K/input_J.pb",           "Data",         "qc" },  TEXT, AT(calib) },
     { { "samples",      "N",           "0",       "use at most N samples; 0 uses all",                                                                    "Data",         "qc" },  INT,  AT(samples), 0, INT32_MAX },
     { { "shuffle",      NULL,          "off",     "with --samples: a subset chosen by --seed instead of the first N",                                     "Data",         "qc" },  FLAG, AT(shuffle) },
     { { "seed",         "N",           "0",       "seed of synthetic data and of --shuffle",                                                              "Data",         "qc" },  INT,  AT(seed), 0, INT64_MAX },
-    { { "dim",          "NAME=N",      NULL,      "size of a symbolic dimension for synthetic data (repeatable)",                                         "Data",         "qc", true }, LIST, AT(dim) },
-    { { "input-shape",  "INPUT=DIMS",  NULL,      "shape of an input for synthetic data, as in x=1,3,224,224 (repeatable)",                               "Data",         "qc", true }, LIST, AT(input_shape) },
+    { { "dim",          "NAME=N",      NULL,      "size of a symbolic dimension for synthetic data",                                                      "Data",         "qc", true }, LIST, AT(dim) },
+    { { "input-shape",  "INPUT=DIMS",  NULL,      "shape of an input for synthetic data, as in x=1,3,224,224",                                            "Data",         "qc", true }, LIST, AT(input_shape) },
     { { "observer",     "NAME",        "minmax",  "how a range follows from the values seen",                                                             "Data",         "qd", false, true }, TEXT, AT(observer), .choice = observer_choice },
 
     { { "labels",       "FILE.npy",    NULL,      "true classes, one for each sample, to count right answers of both models",                             "Comparison",   "c" },   TEXT, AT(labels) },
     { { "label-output", "NAME",        NULL,      "the output the labels are for; the first float output otherwise",                                      "Comparison",   "c" },   TEXT, AT(label_output) },
-    { { "fail-below",   "FIGURE=X",    NULL,      "fail with status 6 when a figure is lower: sqnr, cosine, agreement, or drop for points of top-1 lost (repeatable)", "Comparison", "c", true }, LIST, AT(fail_below) },
+    { { "fail-below",   "FIGURE=X",    NULL,      "fail with status 6 when a figure is lower: sqnr, cosine, agreement, or drop for points of top-1 lost",              "Comparison", "c", true }, LIST, AT(fail_below) },
     { { "exact",        NULL,          "off",     "run the second model without ONNX Runtime's optimizations: exact arithmetic",                          "Comparison",   "c" },   FLAG, AT(exact) },
     { { "time",         NULL,          "off",     "also measure the CPU time of a run of each model on one thread",                                       "Comparison",   "c" },   FLAG, AT(time) },
 
@@ -96,7 +96,7 @@ static const struct row rows[] = {
     { { "verify",       "KIND",        "load",    "check of the result before it is written",                                                             "Output",       "q", false, true }, TEXT, AT(verify), .choice = verify_choice },
 
     { { "threads",      "N",           "0",       "threads to use; 0 means one for each processor; the result does not depend on it",                     "Running",      "qc" },  INT,  AT(threads), 0, 1024 },
-    { { "ort",          "PATH",        NULL,      "the ONNX Runtime library; looked for in $QONNX_ORT, beside the program, and in python3's onnxruntime otherwise", "Running", "qc" }, TEXT, AT(ort) },
+    { { "ort",          "PATH",        NULL,      "the ONNX Runtime library or its folder, instead of the places where it is looked for",                   "Running",      "qc" }, TEXT, AT(ort) },
     { { "no-mmap",      NULL,          "off",     "read the model into memory instead of mapping it, for files that may change meanwhile",                "Running",      "qcd" }, FLAG, AT(no_mmap) },
 };
 /* clang-format on */
