@@ -17,6 +17,7 @@ struct qonnx_result {
 struct qn_report {
     const char                *input_path, *output_path;
     uint64_t                   input_size; /* of the model file alone */
+    uint64_t                   input_external; /* of the files its external data lie in */
     int64_t                    input_opset, input_ir, output_opset, output_ir;
     const struct qn_settings  *settings;
     const struct qn_save_result *saved;
@@ -31,6 +32,7 @@ struct qn_report {
     const struct qn_warnings  *warnings;
 };
 
+/* For people, at most 25 lines. */
 QONNX_MUST_CHECK qonnx_status qn_report_text(const struct qn_report *report, struct qn_strbuf *text, qonnx_error *err);
 /* Deterministic: no times, no host names; two runs give the same bytes. Ends with a newline. */
 QONNX_MUST_CHECK qonnx_status qn_report_json(const struct qn_report *report, struct qn_strbuf *json, qonnx_error *err);

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * qonnx_compare: two models over the same data. */
+#include "evaluate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/pool.h"
+#include "report.h"
+
+struct job {
+    const qonnx_callbacks *callbacks;
+    struct qn_settings     settings;
+    struct qn_model        models[2];
+    struct qn_runtime     *runtime;
+    struct qn_feed        *feed;
+    struct qn_comparison   comparison;
+    struct qn_demand      *demands;
+    size_t                 demand_count;
+    struct qn_arena        arena;
+    struct qn_warnings     warnings;
+};
+
+static qonnx_status check_usage(struct job *job, qonnx_error *err)
+{
+    const struct qn_settings *s = &job->settings;
+
+    if (!s->calib) return qn_fail(err, QONNX_E_USAGE, "compare needs --calib PATH: the data to run both models on");
+    if (s->label_output && !s->labels) return qn_fail(err, QONNX_E_USAGE, "--label-output needs --labels FILE.npy");
+    return qn_demands_parse(&s->fail_below, s->labels != NULL, &job->arena, &job->demands, &job->demand_count, err);
+}
+
+static qonnx_status open_feed(struct job *job, qonnx_error *err)
+{
+    const struct qn_settings *s = &job->settings;
+    struct qn_feed_options    options = { .samples = (size_t)s->samples,
+                                          .shuffle = s->shuffle,
+                                          .seed = (uint64_t)s->seed };
+    const struct qn_port     *inputs;
+    size_t                    count;
+
+    QN_TRY(qn_model_inputs(&job->models[0], &job->arena, &inputs, &count, err));
+    return qn_feed_open(&job->feed, s->calib, inputs, count, &options, err);
+}
+
+static void on_progress(void *context, size_t done, size_t total)
+{
+    const struct job *job = context;
+    if (job->callbacks && job->callbacks->progress)
+        job->callbacks->progress(job->callbacks->context, "comparing", done, total);
+}
+
+/* Notes on how the data were taken, one warning each. */
+static void tell_notes(struct job *job)
+{
+    const char *notes = qn_feed_info(job->feed)->notes;
+
+    for (size_t length; notes && *notes; notes += length + (notes[length] == '\n')) {
+        length = strcspn(notes, "\n");
+        if (length) qn_warn(&job->warnings, "%.*s", (int)length, notes);
+    }
+}
+
+static qonnx_status run(struct job *job, const char *const paths[2], qonnx_error *err)
+{
+    const struct qn_settings *s = &job->settings;
+    struct qn_compare_options options = {
+        .second_exact = s->exact,
+        .time = s->time,
+        .threads = s->threads ? (int)s->threads : qn_cpu_count(),
+        .labels = s->labels,
+        .label_output = s->label_output,
+        .on_progress = on_progress,
+        .progress_context = job,
+    };
+
+    QN_TRY(check_usage(job, err));
+    for (int k = 0; k < 2; k++) QN_TRY(qn_model_open(&job->models[k], paths[k], s->no_mmap, err));
+    QN_TRY(qn_ort_load(&job->runtime, s->ort, err));
+    QN_TRY(open_feed(job, err));
+    tell_notes(job);
+    return qn_compare(&job->comparison, job->runtime, &job->models[0], &job->models[1], job->feed, &options, err);
+}
+
+static qonnx_status render(struct job *job, const char *const paths[2], qonnx_result **result, qonnx_error *err)
+{
+    struct qn_evaluation evaluation = {
+        .first = paths[0],
+        .second = paths[1],
+        .settings = &job->settings,
+        .runtime = job->runtime->version,
+        .data = qn_feed_info(job->feed),
+        .comparison = &job->comparison,
+        .demands = job->demands,
+        .demand_count = job->demand_count,
+    };
+    struct qn_strbuf text, json;
+    qonnx_status     status;
+
+    qn_strbuf_init(&text);
+    qn_strbuf_init(&json);
+    status = qn_evaluation_text(&evaluation, &text, err);
+    if (status == QONNX_OK) status = qn_evaluation_json(&evaluation, &json, err);
+    if (status == QONNX_OK) {
+        *result = calloc(1, sizeof **result);
+        if (!*result || !((*result)->text = strdup(text.text)) || !((*result)->json = strdup(json.text))) {
+            qonnx_result_free(*result);
+            *result = NULL;
+            status = qn_fail_nomem(err);
+        }
+    }
+    qn_strbuf_release(&text);
+    qn_strbuf_release(&json);
+    return status;
+}
+
+static void release(struct job *job)
+{
+    qn_comparison_release(&job->comparison);
+    qn_feed_close(job->feed);
+    if (job->runtime) job->runtime->release(job->runtime);
+    for (int k = 0; k < 2; k++)
+        if (job->models[k].pb) qn_model_release(&job->models[k]);
+    qn_arena_release(&job->arena);
+    qn_settings_release(&job->settings);
+}
+
+qonnx_status qonnx_compare(const char *first, const char *second, const qonnx_options *options,
+                           const qonnx_callbacks *callbacks, qonnx_result **result, qonnx_error *err)
+{
+    const char *const paths[2] = { first, second };
+    struct job        job = { .callbacks = callbacks };
+    qonnx_result     *made = NULL;
+    qonnx_error       verdict = { 0 };
+    qonnx_status      status, judged;
+
+    *result = NULL;
+    job.warnings = (struct qn_warnings){ .callbacks = callbacks, .arena = &job.arena };
+    status = qn_settings_resolve(&job.settings, options, err);
+    if (status == QONNX_OK) status = run(&job, paths, err);
+    if (status == QONNX_OK) {
+        judged = qn_demands_judge(job.demands, job.demand_count, &job.comparison, &verdict);
+        status = render(&job, paths, &made, err);
+        if (status == QONNX_OK && judged != QONNX_OK) status = qn_fail(err, judged, "%s", verdict.message);
+    }
+    release(&job);
+    *result = made;
+    return status;
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The text that people read after a run. */
+#include "report.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wording.h"
+
+enum { MAX_GROUPS = 12, MAX_EXAMPLES = 3 };
+
+static void put_sizes(const struct qn_report *report, struct qn_strbuf *text)
+{
+    uint64_t before = report->input_size + report->input_external, after = report->saved->size;
+
+    qn_strbuf_puts(text, "size:      ");
+    qn_put_size(text, before);
+    qn_strbuf_puts(text, " -> ");
+    qn_put_size(text, after);
+    if (before && after && before >= after)
+        qn_strbuf_printf(text, " (%.2f times smaller)", (double)before / (double)after);
+    if (before && after && before < after)
+        qn_strbuf_printf(text, " (%.2f times larger)", (double)after / (double)before);
+    qn_strbuf_puts(text, "\n");
+}
+
+static void put_copy(const struct qn_report *report, struct qn_strbuf *text)
+{
+    if (strcmp(report->saved->input.xxh3_128, report->saved->output.xxh3_128) == 0) {
+        qn_strbuf_puts(text, "copied, byte for byte\n");
+    } else {
+        qn_strbuf_puts(text, "copied; what is written differently begins at ");
+        qn_put_foreign(text, report->first_difference ? report->first_difference : "an unknown field");
+        qn_strbuf_puts(text, "\n");
+    }
+    put_sizes(report, text);
+}
+
+static void put_calibration(const struct qn_report *report, struct qn_strbuf *text)
+{
+    if (!report->data) return;
+    qn_strbuf_puts(text, "ranges:    ");
+    if (report->data->synthetic) {
+        qn_strbuf_printf(text, "SYNTHETIC inputs (%zu sample%s, seed %" PRId64 "); pass --calib PATH with real ones\n",
+                         report->samples, qn_plural(report->samples), report->settings->seed);
+        return;
+    }
+    qn_strbuf_printf(text, "%zu sample%s of ", report->samples, qn_plural(report->samples));
+    qn_put_base_name(text, report->settings->calib ? report->settings->calib : "calibration data");
+    qn_strbuf_puts(text, "\n");
+}
+
+/* ---- what stayed in float ---- */
+
+struct group {
+    enum qn_reason reason;
+    size_t         nodes, layers; /* layers: those with weights */
+};
+
+static bool has_weights(const struct qn_node_plan *row)
+{
+    return row->rule && row->rule->kind == QN_KIND_LAYER && row->rule->in[1] == QN_ROLE_WEIGHT;
+}
+
+/* Layers are what the conversion is for; then what there is most of. */
+static int compare_groups(const void *a, const void *b)
+{
+    const struct group *x = a, *y = b;
+    if (x->layers != y->layers) return x->layers > y->layers ? -1 : 1;
+    if (x->nodes != y->nodes) return x->nodes > y->nodes ? -1 : 1;
+    return (x->reason > y->reason) - (x->reason < y->reason);
+}
+
+static double badness(const struct qn_node_plan *row) { return isnan(row->db) ? INFINITY : row->db; }
+
+/* True when node a is the better example for why a group stayed in float. */
+static bool tells_more(const struct qn_plan *plan, qn_node_id a, qn_node_id b)
+{
+    const struct qn_node_plan *x = &plan->nodes[a], *y = &plan->nodes[b];
+    if (has_weights(x) != has_weights(y)) return has_weights(x);
+    if (badness(x) != badness(y)) return badness(x) < badness(y);
+    return a < b;
+}
+
+static void put_example(const struct qn_plan *plan, qn_node_id n, struct qn_strbuf *text)
+{
+    const Onnx__NodeProto *pb = plan->graph->pb->node[n];
+
+    if (pb->name && *pb->name)
+        qn_put_foreign(text, pb->name);
+    else
+        qn_strbuf_printf(text, "#%u", n);
+    qn_strbuf_puts(text, " (");
+    qn_put_foreign(text, pb->op_type);
+    if (plan->nodes[n].reason == QN_REASON_QUANTIZATION_ERROR && isfinite(plan->nodes[n].db))
+        qn_strbuf_printf(text, ", %.1f dB", plan->nodes[n].db);
+    qn_strbuf_puts(text, ")");
+}
+
+static void put_group(const struct qn_plan *plan, const struct group *group, struct qn_strbuf *text)
+{
+    qn_node_id best[MAX_EXAMPLES];
+    size_t     count = 0;
+
+    for (qn_node_id n = 0; n < plan->graph->node_count; n++) {
+        size_t at = count;
+        if (plan->nodes[n].reason != group->reason) continue;
+        while (at > 0 && tells_more(plan, n, best[at - 1])) at--;
+        if (at == MAX_EXAMPLES) continue;
+        if (count < MAX_EXAMPLES) count++;
+        memmove(best + at + 1, best + at, (count - at - 1) * sizeof *best);
+        best[at] = n;
+    }
+    qn_strbuf_printf(text, "%6zu  %s: ", group->nodes, qn_reason_text(group->reason));
+    for (size_t i = 0; i < count; i++) {
+        if (i) qn_strbuf_puts(text, ", ");
+        put_example(plan, best[i], text);
+    }
+    qn_strbuf_puts(text, group->nodes > count ? ", …\n" : "\n");
+}
+
+static void put_groups(const struct qn_report *report, const struct qn_plan_counts *counts, struct qn_strbuf *text)
+{
+    const struct qn_plan *plan = report->plan;
+    struct group          groups[QN_REASON_COUNT] = { 0 };
+    size_t                used = 0, shown, rest = 0;
+
+    for (size_t r = 0; r < QN_REASON_COUNT; r++) groups[r].reason = (enum qn_reason)r;
+    for (qn_node_id n = 0; n < plan->graph->node_count; n++) {
+        struct group *group = &groups[plan->nodes[n].reason];
+        if (qn_reason_is_quantized(group->reason)) continue;
+        group->nodes++;
+        group->layers += has_weights(&plan->nodes[n]);
+    }
+    qsort(groups, QN_REASON_COUNT, sizeof *groups, compare_groups);
+    while (used < QN_REASON_COUNT && groups[used].nodes) used++;
+    if (!used) return;
+    qn_strbuf_printf(text, "left in float: %zu node%s", counts->nodes - counts->quantized,
+                     qn_plural(counts->nodes - counts->quantized));
+    if (counts->layers > counts->layers_quantized)
+        qn_strbuf_printf(text, ", %zu of them layer%s with weights", counts->layers - counts->layers_quantized,
+                         qn_plural(counts->layers - counts->layers_quantized));
+    qn_strbuf_puts(text, "\n");
+    shown = used > MAX_GROUPS ? MAX_GROUPS - 1 : used;
+    for (size_t i = 0; i < shown; i++) put_group(plan, &groups[i], text);
+    for (size_t i = shown; i < used; i++) rest += groups[i].nodes;
+    if (rest) qn_strbuf_printf(text, "%6zu  for %zu more reasons\n", rest, used - shown);
+}
+
+/* ---- what was done about trouble ---- */
+
+static void put_notes(const struct qn_report *report, struct qn_strbuf *text)
+{
+    const struct qn_plan *plan = report->plan;
+    size_t                raised = 0, layers = 0, masked = 0;
+
+    for (qn_node_id n = 0; n < plan->graph->node_count; n++) {
+        raised += plan->nodes[n].raised;
+        layers += plan->nodes[n].raised > 0;
+    }
+    for (qn_value_id v = 0; report->stats && v < plan->graph->value_count; v++)
+        masked += report->stats[v] && report->stats[v]->masked > 0;
+    if (raised)
+        qn_strbuf_printf(
+            text, "note: %zu channel%s of %zu layer%s got a larger weight scale, so that the bias fits into 32 bits\n",
+            raised, qn_plural(raised), layers, qn_plural(layers));
+    if (masked)
+        qn_strbuf_printf(
+            text,
+            "note: values that mean \"never\", as in attention masks, were kept out of the range of %zu tensor%s\n",
+            masked, qn_plural(masked));
+}
+
+static void put_plan(const struct qn_report *report, struct qn_strbuf *text)
+{
+    struct qn_plan_counts counts = qn_plan_count(report->plan);
+
+    qn_strbuf_printf(text, "quantized: %zu of %zu nodes", counts.quantized, counts.nodes);
+    if (counts.layers)
+        qn_strbuf_printf(text, " (%zu of %zu layers)\n", counts.layers_quantized, counts.layers);
+    else
+        qn_strbuf_puts(text, " (the model has no layers with constant weights)\n");
+    put_sizes(report, text);
+    put_calibration(report, text);
+    put_groups(report, &counts, text);
+    put_notes(report, text);
+}
+
+qonnx_status qn_report_text(const struct qn_report *report, struct qn_strbuf *text, qonnx_error *err)
+{
+    qn_put_foreign(text, report->input_path);
+    qn_strbuf_puts(text, " -> ");
+    qn_put_foreign(text, report->output_path);
+    qn_strbuf_puts(text, "\n");
+    if (report->plan)
+        put_plan(report, text);
+    else
+        put_copy(report, text);
+    return text->failed ? qn_fail_nomem(err) : QONNX_OK;
+}

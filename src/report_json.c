@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The sidecar: docs/sidecar.md says what each field means, docs/sidecar.schema.json is its exact form. */
+#include <math.h>
+#include <string.h>
+
+#include "json_out.h"
+#include "plan/presets.h"
+#include "report.h"
+
+#define SCHEMA "qonnx-quantize/sidecar/1"
+
+struct sidecar {
+    struct qn_json          json;
+    const struct qn_report *report;
+    const struct qn_plan   *plan;
+};
+
+static void put(struct sidecar *s, json_t *object, const char *key, json_t *value)
+{
+    qn_json_put(&s->json, object, key, value);
+}
+
+static void put_known(struct sidecar *s, json_t *object, const char *key, double decibel)
+{
+    if (isfinite(decibel)) put(s, object, key, qn_json_rounded(decibel, 2));
+}
+
+/* ---- head ---- */
+
+/* What cannot change the result, or differs between machines that make the same one. */
+static bool is_left_out(const char *option)
+{
+    static const char *const names[] = { "calib", "threads", "ort", "no-mmap", "sidecar", "verify", "strict" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(option, names[i]) == 0) return true;
+    return false;
+}
+
+/* As texts, so that they can be given to the program again. */
+static json_t *options(struct sidecar *s)
+{
+    const qonnx_option_info *info;
+    struct qn_arena          arena = { 0 };
+    json_t                  *object = json_object();
+
+    for (size_t i = 0; (info = qonnx_option_at(i)); i++) {
+        const char *text;
+        if (!strchr(info->commands, 'q') || is_left_out(info->name)) continue;
+        if (!info->repeatable) {
+            put(s, object, info->name, qn_json_text(qn_settings_text(s->report->settings, i, 0, &arena)));
+            continue;
+        }
+        put(s, object, info->name, json_array());
+        for (size_t k = 0; (text = qn_settings_text(s->report->settings, i, k, &arena)); k++)
+            qn_json_append(&s->json, json_object_get(object, info->name), qn_json_text(text));
+    }
+    if (qn_arena_failed(&arena)) s->json.failed = true;
+    qn_arena_release(&arena);
+    return object;
+}
+
+static json_t *file(struct sidecar *s, const char *path, uint64_t bytes, int64_t opset, int64_t ir,
+                    const struct qn_digest *digest)
+{
+    json_t *object = json_object();
+
+    if (path) put(s, object, "name", qn_json_base_name(path));
+    put(s, object, "bytes", qn_json_uint(bytes));
+    if (path && s->report->input_external) put(s, object, "external_bytes", qn_json_uint(s->report->input_external));
+    put(s, object, "opset", json_integer(opset));
+    put(s, object, "ir_version", json_integer(ir));
+    put(s, object, "xxh3_128", json_string(digest->xxh3_128));
+    if (*digest->sha256) put(s, object, "sha256", json_string(digest->sha256));
+    return object;
+}
+
+static json_t *calibration(struct sidecar *s)
+{
+    const struct qn_report    *r = s->report;
+    const struct qn_feed_info *data = r->data;
+    json_t                    *object;
+
+    if (!data) return json_null();
+    object = json_object();
+    put(s, object, "ranges", json_string(data->synthetic ? "synthetic" : "data"));
+    put(s, object, "source",
+        data->synthetic || !r->settings->calib ? json_null() : qn_json_base_name(r->settings->calib));
+    put(s, object, "samples", qn_json_uint(r->samples));
+    put(s, object, "digest", json_string(data->digest));
+    put(s, object, "seed", data->synthetic || r->settings->shuffle ? json_integer(r->settings->seed) : json_null());
+    put(s, object, "nan_count", qn_json_uint(data->nan_count));
+    put(s, object, "inf_count", qn_json_uint(data->inf_count));
+    put(s, object, "observer", qn_json_text(r->settings->observer));
+    put(s, object, "runtime", qn_json_text(r->runtime));
+    put(s, object, "notes", qn_json_lines(data->notes ? data->notes : ""));
+    return object;
+}
+
+/* ---- tensors ---- */
+
+static json_t *tensor(struct sidecar *s, const char *name, const char *role)
+{
+    json_t *object = json_object();
+    put(s, object, "name", qn_json_text(name));
+    put(s, object, "role", json_string(role));
+    return object;
+}
+
+/* The fields that AIMET's encodings have as well carry its names. */
+static void put_type(struct sidecar *s, json_t *object, const char *type, int bits, bool is_signed, bool narrow)
+{
+    put(s, object, "output_dtype", json_string(type));
+    put(s, object, "bit_width", json_integer(bits));
+    put(s, object, "signed", json_boolean(is_signed));
+    put(s, object, "narrow", json_boolean(narrow));
+}
+
+/* Numbers where axis is negative, else lists along it. No zero points: all are 0. */
+static void put_scales(struct sidecar *s, json_t *object, const float *scales, const int32_t *zero_points, size_t count,
+                       int axis)
+{
+    json_t *scale, *zero_point;
+
+    if (axis < 0) {
+        put(s, object, "y_scale", qn_json_real((double)scales[0]));
+        put(s, object, "y_zero_point", json_integer(zero_points ? zero_points[0] : 0));
+        return;
+    }
+    scale = json_array();
+    zero_point = json_array();
+    for (size_t i = 0; i < count; i++) {
+        qn_json_append(&s->json, scale, qn_json_real((double)scales[i]));
+        qn_json_append(&s->json, zero_point, json_integer(zero_points ? zero_points[i] : 0));
+    }
+    put(s, object, "y_scale", scale);
+    put(s, object, "y_zero_point", zero_point);
+    put(s, object, "axis", json_integer(axis));
+}
+
+static void put_params(struct sidecar *s, json_t *object, const struct qn_qparams *params)
+{
+    put_type(s, object, params->type->name, params->bits, params->is_signed, params->narrow);
+    put_scales(s, object, params->scale, params->zero_point, params->count, params->axis);
+}
+
+static void put_range(struct sidecar *s, json_t *object, struct qn_range range)
+{
+    put(s, object, "float_min", qn_json_real((double)range.min));
+    put(s, object, "float_max", qn_json_real((double)range.max));
+}
+
+static void put_stats(struct sidecar *s, json_t *object, const struct qn_stats *stats)
+{
+    if (!stats) return;
+    put(s, object, "samples", qn_json_uint(stats->samples));
+    put(s, object, "count", qn_json_uint(stats->count));
+    if (stats->histogram) put(s, object, "histogram_stride", qn_json_uint(stats->stride));
+    if (stats->masked) put(s, object, "masked_count", qn_json_uint(stats->masked));
+    if (stats->nan) put(s, object, "nan_count", qn_json_uint(stats->nan));
+    if (stats->inf) put(s, object, "inf_count", qn_json_uint(stats->inf));
+}
+
+static json_t *activation(struct sidecar *s, qn_value_id v)
+{
+    const struct qn_value       *value = &s->plan->graph->values[v];
+    const struct qn_tensor_plan *row = &s->plan->tensors[v], *root = &s->plan->tensors[row->group];
+    json_t                      *object = tensor(s, value->name, "activation");
+
+    put_params(s, object, root->params);
+    put_range(s, object, root->range);
+    put(s, object, "observer",
+        json_string(root->fixed_scale != 0 ? "fixed"
+                    : value->init          ? "constant"
+                                           : s->report->settings->observer));
+    put_stats(s, object, s->report->stats ? s->report->stats[v] : NULL);
+    put_known(s, object, "sqnr_db", row->sqnr);
+    if (row->group != v) put(s, object, "shared_with", qn_json_text(s->plan->graph->values[row->group].name));
+    return object;
+}
+
+static const char *input_name(const struct sidecar *s, qn_node_id n, size_t slot)
+{
+    qn_value_id v = qn_node_input(s->plan->graph, n, slot);
+    return v == QN_NONE ? "" : s->plan->graph->values[v].name;
+}
+
+static json_t *weight(struct sidecar *s, qn_node_id n)
+{
+    const struct qn_node_plan *row = &s->plan->nodes[n];
+    struct qn_range            covered = QN_RANGE_EMPTY;
+    json_t                    *object = tensor(s, input_name(s, n, 1), "weight");
+
+    for (size_t i = 0; i < row->weight->count; i++) {
+        struct qn_range one = qn_qparams_range(row->weight, i);
+        covered.min = fminf(covered.min, one.min);
+        covered.max = fmaxf(covered.max, one.max);
+    }
+    put_params(s, object, row->weight);
+    put_range(s, object, covered);
+    put(s, object, "observer", json_string("absmax"));
+    put_known(s, object, "sqnr_db", row->weight_sqnr);
+    put(s, object, "node", json_integer(n));
+    return object;
+}
+
+static json_t *bias(struct sidecar *s, qn_node_id n)
+{
+    const struct qn_node_plan *row = &s->plan->nodes[n];
+    json_t                    *object = tensor(s, input_name(s, n, 2), "bias");
+
+    put_type(s, object, "int32", 32, true, false);
+    put_scales(s, object, row->bias_scale, NULL, row->weight->count, row->weight->axis < 0 ? -1 : 0);
+    put(s, object, "node", json_integer(n));
+    return object;
+}
+
+static json_t *tensors(struct sidecar *s)
+{
+    json_t *list = json_array();
+
+    if (!s->plan) return list;
+    for (qn_value_id v = 0; v < s->plan->graph->value_count; v++)
+        if (s->plan->tensors[v].quantized && s->plan->tensors[s->plan->tensors[v].group].params)
+            qn_json_append(&s->json, list, activation(s, v));
+    for (qn_node_id n = 0; n < s->plan->graph->node_count; n++) {
+        if (!s->plan->nodes[n].weight) continue;
+        qn_json_append(&s->json, list, weight(s, n));
+        if (s->plan->nodes[n].bias_scale) qn_json_append(&s->json, list, bias(s, n));
+    }
+    return list;
+}
+
+/* ---- nodes ---- */
+
+static const char *decision(enum qn_reason reason)
+{
+    switch (reason) {
+    case QN_REASON_QUANTIZED: return "quantized";
+    case QN_REASON_FUSED: return "fused";
+    case QN_REASON_MOVES_CODES: return "moves_codes";
+    default: return "float";
+    }
+}
+
+static json_t *node(struct sidecar *s, qn_node_id n)
+{
+    const struct qn_node_plan *row = &s->plan->nodes[n];
+    const Onnx__NodeProto     *pb = s->plan->graph->pb->node[n];
+    json_t                    *object = json_object();
+
+    put(s, object, "index", json_integer(n));
+    put(s, object, "name", qn_json_text(pb->name ? pb->name : ""));
+    put(s, object, "op_type", qn_json_text(pb->op_type));
+    put(s, object, "decision", json_string(decision(row->reason)));
+    if (!qn_reason_is_quantized(row->reason)) {
+        put(s, object, "reason", json_string(qn_reason_name(row->reason)));
+        put(s, object, "reason_text", json_string(qn_reason_text(row->reason)));
+    }
+    if (row->reason == QN_REASON_QUANTIZATION_ERROR) put_known(s, object, "sqnr_db", row->db);
+    if (row->reason == QN_REASON_FUSED && row->fused_into != QN_NONE)
+        put(s, object, "fused_into", json_integer(row->fused_into));
+    if (!row->weight) return object;
+    put(s, object, "accumulator_bits", json_integer(row->accumulator_bits));
+    put_known(s, object, "weight_sqnr_db", row->weight_sqnr);
+    if (row->raised) put(s, object, "raised_channels", qn_json_uint(row->raised));
+    return object;
+}
+
+static json_t *nodes(struct sidecar *s)
+{
+    json_t *list = json_array();
+    for (qn_node_id n = 0; s->plan && n < s->plan->graph->node_count; n++) qn_json_append(&s->json, list, node(s, n));
+    return list;
+}
+
+/* ---- all ---- */
+
+static void put_counts(struct sidecar *s, json_t *object)
+{
+    struct qn_plan_counts counts = qn_plan_count(s->plan);
+    json_t               *left = json_object();
+    size_t                reasons[QN_REASON_COUNT] = { 0 };
+
+    put(s, object, "nodes", qn_json_uint(counts.nodes));
+    put(s, object, "nodes_quantized", qn_json_uint(counts.quantized));
+    put(s, object, "layers", qn_json_uint(counts.layers));
+    put(s, object, "layers_quantized", qn_json_uint(counts.layers_quantized));
+    for (qn_node_id n = 0; n < s->plan->graph->node_count; n++) reasons[s->plan->nodes[n].reason]++;
+    for (enum qn_reason r = 0; r < QN_REASON_COUNT; r++)
+        if (reasons[r] && !qn_reason_is_quantized(r)) put(s, left, qn_reason_name(r), qn_json_uint(reasons[r]));
+    put(s, object, "left_in_float", left);
+}
+
+static json_t *model(struct sidecar *s)
+{
+    uint64_t before = s->report->input_size + s->report->input_external, after = s->report->saved->size;
+    json_t  *object = json_object();
+
+    if (s->report->settings->preset_row->copy) {
+        put(s, object, "identical",
+            json_boolean(strcmp(s->report->saved->input.xxh3_128, s->report->saved->output.xxh3_128) == 0));
+        put(s, object, "first_difference", qn_json_text(s->report->first_difference));
+    }
+    put(s, object, "size_ratio", after ? qn_json_rounded((double)before / (double)after, 4) : json_null());
+    if (s->plan) put_counts(s, object);
+    return object;
+}
+
+static json_t *texts(struct sidecar *s, const char *const *items, size_t count)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++) qn_json_append(&s->json, list, qn_json_text(items[i]));
+    return list;
+}
+
+qonnx_status qn_report_json(const struct qn_report *report, struct qn_strbuf *json, qonnx_error *err)
+{
+    const struct qn_report *r = report;
+    struct sidecar          s = { .report = report, .plan = report->plan };
+    json_t                 *root = json_object();
+
+    put(&s, root, "schema", json_string(SCHEMA));
+    put(&s, root, "producer", qn_json_producer());
+    put(&s, root, "options", options(&s));
+    put(&s, root, "input", file(&s, r->input_path, r->input_size, r->input_opset, r->input_ir, &r->saved->input));
+    /* No name: the sidecar stands beside its model, which may be renamed. */
+    put(&s, root, "output", file(&s, NULL, r->saved->size, r->output_opset, r->output_ir, &r->saved->output));
+    put(&s, root, "calibration", calibration(&s));
+    put(&s, root, "passes", texts(&s, r->passes, r->pass_count));
+    put(&s, root, "model", model(&s));
+    put(&s, root, "warnings", r->warnings ? texts(&s, r->warnings->texts, r->warnings->count) : json_array());
+    put(&s, root, "nodes", nodes(&s));
+    put(&s, root, "tensors", tensors(&s));
+    return qn_json_write(&s.json, root, json, err);
+}
