@@ -494,7 +494,7 @@ qonnx_status qn_plan_observed(struct qn_plan *plan, const qn_value_id **values, 
     if (!list) return qn_fail_nomem(err);
     for (qn_value_id v = 0; v < plan->graph->value_count; v++) {
         const struct qn_tensor_plan *t = &plan->tensors[v];
-        bool range = t->group == v && !t->fixed_scale, rank = plan->graph->values[v].rank < 0; /* emitters ask for ranks */
+        bool range = t->group == v && t->fixed_scale == 0.0f, rank = plan->graph->values[v].rank < 0; /* emitters ask for ranks */
         if (t->quantized && (range || rank) && !plan->graph->values[v].init) list[n++] = v;
     }
     *values = list;
@@ -530,7 +530,7 @@ void qn_plan_dump(const struct qn_plan *plan, struct qn_strbuf *text)
             qn_strbuf_quote(text, plan->graph->values[t->group].name);
         }
         if (t->bounds.min > -INFINITY || t->bounds.max < INFINITY) qn_strbuf_printf(text, ", bounds [%g, %g]", (double)t->bounds.min, (double)t->bounds.max);
-        if (t->fixed_scale) qn_strbuf_printf(text, ", fixed scale %g", (double)t->fixed_scale);
+        if (t->fixed_scale != 0.0f) qn_strbuf_printf(text, ", fixed scale %g", (double)t->fixed_scale);
         qn_strbuf_puts(text, "\n");
     }
     for (qn_node_id n = 0; n < plan->graph->node_count; n++) {

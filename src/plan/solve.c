@@ -74,7 +74,7 @@ static qonnx_status solve_group(struct solver *s, qn_value_id v)
     struct qn_observe_goal    goal;
 
     QN_TRY(new_params(s, &t->params, settings->act_qtype, false, -1, 1));
-    if (t->fixed_scale) {
+    if (t->fixed_scale != 0.0f) {
         t->params->scale[0] = t->fixed_scale;
         t->params->zero_point[0] = t->fixed_zero_point + (settings->act_qtype->is_signed ? settings->act_qtype->lo : 0);
         t->range = qn_qparams_range(t->params, 0);

@@ -34,9 +34,10 @@ void qn_feed_note(struct qn_strbuf *notes, const char *format, ...)
     va_start(args, format);
     vsnprintf(line, sizeof line - 1, format, args);
     va_end(args);
-    for (char *c = line; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 127) *c = '?';
-    strcat(line, "\n");
+    char *end = line;
+    for (; *end; end++)
+        if ((unsigned char)*end < ' ' || *end == 127) *end = '?';
+    memcpy(end, "\n", sizeof "\n");
     if (!strstr(notes->text, line)) qn_strbuf_puts(notes, line);
 }
 
