@@ -257,12 +257,12 @@ static qonnx_status create_session(struct ort_run_session *session, const struct
         ORT_TRY(api, domain_add(session->domain, &session->op), "observers");
         ORT_TRY(api, add_domain(options, session->domain), "observers");
     }
-    QN_TRY(ort_model_pack(&packed, model, wanted->observe, wanted->observe_count, err));
+    QN_TRY(qn_ort_model_pack(&packed, model, wanted->observe, wanted->observe_count, err));
     status = lend_weights(session, options, &packed, err);
     if (status == QONNX_OK)
         status = check(api, api->create_session_from_array(session->ort->env, packed.bytes, packed.size, options, &session->handle),
                        "load", err);
-    ort_model_release(&packed);
+    qn_ort_model_release(&packed);
     return status;
 }
 
@@ -406,7 +406,7 @@ qonnx_status qn_ort_load(struct qn_runtime **runtime, const char *path, qonnx_er
     qonnx_status        status;
 
     if (!ort) return qn_fail_nomem(err);
-    status = ort_api_load(&ort->api, path, err);
+    status = qn_ort_api_load(&ort->api, path, err);
     if (status == QONNX_OK) status = check(&ort->api, ort->api.create_env(ORT_LOG_FATAL, "qonnx", &ort->env), "start", err);
     if (status == QONNX_OK) status = check(&ort->api, ort->api.create_cpu_memory(1, 0, &ort->memory), "start", err);
     if (status != QONNX_OK) {

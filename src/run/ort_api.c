@@ -102,7 +102,7 @@ static qonnx_status open_any(void **library, const char *path, qonnx_error *err)
     return *library ? QONNX_OK : qn_fail(err, QONNX_E_NO_RUNTIME, "%s", how_to_get_it);
 }
 
-qonnx_status ort_api_load(struct ort_api *api, const char *path, qonnx_error *err)
+qonnx_status qn_ort_api_load(struct ort_api *api, const char *path, qonnx_error *err)
 {
     const struct ort_base *(*get_base)(void);
     const struct ort_base *base = NULL;

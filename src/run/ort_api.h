@@ -86,7 +86,7 @@ struct ort_api {
 };
 
 /* The table of the first library found; where it looks is told in runner.h (qn_ort_load). The library stays loaded. */
-QONNX_MUST_CHECK qonnx_status ort_api_load(struct ort_api *api, const char *path, qonnx_error *err);
+QONNX_MUST_CHECK qonnx_status qn_ort_api_load(struct ort_api *api, const char *path, qonnx_error *err);
 
 /* What a custom operator is to the runtime. Members behind `output_kind` are read only from the version on that is noted. */
 struct ort_custom_op {

@@ -173,7 +173,7 @@ static void import_domain(struct qn_arena *arena, Onnx__ModelProto *model)
     model->n_opset_import = count;
 }
 
-qonnx_status ort_model_pack(struct ort_model *packed, const struct qn_model *model, const char *const *observe,
+qonnx_status qn_ort_model_pack(struct ort_model *packed, const struct qn_model *model, const char *const *observe,
                             size_t observe_count, qonnx_error *err)
 {
     Onnx__ModelProto copy = *model->pb; /* shallow: lists that change are new, all else is shared */
@@ -197,11 +197,11 @@ qonnx_status ort_model_pack(struct ort_model *packed, const struct qn_model *mod
             onnx__model_proto__pack(&copy, packed->bytes);
     }
     if (status == QONNX_OK && qn_arena_failed(&packed->arena)) status = qn_fail_nomem(err);
-    if (status != QONNX_OK) ort_model_release(packed);
+    if (status != QONNX_OK) qn_ort_model_release(packed);
     return status;
 }
 
-void ort_model_release(struct ort_model *packed)
+void qn_ort_model_release(struct ort_model *packed)
 {
     qn_arena_release(&packed->arena);
     memset(packed, 0, sizeof *packed);

@@ -26,8 +26,8 @@ struct ort_model {
 
 /* Packs a model with an observer node for each name in `observe`. The model is not changed. E_USAGE for names that are
  * neither graph inputs nor node outputs of the main graph. */
-QONNX_MUST_CHECK qonnx_status ort_model_pack(struct ort_model *packed, const struct qn_model *model, const char *const *observe,
+QONNX_MUST_CHECK qonnx_status qn_ort_model_pack(struct ort_model *packed, const struct qn_model *model, const char *const *observe,
                                              size_t observe_count, qonnx_error *err);
-void ort_model_release(struct ort_model *packed);
+void qn_ort_model_release(struct ort_model *packed);
 
 #endif
