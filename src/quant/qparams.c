@@ -80,19 +80,17 @@ static int32_t clamp_to(double value, int32_t lo, int32_t hi)
 void qn_affine_params(struct qn_range range, struct qn_range bounds, int32_t lo, int32_t hi, float *scale,
                       int32_t *zero_point)
 {
-    double  ideal;
     float   full, best;
-    int32_t chosen;
+    int32_t nearest, chosen;
 
     bounds = usable_bounds(bounds);
     range = usable_range(range, bounds);
     full = qn_scale_clamp((float)(((double)range.max - range.min) / ((double)hi - lo)));
-    ideal = lo - (double)range.min / full;
-    chosen = clamp_to(rint(ideal), lo, hi);
-    best = fit_both(full, chosen, lo, hi, bounds);
-    /* Where the rounded zero point pushes an end past its bound, the other neighbour may cost less range. */
-    if (best < full) {
-        const int32_t other = clamp_to(chosen < ideal ? ceil(ideal) : floor(ideal), lo, hi);
+    nearest = chosen = clamp_to(rint(lo - (double)range.min / full), lo, hi);
+    best = fit_both(full, nearest, lo, hi, bounds);
+    /* Where the rounded zero point pushes an end past its bound, a neighbour may cost less range. */
+    for (int side = -1; side <= 1 && best < full; side += 2) {
+        const int32_t other = clamp_to((double)nearest + side, lo, hi);
         const float   fitted = fit_both(full, other, lo, hi, bounds);
         if (fitted > best) {
             best = fitted;
