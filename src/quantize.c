@@ -14,6 +14,7 @@
 #include "onnx/attr.h"
 #include "onnx/check.h"
 #include "onnx/wire.h"
+#include "judge.h"
 #include "pass/pass.h"
 #include "plan/presets.h"
 #include "plan/solve.h"
@@ -33,6 +34,8 @@ struct job {
     struct qn_calibration    calibration;
     const struct qn_stats  **stats; /* by value id */
     struct qn_verdict       *verdicts;
+    struct qn_judge          judge;
+    double                   sqnr; /* of the judged samples */
     struct qn_runtime       *runtime;
     struct qn_feed          *feed;
     struct qn_arena          arena;
@@ -143,7 +146,8 @@ static void learn(struct job *job, qn_value_id id, const struct qn_observed *see
 
 static qonnx_status observe(struct job *job)
 {
-    struct qn_calibrate_options options = { .threads = threads(job), .histogram_stride = job->settings.observer_row->needs_histogram ? 1 : 0, .on_progress = on_progress, .progress_context = job };
+    struct qn_calibrate_options options = { .threads = threads(job), .histogram_stride = job->settings.observer_row->needs_histogram ? 1 : 0, .on_progress = on_progress, .progress_context = job,
+                                            .on_output = qn_judge_keep, .output_context = &job->judge };
     const qn_value_id          *ids;
     const char                **names;
     size_t                      count;
@@ -157,6 +161,7 @@ static qonnx_status observe(struct job *job)
     for (size_t i = 0; i < count; i++) names[i] = job->graph.values[ids[i]].name;
     QN_TRY(qn_ort_load(&job->runtime, job->settings.ort, job->err));
     QN_TRY(open_feed(job, &job->arena));
+    QN_TRY(qn_judge_begin(&job->judge, job->model.pb->graph->n_output, job->err));
     QN_TRY(qn_calibrate(&job->calibration, job->runtime, &job->model, names, count, job->feed, &options, job->err));
     for (size_t i = 0; i < count; i++) learn(job, ids[i], &job->calibration.values[i]);
     info = qn_feed_info(job->feed);
@@ -234,6 +239,26 @@ static qonnx_status emit(struct job *job)
     if (status == QONNX_OK) return qn_edit_commit(edit, NULL, job->err);
     qn_edit_cancel(edit);
     return status;
+}
+
+/* Quantizes, and while the result is worse than asked for, leaves more nodes in float: each round asks more of the
+ * tensors that they read and write. Ends, at the latest with a float model. */
+static qonnx_status quantize(struct job *job)
+{
+    enum { STEP = 4 };
+
+    for (;;) {
+        QN_TRY(solve(job));
+        QN_TRY(emit(job));
+        job->sqnr = INFINITY;
+        if (!job->runtime || strcmp(job->settings.verify, "off") == 0) return QONNX_OK;
+        tell(job, "judging", 0, 0);
+        QN_TRY(qn_judge_run(&job->judge, job->runtime, &job->model, job->feed, &job->sqnr, job->err));
+        if (job->sqnr >= (double)job->settings.min_sqnr || !qn_plan_count(&job->plan).quantized) return QONNX_OK;
+        job->settings.node_sqnr += STEP;
+        job->model.pb->graph = job->graph.pb; /* back to the float graph */
+        qn_graph_release(&job->quantized);
+    }
 }
 
 static qonnx_status verify(struct job *job)
@@ -331,9 +356,8 @@ static qonnx_status run(struct job *job, qonnx_result **result)
         QN_TRY(run_passes(job));
         QN_TRY(plan(job));
         QN_TRY(observe(job));
-        QN_TRY(solve(job));
+        QN_TRY(quantize(job));
         QN_TRY(check_strict(job));
-        QN_TRY(emit(job));
         QN_TRY(verify(job));
     }
     QN_TRY(save(job));
@@ -343,6 +367,7 @@ static qonnx_status run(struct job *job, qonnx_result **result)
 static void release(struct job *job)
 {
     if (job->sidecar_sink) qn_sink_discard(job->sidecar_sink);
+    qn_judge_release(&job->judge);
     qn_feed_close(job->feed);
     qn_calibration_release(&job->calibration);
     if (job->runtime) job->runtime->release(job->runtime);

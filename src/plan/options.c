@@ -75,7 +75,8 @@ static const struct row rows[] = {
     { { "weight-type",  "TYPE",        "int8",    "integer type of weights",                                                                              "Quantization", "qd", false, true }, TEXT, AT(weight_type), .choice = weight_choice },
     { { "per-channel",  "on|off",      "on",      "one scale for each output channel of a weight",                                                        "Quantization", "qd", false, true }, FLAG, AT(per_channel) },
     { { "pass",         "NAME",        NULL,      "run these float passes instead of the default ones",                                                   "Quantization", "qd", true, true }, LIST, AT(pass) },
-    { { "node-sqnr",    "DB",          "18",      "leave a layer in float when quantizing what it reads or writes keeps less than this on the calibration data; 0 never does", "Quantization", "q", false, true }, INT, AT(node_sqnr), 0, 100 },
+    { { "min-sqnr",     "DB",          "10",      "leave as many nodes in float as it takes for every output to keep this much of the signal on a few calibration samples", "Quantization", "q" }, INT, AT(min_sqnr), 0, 100 },
+    { { "node-sqnr",    "DB",          "20",      "leave a layer in float when quantizing what it reads or writes keeps less than this on the calibration data; 0 never does", "Quantization", "q", false, true }, INT, AT(node_sqnr), 0, 100 },
 
     { { "calib",        "PATH",        NULL,      "samples: FILE.npz, FILE.npy, a folder of either, or a folder of test_data_set_K/input_J.pb",           "Data",         "qc" },  TEXT, AT(calib) },
     { { "samples",      "N",           "0",       "use at most N samples; 0 uses all",                                                                    "Data",         "qc" },  INT,  AT(samples), 0, INT32_MAX },
@@ -87,7 +88,7 @@ static const struct row rows[] = {
 
     { { "labels",       "FILE.npy",    NULL,      "true classes, one for each sample, to count right answers of both models",                             "Comparison",   "c" },   TEXT, AT(labels) },
     { { "label-output", "NAME",        NULL,      "the output the labels are for; the first float output otherwise",                                      "Comparison",   "c" },   TEXT, AT(label_output) },
-    { { "fail-below",   "FIGURE=X",    NULL,      "fail with status 6 when a figure is lower: sqnr, cosine, agreement, or drop for points of top-1 lost",              "Comparison", "c", true }, LIST, AT(fail_below) },
+    { { "fail-below",   "FIGURE=X",    NULL,      "fail with status 6 when the least sqnr, cosine or agreement is below X, or more than X points of top-1 are lost (drop)", "Comparison", "c", true }, LIST, AT(fail_below) },
     { { "exact",        NULL,          "off",     "run the second model without ONNX Runtime's optimizations: exact arithmetic",                          "Comparison",   "c" },   FLAG, AT(exact) },
     { { "time",         NULL,          "off",     "also measure the CPU time of a run of each model on one thread",                                       "Comparison",   "c" },   FLAG, AT(time) },
 

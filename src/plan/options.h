@@ -23,7 +23,7 @@ struct qn_settings {
     const char *act_type, *weight_type;
     const char *labels, *label_output;
     struct qn_list dim, input_shape, include, exclude, pass, fail_below;
-    int64_t     samples, seed, threads, node_sqnr;
+    int64_t     samples, seed, threads, node_sqnr, min_sqnr;
     bool        per_channel, strict, no_mmap, shuffle, exact, time;
     /* found by the names above */
     const struct qn_preset   *preset_row;

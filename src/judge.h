@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Is the quantized model still right? A few calibration samples are run through it exactly (Q/DQ in float, no runtime
+ * rewrites) and compared with the float model's outputs, which are kept from calibration. */
+#ifndef QN_JUDGE_H
+#define QN_JUDGE_H
+
+#include "run/calibrate.h"
+
+enum { QN_JUDGE_SAMPLES = 2, QN_JUDGE_BYTES = 16 << 20 };
+
+/* Float outputs of the first samples. Zero-initialise. */
+struct qn_judge {
+    struct qn_kept {
+        float *values;
+        size_t count;
+    }     *kept; /* [sample][output] */
+    size_t outputs, samples;
+};
+
+/* Makes room for a model's outputs. */
+QONNX_MUST_CHECK qonnx_status qn_judge_begin(struct qn_judge *judge, size_t outputs, qonnx_error *err);
+/* The callback for qn_calibrate: keeps what is within the limits. */
+qonnx_status qn_judge_keep(void *judge, size_t sample, size_t output, const struct qn_view *view, qonnx_error *err);
+/* Runs the model on the first samples of the feed (which is rewound) and gives the SQNR in dB of its worst float output;
+ * +inf when nothing could be compared. */
+QONNX_MUST_CHECK qonnx_status qn_judge_run(const struct qn_judge *judge, struct qn_runtime *runtime, const struct qn_model *model, struct qn_feed *feed, double *sqnr, qonnx_error *err);
+void qn_judge_release(struct qn_judge *judge);
+
+#endif
