@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-# What `cmake --install` puts where. Man page and completions are printed by the program from its option table (target
-# `manuals`), unless the program can't run here (cross-compiling).
+# What `cmake --install` puts where. Man page and completions are printed by the program from its option table at build time
+# (target `manuals`), unless the program can't run here (cross-compiling).
 include(GNUInstallDirs)
 
 install(TARGETS qonnx ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/qonnx DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 install(FILES ${CMAKE_BINARY_DIR}/generated/qonnx/version.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/qonnx)
+# The file finds the prefix from its own place, so that `cmake --install --prefix` needs no other configuration.
+file(RELATIVE_PATH QN_PC_TO_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(cmake/qonnx.pc.in ${CMAKE_BINARY_DIR}/qonnx.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/qonnx.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 install(FILES LICENSE NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR})
@@ -31,8 +33,8 @@ if(TARGET qonnx-quantize)
         COMMAND ${CMAKE_COMMAND} -E rename ${generated}/${file}.new ${generated}/${file}
         DEPENDS qonnx-quantize VERBATIM)
       list(APPEND outputs ${generated}/${file})
-      install(FILES ${generated}/${file} DESTINATION ${folder} OPTIONAL)
+      install(FILES ${generated}/${file} DESTINATION ${folder})
     endforeach()
-    add_custom_target(manuals DEPENDS ${outputs})
+    add_custom_target(manuals ALL DEPENDS ${outputs})
   endif()
 endif()
