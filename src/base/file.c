@@ -96,8 +96,8 @@ static qonnx_status fail_errno(qonnx_error *err, const char *path, const char *w
 {
     char buffer[128];
 
-    return qn_fail(err, number == ENOMEM ? QONNX_E_NOMEM : QONNX_E_IO, "%s: %s: %s", path, what,
-                   strerror_r(number, buffer, sizeof buffer));
+    if (number == ENOMEM) return qn_fail_nomem(err);
+    return qn_fail(err, QONNX_E_IO, "%s: %s: %s", path, what, strerror_r(number, buffer, sizeof buffer));
 }
 
 static qonnx_status read_whole(struct qn_map *map, int fd, const char *path, qonnx_error *err)
