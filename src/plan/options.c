@@ -92,7 +92,7 @@ static const struct row rows[] = {
     { { "exact",        NULL,          "off",     "run the second model without ONNX Runtime's optimizations: exact arithmetic",                          "Comparison",   "c" },   FLAG, AT(exact) },
     { { "time",         NULL,          "off",     "also measure the CPU time of a run of each model on one thread",                                       "Comparison",   "c" },   FLAG, AT(time) },
 
-    { { "sidecar",      "PATH|none",   NULL,      "where the JSON sidecar goes; OUT.quant.json otherwise",                                                "Output",       "q" },   TEXT, AT(sidecar) },
+    { { "sidecar",      "PATH|none",   NULL,      "where the JSON sidecar goes; OUT.onnx.quant.json otherwise",                                           "Output",       "q" },   TEXT, AT(sidecar) },
     { { "digest",       "KIND",        "auto",    "digests of input and output in the sidecar",                                                           "Output",       "q" },   TEXT, AT(digest), .choice = digest_choice },
     { { "verify",       "KIND",        "load",    "check of the result before it is written",                                                             "Output",       "q", false, true }, TEXT, AT(verify), .choice = verify_choice },
 
@@ -158,7 +158,9 @@ static bool parse_flag(const char *text, bool *value)
 static qonnx_status check_value(const struct row *row, const char *value, qonnx_error *err)
 {
     struct qn_nearest nearest = { .word = value };
-    const char       *word, *summary;
+    const char       *word, *summary, *hint;
+    char              known[256] = "";
+    size_t            used = 0;
     int64_t           number;
     bool              flag;
 
@@ -171,7 +173,10 @@ static qonnx_status check_value(const struct row *row, const char *value, qonnx_
         if (strcmp(word, value) == 0) return QONNX_OK;
         qn_nearest_consider(&nearest, word);
     }
-    return qn_fail(err, QONNX_E_USAGE, "--%s: unknown %s '%s'%s", row->info.name, row->info.name, value, qn_nearest_hint(&nearest));
+    hint = qn_nearest_hint(&nearest);
+    for (size_t i = 0; !*hint && row->choice(i, &word, &summary) && used < sizeof known; i++)
+        used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "; known are ", word);
+    return qn_fail(err, QONNX_E_USAGE, "--%s: unknown %s '%s'%s%s", row->info.name, row->info.name, value, hint, known);
 }
 
 qonnx_status qonnx_options_set(qonnx_options *options, const char *name, const char *value, qonnx_error *err)
