@@ -64,7 +64,7 @@ struct job {
 
 static void store(const struct job *job, size_t channel, float min, float max)
 {
-    if (job->ranges) job->ranges[channel] = (struct qn_range){min + 0.0f, max + 0.0f};
+    if (job->ranges) job->ranges[channel] = (struct qn_range){ min + 0.0f, max + 0.0f };
     if (job->absmax) job->absmax[channel] = min <= max ? fmaxf(fabsf(min), fabsf(max)) : 0;
 }
 
@@ -103,7 +103,7 @@ static qonnx_status do_single(struct job *job, int threads, qonnx_error *err)
 {
     const size_t     total = qn_layout_count(job->layout), pieces = total / PIECE, rest = total % PIECE;
     struct qn_range *part = calloc(pieces + 1, sizeof *part);
-    struct job       cut = {.x = job->x, .layout = {1, pieces, PIECE}, .ranges = part};
+    struct job       cut = { .x = job->x, .layout = { 1, pieces, PIECE }, .ranges = part };
     float            min = INFINITY, max = -INFINITY;
     qonnx_status     status;
 
@@ -132,12 +132,12 @@ static qonnx_status run_job(struct job *job, int threads, qonnx_error *err)
 qonnx_status qn_channel_ranges(const float *x, struct qn_layout layout, struct qn_range *out, int threads,
                                qonnx_error *err)
 {
-    struct job job = {.x = x, .layout = layout, .ranges = out};
+    struct job job = { .x = x, .layout = layout, .ranges = out };
     return run_job(&job, threads, err);
 }
 
 qonnx_status qn_channel_absmax(const float *x, struct qn_layout layout, float *out, int threads, qonnx_error *err)
 {
-    struct job job = {.x = x, .layout = layout, .absmax = out};
+    struct job job = { .x = x, .layout = layout, .absmax = out };
     return run_job(&job, threads, err);
 }

@@ -49,26 +49,26 @@ typedef void (*quantize_fn)(const float *x, size_t n, const float *scale, const 
                             int32_t hi, void *codes);
 typedef void (*dequantize_fn)(const void *codes, size_t n, const float *scale, const int32_t *zero_point, float *x);
 
-#define QUANTIZE(name, T, code, rounding, i_of)                                                                       \
-    QN_CLONES static void name(const float *restrict x, size_t n, const float *restrict scale,                        \
-                               const int32_t *restrict zero_point, int32_t lo, int32_t hi, void *restrict codes)      \
-    {                                                                                                                 \
-        T *restrict out = codes;                                                                                      \
-        for (size_t i = 0; i < n; i++) out[i] = (T)code(x[i], scale[i_of], zero_point[i_of], lo, hi, rounding);       \
+#define QUANTIZE(name, T, code, rounding, i_of)                                                                        \
+    QN_CLONES static void name(const float *restrict x, size_t             n, const float *restrict scale,             \
+                               const int32_t *restrict zero_point, int32_t lo, int32_t hi, void *restrict codes)       \
+    {                                                                                                                  \
+        T *restrict out = codes;                                                                                       \
+        for (size_t i = 0; i < n; i++) out[i] = (T)code(x[i], scale[i_of], zero_point[i_of], lo, hi, rounding);        \
     }
-#define DEQUANTIZE(name, T, value, i_of)                                                                              \
-    QN_CLONES static void name(const void *restrict codes, size_t n, const float *restrict scale,                     \
-                               const int32_t *restrict zero_point, float *restrict x)                                 \
-    {                                                                                                                 \
-        const T *restrict in = codes;                                                                                 \
-        for (size_t i = 0; i < n; i++) x[i] = value(in[i], scale[i_of], zero_point[i_of]);                            \
+#define DEQUANTIZE(name, T, value, i_of)                                                                               \
+    QN_CLONES static void name(const void *restrict codes, size_t n, const float *restrict scale,                      \
+                               const int32_t *restrict zero_point, float *restrict x)                                  \
+    {                                                                                                                  \
+        const T *restrict in = codes;                                                                                  \
+        for (size_t i = 0; i < n; i++) x[i] = value(in[i], scale[i_of], zero_point[i_of]);                             \
     }
-#define KERNELS(T, width)                                                                                             \
-    QUANTIZE(run_##T, T, width##_code, QN_ROUND_THEN_SHIFT, 0)                                                        \
-    QUANTIZE(walk_##T, T, width##_code, QN_ROUND_THEN_SHIFT, i)                                                       \
-    QUANTIZE(run_shift_##T, T, width##_code, QN_SHIFT_THEN_ROUND, 0)                                                  \
-    QUANTIZE(walk_shift_##T, T, width##_code, QN_SHIFT_THEN_ROUND, i)                                                 \
-    DEQUANTIZE(run_back_##T, T, width##_value, 0)                                                                     \
+#define KERNELS(T, width)                                                                                              \
+    QUANTIZE(run_##T, T, width##_code, QN_ROUND_THEN_SHIFT, 0)                                                         \
+    QUANTIZE(walk_##T, T, width##_code, QN_ROUND_THEN_SHIFT, i)                                                        \
+    QUANTIZE(run_shift_##T, T, width##_code, QN_SHIFT_THEN_ROUND, 0)                                                   \
+    QUANTIZE(walk_shift_##T, T, width##_code, QN_SHIFT_THEN_ROUND, i)                                                  \
+    DEQUANTIZE(run_back_##T, T, width##_value, 0)                                                                      \
     DEQUANTIZE(walk_back_##T, T, width##_value, i)
 
 KERNELS(int8_t, narrow)
@@ -81,12 +81,15 @@ struct kernels {
     quantize_fn   quantize[2][2]; /* by rounding, then 1 when the scale changes along the run */
     dequantize_fn dequantize[2];
 };
-#define ROW(T) {{{run_##T, walk_##T}, {run_shift_##T, walk_shift_##T}}, {run_back_##T, walk_back_##T}}
+#define ROW(T)                                                                                                         \
+    {                                                                                                                  \
+        { { run_##T, walk_##T }, { run_shift_##T, walk_shift_##T } }, { run_back_##T, walk_back_##T }                  \
+    }
 
 static const struct kernels *kernels_for(const struct qn_qtype *type)
 {
-    static const struct kernels by_type[2][3] = {{ROW(uint8_t), ROW(uint16_t), {{{0}}, {0}}},
-                                                 {ROW(int8_t), ROW(int16_t), ROW(int32_t)}};
+    static const struct kernels by_type[2][3] = { { ROW(uint8_t), ROW(uint16_t), { { { 0 } }, { 0 } } },
+                                                  { ROW(int8_t), ROW(int16_t), ROW(int32_t) } };
     return &by_type[type->is_signed][type->code_size / 2];
 }
 
@@ -111,10 +114,10 @@ struct job {
 
 static qonnx_status do_piece(void *context, size_t index, int worker, qonnx_error *err)
 {
-    const struct job    *job = context;
-    const size_t         channels = job->layout.channels, inner = job->layout.inner, start = index * PIECE;
-    const size_t         end = job->total - start < PIECE ? job->total : start + PIECE;
-    struct lanes         lanes = {{0}, {0}};
+    const struct job *job = context;
+    const size_t      channels = job->layout.channels, inner = job->layout.inner, start = index * PIECE;
+    const size_t      end = job->total - start < PIECE ? job->total : start + PIECE;
+    struct lanes      lanes = { { 0 }, { 0 } };
 
     (void)worker, (void)err;
     for (size_t at = start, n; at < end; at += n) {
@@ -160,8 +163,7 @@ static qonnx_status start_job(struct job *job, struct qn_layout layout, const st
     return QONNX_OK;
 }
 
-static void quantize_run(const struct job *job, size_t at, size_t n, size_t first, int walks,
-                         struct lanes *lanes)
+static void quantize_run(const struct job *job, size_t at, size_t n, size_t first, int walks, struct lanes *lanes)
 {
     const struct qn_qparams *qp = job->qp;
 
@@ -170,8 +172,7 @@ static void quantize_run(const struct job *job, size_t at, size_t n, size_t firs
                          job->codes + at * qp->type->code_size);
 }
 
-static void dequantize_run(const struct job *job, size_t at, size_t n, size_t first, int walks,
-                           struct lanes *lanes)
+static void dequantize_run(const struct job *job, size_t at, size_t n, size_t first, int walks, struct lanes *lanes)
 {
     const struct qn_qparams *qp = job->qp;
 
@@ -223,7 +224,7 @@ static void error_run(const struct job *job, size_t at, size_t n, size_t first, 
 qonnx_status qn_quantize(const float *x, struct qn_layout layout, const struct qn_qparams *qp,
                          enum qn_rounding rounding, void *codes, int threads, qonnx_error *err)
 {
-    struct job job = {.x = x, .codes = codes, .run = quantize_run};
+    struct job job = { .x = x, .codes = codes, .run = quantize_run };
     QN_TRY(start_job(&job, layout, qp, rounding, err));
     return run_job(&job, threads, err);
 }
@@ -231,7 +232,7 @@ qonnx_status qn_quantize(const float *x, struct qn_layout layout, const struct q
 qonnx_status qn_dequantize(const void *codes, struct qn_layout layout, const struct qn_qparams *qp, float *x,
                            int threads, qonnx_error *err)
 {
-    struct job job = {.codes = (char *)(uintptr_t)codes, .back = x, .run = dequantize_run};
+    struct job job = { .codes = (char *)(uintptr_t)codes, .back = x, .run = dequantize_run };
     QN_TRY(start_job(&job, layout, qp, QN_ROUND_THEN_SHIFT, err));
     return run_job(&job, threads, err);
 }
@@ -239,8 +240,8 @@ qonnx_status qn_dequantize(const void *codes, struct qn_layout layout, const str
 qonnx_status qn_quantization_error(const float *x, struct qn_layout layout, const struct qn_qparams *qp,
                                    struct qn_error_sums *sums, int threads, qonnx_error *err)
 {
-    struct job           job = {.x = x, .run = error_run};
-    struct qn_error_sums result = {0, 0};
+    struct job           job = { .x = x, .run = error_run };
+    struct qn_error_sums result = { 0, 0 };
     size_t               pieces;
     qonnx_status         status;
 

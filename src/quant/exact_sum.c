@@ -36,8 +36,10 @@ void qn_exact_sum_add(struct qn_exact_sum *sum, double value)
         sum->special |= mantissa ? SPECIAL_NAN : bits >> 63 ? SPECIAL_NEG_INF : SPECIAL_INF;
         return;
     }
-    if (exponent) mantissa |= UINT64_C(1) << 52;
-    else exponent = 1;
+    if (exponent)
+        mantissa |= UINT64_C(1) << 52;
+    else
+        exponent = 1;
     if (!mantissa) return;
 
     place = exponent - 1075 - LOWEST;

@@ -16,10 +16,10 @@ struct qn_exact_sum {
     uint32_t special; /* 1: +inf was added, 2: -inf, 4: NaN; kept apart because they have no digits */
 };
 
-void qn_exact_sum_add(struct qn_exact_sum *sum, double value);
-void qn_exact_sum_merge(struct qn_exact_sum *sum, const struct qn_exact_sum *other);
+void   qn_exact_sum_add(struct qn_exact_sum *sum, double value);
+void   qn_exact_sum_merge(struct qn_exact_sum *sum, const struct qn_exact_sum *other);
 /* Brings the digits to their one normal form (all but the last in 0 … 2^32-1): equal sums are then equal bytes. */
-void qn_exact_sum_normalize(struct qn_exact_sum *sum);
+void   qn_exact_sum_normalize(struct qn_exact_sum *sum);
 /* The sum rounded once, half to even; infinite on overflow. */
 double qn_exact_sum_value(const struct qn_exact_sum *sum);
 

@@ -20,7 +20,7 @@ enum { TABLES = 4, CHUNK = 512, MANY = 8192 };
 
 static struct bin_map map_of(unsigned sides)
 {
-    return sides == BOTH ? (struct bin_map){HALF, HALF - 1} : (struct bin_map){0, BINS - 1};
+    return sides == BOTH ? (struct bin_map){ HALF, HALF - 1 } : (struct bin_map){ 0, BINS - 1 };
 }
 
 static int width_exponent(int exponent, unsigned sides) { return exponent - (sides == BOTH ? 11 : 12); }
@@ -94,7 +94,8 @@ static void add_few(struct qn_histogram *h, const int32_t *slot, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (slot[i] < BINS)
             h->bins[slot[i]]++;
-        else if (slot[i] == ZERO_SLOT) h->zeros++;
+        else if (slot[i] == ZERO_SLOT)
+            h->zeros++;
     }
 }
 

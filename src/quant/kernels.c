@@ -51,7 +51,7 @@ QN_CLONES static void scan_sums(const float *restrict x, size_t n, struct lanes 
         for (size_t j = 0; j < LANES; j++) {
             const float value = x[i + j];
             clean[j] = fabsf(value) < QN_MASKED_FROM ? value : 0.0f;
-            l->zeros[j] += value == 0 ? 1u : 0u; /* NOLINT: exactly zero is meant */
+            l->zeros[j] += value == 0 ? 1u : 0u;
         }
         for (size_t j = 0; j < LANES; j++) {
             const double value = clean[j];

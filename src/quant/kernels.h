@@ -16,7 +16,7 @@ enum { QN_SCAN_BLOCK = 4096 };
 struct qn_scan {
     float    min, max; /* of ordinary values: neither NaN, infinite nor masked; min > max when there are none */
     uint64_t nan, inf, masked;
-    uint64_t summed;    /* ordinary values in the blocks that were summed; over them: */
+    uint64_t summed; /* ordinary values in the blocks that were summed; over them: */
     uint64_t zeros;
     double   sum, sum2; /* of the values and of their squares */
 };

@@ -66,10 +66,10 @@ static double model_noise(const struct qn_stats *stats, struct grid grid, double
 struct qn_error_sums qn_stats_noise(const struct qn_stats *stats, const struct qn_qparams *qp)
 {
     const double      summed = (double)stats->summed, scale = qp->scale[0];
-    const struct grid grid = {(double)qp->lo - qp->zero_point[0], (double)qp->hi - qp->zero_point[0]};
+    const struct grid grid = { (double)qp->lo - qp->zero_point[0], (double)qp->hi - qp->zero_point[0] };
     double            steps;
 
-    if (!(summed > 0)) return (struct qn_error_sums){0, 0};
+    if (!(summed > 0)) return (struct qn_error_sums){ 0, 0 };
     steps = stats->histogram ? histogram_noise(stats, grid, scale) : model_noise(stats, grid, scale);
-    return (struct qn_error_sums){qn_exact_sum_value(&stats->sum2) / summed, steps * scale * scale};
+    return (struct qn_error_sums){ qn_exact_sum_value(&stats->sum2) / summed, steps * scale * scale };
 }

@@ -96,5 +96,5 @@ uint64_t qn_stats_ordinary(const struct qn_stats *stats)
 
 struct qn_range qn_stats_range(const struct qn_stats *stats)
 {
-    return stats->min <= stats->max ? (struct qn_range){stats->min, stats->max} : QN_RANGE_EMPTY;
+    return stats->min <= stats->max ? (struct qn_range){ stats->min, stats->max } : QN_RANGE_EMPTY;
 }

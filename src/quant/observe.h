@@ -27,9 +27,9 @@ struct qn_stats {
 /* Empty statistics; `histogram_stride` 0 means no histogram. Everything is summed; to save time with large tensors set
  * sum_every before the first value. */
 QONNX_MUST_CHECK qonnx_status qn_stats_init(struct qn_stats *stats, size_t histogram_stride, qonnx_error *err);
-void qn_stats_release(struct qn_stats *stats);
+void                          qn_stats_release(struct qn_stats *stats);
 /* One sample's values. Allocates nothing and cannot fail. */
-void qn_stats_add(struct qn_stats *stats, const float *x, size_t n);
+void                          qn_stats_add(struct qn_stats *stats, const float *x, size_t n);
 /* E_DATA when the two were not gathered in the same way (sum_every, histogram stride). */
 QONNX_MUST_CHECK qonnx_status qn_stats_merge(struct qn_stats *stats, const struct qn_stats *other, qonnx_error *err);
 

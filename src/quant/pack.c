@@ -5,7 +5,7 @@
 
 qonnx_status qn_layout_init(struct qn_layout *layout, const int64_t *dims, size_t rank, int axis, qonnx_error *err)
 {
-    struct qn_layout made = {1, 1, 1};
+    struct qn_layout made = { 1, 1, 1 };
     const int64_t    place = axis < 0 ? axis + (int64_t)rank : axis;
     size_t           total = 1;
 

@@ -12,7 +12,7 @@
 struct qn_layout {
     size_t outer, channels, inner;
 };
-#define QN_LAYOUT_FLAT(n) ((struct qn_layout){1, 1, (n)})
+#define QN_LAYOUT_FLAT(n) ((struct qn_layout){ 1, 1, (n) })
 
 /* The layout for an axis (negative counts from the end); QN_NO_AXIS gives one channel. E_FORMAT for a bad axis or
  * negative dims, E_LIMIT on overflow. */
@@ -20,7 +20,7 @@ struct qn_layout {
 QONNX_MUST_CHECK qonnx_status qn_layout_init(struct qn_layout *layout, const int64_t *dims, size_t rank, int axis,
                                              qonnx_error *err);
 /* Elements in all. */
-size_t qn_layout_count(struct qn_layout layout);
+size_t                        qn_layout_count(struct qn_layout layout);
 
 /* The codes of x: int8_t, uint8_t, int16_t, uint16_t or int32_t by qp->type (4- and 2-bit codes one a byte).
  * qp->count is 1 or layout.channels, else E_INTERNAL. NaN gives the lowest code, infinities saturate. */

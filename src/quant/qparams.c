@@ -5,11 +5,13 @@
 #include <stdlib.h>
 
 /* Narrow unsigned ranges lose their top code, so for float -> code the limits are qp's own, never the type's. */
+/* NOLINTNEXTLINE(readability-function-size): one value a field */
 qonnx_status qn_qparams_init(struct qn_qparams *qp, struct qn_arena *arena, const struct qn_qtype *type, int bits,
                              bool narrow, int axis, size_t count, qonnx_error *err)
 {
-    struct qn_qparams made = {.type = type, .bits = bits, .is_signed = type->is_signed, .narrow = narrow,
-                              .axis = axis, .count = count};
+    struct qn_qparams made = {
+        .type = type, .bits = bits, .is_signed = type->is_signed, .narrow = narrow, .axis = axis, .count = count
+    };
 
     if (bits > type->bits || !qn_int_range(bits, type->is_signed, narrow, &made.lo, &made.hi))
         return qn_fail(err, QONNX_E_USAGE, "%d bits%s cannot be stored as %s", bits, narrow ? " (narrow)" : "",
@@ -34,7 +36,7 @@ static struct qn_range usable_range(struct qn_range range, struct qn_range bound
     if (!(range.min <= range.max)) range.min = range.max = 0; /* NaN, or nothing seen */
     range.min = fminf(fmaxf(range.min, bounds.min), 0);
     range.max = fmaxf(fminf(range.max, bounds.max), 0);
-    if (range.min == 0 && range.max == 0) { /* NOLINT: exactly zero is meant */
+    if (range.min == 0 && range.max == 0) {
         range.min = fmaxf(-1, bounds.min);
         range.max = fminf(1, bounds.max);
     }
@@ -123,7 +125,8 @@ void qn_qparams_set_symmetric(struct qn_qparams *qp, size_t i, float absmax, int
 struct qn_range qn_qparams_range(const struct qn_qparams *qp, size_t i)
 {
     const double zero_point = qp->zero_point[i];
-    return (struct qn_range){(float)(qp->lo - zero_point) * qp->scale[i], (float)(qp->hi - zero_point) * qp->scale[i]};
+    return (struct qn_range){ (float)(qp->lo - zero_point) * qp->scale[i],
+                              (float)(qp->hi - zero_point) * qp->scale[i] };
 }
 
 float qn_bias_scale(float input_scale, float weight_scale) { return input_scale * weight_scale; }
@@ -134,8 +137,7 @@ int32_t qn_bias_code_limit(uint64_t k, int32_t input_max, int32_t weight_max)
     uint64_t       products;
 
     if (__builtin_mul_overflow(k, (uint64_t)llabs((long long)input_max), &products) ||
-        __builtin_mul_overflow(products, (uint64_t)llabs((long long)weight_max), &products) ||
-        products > room - least)
+        __builtin_mul_overflow(products, (uint64_t)llabs((long long)weight_max), &products) || products > room - least)
         return (int32_t)least;
     return (int32_t)(room - products);
 }

@@ -23,10 +23,10 @@
 struct qn_range {
     float min, max;
 };
-#define QN_RANGE_EMPTY ((struct qn_range){INFINITY, -INFINITY})
+#define QN_RANGE_EMPTY ((struct qn_range){ INFINITY, -INFINITY })
 
 /* What the operator before guarantees, as the same pair: Relu [0, inf], Relu6 [0, 6], nothing [-inf, inf]. */
-#define QN_UNBOUNDED ((struct qn_range){-INFINITY, INFINITY})
+#define QN_UNBOUNDED ((struct qn_range){ -INFINITY, INFINITY })
 
 /* Which arithmetic turns x into a code: ONNX rounds x / scale and adds the zero point; Brevitas and QONNX add it before
  * rounding, which differs at ties when it is odd. Both clamp last. */
@@ -36,10 +36,10 @@ struct qn_qparams {
     const struct qn_qtype *type; /* of storage */
     int                    bits; /* of the codes: may be fewer than the storage's */
     bool                   is_signed, narrow;
-    int32_t                lo, hi;      /* the range codes are clamped to */
-    int                    axis; /* -1: one scale for the tensor */
-    size_t                 count;       /* of scales and zero points: 1, or the channels on the axis */
-    float                 *scale;       /* in the arena */
+    int32_t                lo, hi; /* the range codes are clamped to */
+    int                    axis;   /* -1: one scale for the tensor */
+    size_t                 count;  /* of scales and zero points: 1, or the channels on the axis */
+    float                 *scale;  /* in the arena */
     int32_t               *zero_point;
 };
 

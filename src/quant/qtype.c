@@ -3,17 +3,18 @@
 
 #include <string.h>
 
+/* clang-format off */
+/* name, bits, signed, codes from and to, number in ONNX, opset with one scale and with several, codes per byte, bytes */
 static const struct qn_qtype types[] = {
-    /* name    bits signed  lo         hi         onnx opset axis per_byte size */
-    {"int8",   8,   true,   INT8_MIN,  INT8_MAX,  3,   10,   13,  1,       1},
-    {"uint8",  8,   false,  0,         UINT8_MAX, 2,   10,   13,  1,       1},
-    {"int16",  16,  true,   INT16_MIN, INT16_MAX, 5,   21,   21,  0,       2},
-    {"uint16", 16,  false,  0,         UINT16_MAX, 4,  21,   21,  0,       2},
-    {"int32",  32,  true,   INT32_MIN, INT32_MAX, 6,   10,   13,  0,       4},
-    {"int4",   4,   true,   -8,        7,         22,  21,   21,  2,       1},
-    {"uint4",  4,   false,  0,         15,        21,  21,   21,  2,       1},
-    {"int2",   2,   true,   -2,        1,         26,  25,   25,  4,       1},
-    {"uint2",  2,   false,  0,         3,         25,  25,   25,  4,       1},
+    { "int8",   8,  true,  INT8_MIN,  INT8_MAX,   3,  10, 13, 1, 1 },
+    { "uint8",  8,  false, 0,         UINT8_MAX,  2,  10, 13, 1, 1 },
+    { "int16",  16, true,  INT16_MIN, INT16_MAX,  5,  21, 21, 0, 2 },
+    { "uint16", 16, false, 0,         UINT16_MAX, 4,  21, 21, 0, 2 },
+    { "int32",  32, true,  INT32_MIN, INT32_MAX,  6,  10, 13, 0, 4 },
+    { "int4",   4,  true,  -8,        7,          22, 21, 21, 2, 1 },
+    { "uint4",  4,  false, 0,         15,         21, 21, 21, 2, 1 },
+    { "int2",   2,  true,  -2,        1,          26, 25, 25, 4, 1 },
+    { "uint2",  2,  false, 0,         3,          25, 25, 25, 4, 1 },
 };
 
 enum { TYPE_COUNT = sizeof types / sizeof types[0] };

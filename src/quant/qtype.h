@@ -11,12 +11,12 @@ struct qn_qtype {
     const char *name; /* as ONNX spells it: "int8" */
     int         bits;
     bool        is_signed;
-    int32_t     lo, hi;          /* every code the storage can hold */
-    int         onnx_type;       /* TensorProto.DataType */
-    int         min_opset;       /* of ai.onnx, for QuantizeLinear/DequantizeLinear with one scale */
-    int         min_opset_axis;  /* the same with a scale per channel */
-    int         per_byte;        /* codes packed into one byte: 1, 2 or 4; 0 for types wider than a byte */
-    size_t      code_size;       /* bytes of one code before packing: 1, 2 or 4 */
+    int32_t     lo, hi;         /* every code the storage can hold */
+    int         onnx_type;      /* TensorProto.DataType */
+    int         min_opset;      /* of ai.onnx, for QuantizeLinear/DequantizeLinear with one scale */
+    int         min_opset_axis; /* the same with a scale per channel */
+    int         per_byte;       /* codes packed into one byte: 1, 2 or 4; 0 for types wider than a byte */
+    size_t      code_size;      /* bytes of one code before packing: 1, 2 or 4 */
 };
 
 /* The i-th row, NULL behind the last. */

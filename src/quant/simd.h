@@ -5,7 +5,7 @@
 #ifndef QN_QUANT_SIMD_H
 #define QN_QUANT_SIMD_H
 
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) &&                          \
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) &&                           \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define QN_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else

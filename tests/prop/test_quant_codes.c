@@ -17,15 +17,21 @@ struct setup {
 
 static void setup(struct setup *s, const struct qn_qtype *type, size_t count, struct rng *rng)
 {
-    s->qp = (struct qn_qparams){.type = type, .bits = type->bits, .is_signed = type->is_signed, .lo = type->lo,
-                                .hi = type->hi, .axis = count > 1 ? 0 : -1, .count = count, .scale = s->scale,
-                                .zero_point = s->zero_point};
+    s->qp = (struct qn_qparams){ .type = type,
+                                 .bits = type->bits,
+                                 .is_signed = type->is_signed,
+                                 .lo = type->lo,
+                                 .hi = type->hi,
+                                 .axis = count > 1 ? 0 : -1,
+                                 .count = count,
+                                 .scale = s->scale,
+                                 .zero_point = s->zero_point };
     for (size_t i = 0; i < count; i++) {
         if (type->bits == 32) {
             s->scale[i] = rng_between(rng, 1e-7f, 1e-6f);
             s->zero_point[i] = 0;
         } else {
-            qn_qparams_set_affine(&s->qp, i, (struct qn_range){-rng_between(rng, 0, 3), rng_between(rng, 0.01f, 5)},
+            qn_qparams_set_affine(&s->qp, i, (struct qn_range){ -rng_between(rng, 0, 3), rng_between(rng, 0.01f, 5) },
                                   QN_UNBOUNDED);
         }
     }
@@ -59,12 +65,12 @@ static float some_float(struct rng *rng)
 
 static void vector_code_equals_plain_code_for_every_type_and_layout(void **state)
 {
-    static const struct qn_layout layouts[] = {{1, 1, 5000},  {3, 7, 240},  {70, 71, 1},
-                                               {1, 300, 17}, {5, 1, 1000}, {2, 3, 1}};
+    static const struct qn_layout layouts[] = { { 1, 1, 5000 }, { 3, 7, 240 },  { 70, 71, 1 },
+                                                { 1, 300, 17 }, { 5, 1, 1000 }, { 2, 3, 1 } };
     static float                  x[10000], back[10000];
     static int32_t                codes[10000];
     static struct setup           s;
-    struct rng                    rng = {21};
+    struct rng                    rng = { 21 };
     const struct qn_qtype        *type;
 
     (void)state;
@@ -95,7 +101,7 @@ static void error_is_at_most_half_a_step_inside_the_range(void **state)
     static float        x[4096], back[4096];
     static int32_t      codes[4096];
     static struct setup s;
-    struct rng          rng = {22};
+    struct rng          rng = { 22 };
 
     (void)state;
     for (int round = 0; round < 300; round++) {
@@ -118,7 +124,7 @@ static void quantizing_a_dequantized_code_gives_it_back(void **state)
     static float        back[65536];
     static int32_t      codes[65536], again[65536];
     static struct setup s;
-    struct rng          rng = {23};
+    struct rng          rng = { 23 };
 
     (void)state;
     for (int round = 0; round < 200; round++) {
@@ -146,8 +152,8 @@ static void quantizing_a_dequantized_code_gives_it_back(void **state)
 static void zero_maps_exactly_to_the_zero_point(void **state)
 {
     static struct setup s;
-    struct rng          rng = {24};
-    const float         zeros[] = {0, -0.0f};
+    struct rng          rng = { 24 };
+    const float         zeros[] = { 0, -0.0f };
 
     (void)state;
     for (int round = 0; round < 20000; round++) {
@@ -166,14 +172,15 @@ static void zero_maps_exactly_to_the_zero_point(void **state)
 static void one_thread_and_eight_write_the_same_bytes(void **state)
 {
     static const struct qn_layout layouts[] = {
-        {1, 1, 700001}, {2, 300, 1201}, {3001, 257, 1}, {80001, 1, 9}, {1, 8, 90001}};
+        { 1, 1, 700001 }, { 2, 300, 1201 }, { 3001, 257, 1 }, { 80001, 1, 9 }, { 1, 8, 90001 }
+    };
     enum { MOST = 800000 };
-    float              *x = calloc(MOST, sizeof *x), *back[2] = {calloc(MOST, sizeof *x), calloc(MOST, sizeof *x)};
-    int8_t             *codes[2] = {calloc(MOST, 1), calloc(MOST, 1)};
+    float              *x = calloc(MOST, sizeof *x), *back[2] = { calloc(MOST, sizeof *x), calloc(MOST, sizeof *x) };
+    int8_t             *codes[2] = { calloc(MOST, 1), calloc(MOST, 1) };
     struct qn_range     ranges[2][MOST_CHANNELS];
     float               absmax[2][MOST_CHANNELS];
     static struct setup s;
-    struct rng          rng = {25};
+    struct rng          rng = { 25 };
 
     (void)state;
     assert_true(x && back[0] && back[1] && codes[0] && codes[1]);
@@ -213,7 +220,7 @@ static void unpacking_gives_back_what_was_packed(void **state)
 {
     static int32_t         codes[1000], back[1000];
     static uint8_t         bytes[4001];
-    struct rng             rng = {26};
+    struct rng             rng = { 26 };
     const struct qn_qtype *type;
 
     (void)state;

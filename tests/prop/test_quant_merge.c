@@ -85,7 +85,7 @@ static struct qn_stats gather(struct rng *rng, const struct sample *samples, siz
 
 static void statistics_do_not_depend_on_order_or_split(void **state)
 {
-    struct rng    rng = {31};
+    struct rng    rng = { 31 };
     struct sample samples[SAMPLES];
 
     (void)state;
@@ -109,7 +109,7 @@ static void a_histogram_does_not_depend_on_how_values_are_dealt_out(void **state
     enum { COUNT = 20000 };
     static float               x[COUNT];
     static struct qn_histogram whole, parts[2];
-    struct rng                 rng = {32};
+    struct rng                 rng = { 32 };
 
     (void)state;
     for (int round = 0; round < 40; round++) {
@@ -142,7 +142,7 @@ static void a_histogram_does_not_depend_on_how_values_are_dealt_out(void **state
 static void every_value_lies_between_the_edges_of_its_bin(void **state)
 {
     static struct qn_histogram h;
-    struct rng                 rng = {33};
+    struct rng                 rng = { 33 };
 
     (void)state;
     for (int round = 0; round < 2000; round++) {
@@ -162,11 +162,11 @@ static void exact_sums_do_not_depend_on_order_or_split(void **state)
 {
     enum { COUNT = 2000 };
     static double values[COUNT];
-    struct rng    rng = {34};
+    struct rng    rng = { 34 };
 
     (void)state;
     for (int round = 0; round < 30; round++) {
-        struct qn_exact_sum forward = {0}, parts[3] = {{{0}, 0, 0}, {{0}, 0, 0}, {{0}, 0, 0}};
+        struct qn_exact_sum forward = { 0 }, parts[3] = { { { 0 }, 0, 0 }, { { 0 }, 0, 0 }, { { 0 }, 0, 0 } };
         size_t              order[COUNT];
         for (size_t i = 0; i < COUNT; i++) {
             do values[i] = rng_any_double(&rng);

@@ -7,15 +7,16 @@
 #include "quant/qparams.h"
 #include "random.h"
 
-static const float special[] = {0, -0.0f, FLT_TRUE_MIN, -FLT_TRUE_MIN, FLT_MIN, -FLT_MIN, FLT_MAX, -FLT_MAX, INFINITY,
-                                -INFINITY, NAN, 1, -1, 1e-10f, -1e-10f, 1e30f, -1e30f, 1e-45f, 6, 0x1p-63f, 0x1p63f,
-                                -3.4e38f, 1.17549421e-38f};
+static const float special[] = { 0,        -0.0f,          FLT_TRUE_MIN, -FLT_TRUE_MIN, FLT_MIN, -FLT_MIN, FLT_MAX,
+                                 -FLT_MAX, INFINITY,       -INFINITY,    NAN,           1,       -1,       1e-10f,
+                                 -1e-10f,  1e30f,          -1e30f,       1e-45f,        6,       0x1p-63f, 0x1p63f,
+                                 -3.4e38f, 1.17549421e-38f };
 enum { SPECIALS = sizeof special / sizeof special[0], ROUNDS = 1 << 20 };
 
 static const struct {
     int32_t lo, hi;
-} codes[] = {{0, 255}, {-128, 127}, {-127, 127}, {0, 15},          {-8, 7},
-             {-2, 1},  {0, 3},      {0, 254},    {-32768, 32767}, {0, 65535}};
+} codes[] = { { 0, 255 }, { -128, 127 }, { -127, 127 }, { 0, 15 },         { -8, 7 },
+              { -2, 1 },  { 0, 3 },      { 0, 254 },    { -32768, 32767 }, { 0, 65535 } };
 enum { CODES = sizeof codes / sizeof codes[0] };
 
 static void check_usable(float scale)
@@ -36,32 +37,32 @@ static void check_affine(struct qn_range range, struct qn_range bounds, int32_t 
 
 static void no_pair_of_floats_makes_a_bad_scale(void **state)
 {
-    struct rng rng = {11};
+    struct rng rng = { 11 };
 
     (void)state;
     for (size_t i = 0; i < SPECIALS; i++) {
         for (size_t j = 0; j < SPECIALS; j++) {
             for (size_t c = 0; c < CODES; c++) {
-                const struct qn_range range = {special[i], special[j]};
+                const struct qn_range range = { special[i], special[j] };
                 check_affine(range, QN_UNBOUNDED, codes[c].lo, codes[c].hi);
                 for (size_t k = 0; k < SPECIALS; k++) {
-                    check_affine(range, (struct qn_range){0, special[k]}, codes[c].lo, codes[c].hi);
-                    check_affine(range, (struct qn_range){special[k], special[j]}, codes[c].lo, codes[c].hi);
+                    check_affine(range, (struct qn_range){ 0, special[k] }, codes[c].lo, codes[c].hi);
+                    check_affine(range, (struct qn_range){ special[k], special[j] }, codes[c].lo, codes[c].hi);
                 }
             }
         }
     }
     for (int i = 0; i < ROUNDS; i++) {
-        const struct qn_range range = {rng_any_float(&rng), rng_any_float(&rng)};
+        const struct qn_range range = { rng_any_float(&rng), rng_any_float(&rng) };
         const size_t          c = rng_below(&rng, CODES);
         check_affine(range, QN_UNBOUNDED, codes[c].lo, codes[c].hi);
-        check_affine(range, (struct qn_range){rng_any_float(&rng), rng_any_float(&rng)}, codes[c].lo, codes[c].hi);
+        check_affine(range, (struct qn_range){ rng_any_float(&rng), rng_any_float(&rng) }, codes[c].lo, codes[c].hi);
     }
 }
 
 static void no_absmax_makes_a_bad_scale(void **state)
 {
-    struct rng rng = {12};
+    struct rng rng = { 12 };
 
     (void)state;
     for (size_t i = 0; i < SPECIALS; i++)
@@ -71,7 +72,7 @@ static void no_absmax_makes_a_bad_scale(void **state)
 
 static void the_product_of_two_scales_is_a_normal_float(void **state)
 {
-    struct rng rng = {13};
+    struct rng rng = { 13 };
 
     (void)state;
     for (int i = 0; i < ROUNDS; i++) {
@@ -88,12 +89,12 @@ static float ordinary(struct rng *rng) { return (float)ldexp(0.5 + rng_unit(rng)
 
 static void no_bound_is_passed(void **state)
 {
-    struct rng rng = {14};
+    struct rng rng = { 14 };
 
     (void)state;
     for (int i = 0; i < ROUNDS; i++) {
-        const struct qn_range range = {-ordinary(&rng), ordinary(&rng)};
-        const struct qn_range bounds = {rng_below(&rng, 2) ? 0 : -ordinary(&rng), ordinary(&rng)};
+        const struct qn_range range = { -ordinary(&rng), ordinary(&rng) };
+        const struct qn_range bounds = { rng_below(&rng, 2) ? 0 : -ordinary(&rng), ordinary(&rng) };
         const int32_t         lo = codes[i % CODES].lo, hi = codes[i % CODES].hi;
         float                 scale;
         int32_t               zero_point;
@@ -107,11 +108,11 @@ static void no_bound_is_passed(void **state)
 
 static void bounds_cost_at_most_one_step_at_either_end(void **state)
 {
-    struct rng rng = {15};
+    struct rng rng = { 15 };
 
     (void)state;
     for (int i = 0; i < ROUNDS; i++) {
-        const struct qn_range bounds = {-ordinary(&rng), ordinary(&rng)};
+        const struct qn_range bounds = { -ordinary(&rng), ordinary(&rng) };
         const int32_t         lo = codes[i % CODES].lo, hi = codes[i % CODES].hi;
         float                 scale;
         int32_t               zero_point;
@@ -125,7 +126,7 @@ static void bounds_cost_at_most_one_step_at_either_end(void **state)
 
 static void the_raised_weight_scale_is_the_smallest_that_keeps_the_bias_in_int32(void **state)
 {
-    struct rng rng = {16};
+    struct rng rng = { 16 };
 
     (void)state;
     for (int i = 0; i < ROUNDS / 4; i++) {

@@ -9,15 +9,15 @@
 
 static double sum_of(const double *values, size_t n)
 {
-    struct qn_exact_sum sum = {0};
+    struct qn_exact_sum sum = { 0 };
     for (size_t i = 0; i < n; i++) qn_exact_sum_add(&sum, values[i]);
     return qn_exact_sum_value(&sum);
 }
-#define SUM(...) sum_of((const double[]){__VA_ARGS__}, sizeof((const double[]){__VA_ARGS__}) / sizeof(double))
+#define SUM(...) sum_of((const double[]){ __VA_ARGS__ }, sizeof((const double[]){ __VA_ARGS__ }) / sizeof(double))
 
 static void nothing_sums_to_zero(void **state)
 {
-    const struct qn_exact_sum empty = {0};
+    const struct qn_exact_sum empty = { 0 };
 
     (void)state;
     assert_true(qn_exact_sum_value(&empty) == 0);
@@ -27,8 +27,10 @@ static void nothing_sums_to_zero(void **state)
 
 static void one_value_comes_back_whatever_it_is(void **state)
 {
-    static const double special[] = {DBL_MAX, -DBL_MAX, DBL_MIN, DBL_TRUE_MIN, -DBL_TRUE_MIN, 1, 0.1, 3 * DBL_TRUE_MIN};
-    struct rng          rng = {3};
+    static const double special[] = {
+        DBL_MAX, -DBL_MAX, DBL_MIN, DBL_TRUE_MIN, -DBL_TRUE_MIN, 1, 0.1, 3 * DBL_TRUE_MIN
+    };
+    struct rng rng = { 3 };
 
     (void)state;
     for (size_t i = 0; i < sizeof special / sizeof special[0]; i++) assert_true(SUM(special[i]) == special[i]);
@@ -63,8 +65,8 @@ static void the_result_is_rounded_once_half_to_even(void **state)
 
 static void sums_of_integers_are_exact(void **state)
 {
-    struct qn_exact_sum sum = {0};
-    struct rng          rng = {4};
+    struct qn_exact_sum sum = { 0 };
+    struct rng          rng = { 4 };
     int64_t             expected = 0;
 
     (void)state;

@@ -24,7 +24,7 @@ static void fill(const float *x, size_t n, size_t stride)
 
 static void one_sided_values_use_all_bins(void **state)
 {
-    const float x[] = {0.0001f, 1.5f, 3.9999f};
+    const float x[] = { 0.0001f, 1.5f, 3.9999f };
 
     (void)state;
     qn_histogram_init(&h);
@@ -36,7 +36,7 @@ static void one_sided_values_use_all_bins(void **state)
     assert_int_equal(h.bins[4095], 1);
     assert_true(qn_histogram_edge(&h, 0) == 0 && qn_histogram_edge(&h, 4096) == 4);
     qn_histogram_init(&h);
-    fill((const float[]){-0.0001f, -1.5f, -3.9999f}, 3, 1);
+    fill((const float[]){ -0.0001f, -1.5f, -3.9999f }, 3, 1);
     assert_int_equal(h.bins[4095], 1);
     assert_int_equal(h.bins[4095 - 1536], 1);
     assert_int_equal(h.bins[0], 1);
@@ -47,7 +47,7 @@ static void values_of_both_signs_share_the_bins(void **state)
 {
     (void)state;
     qn_histogram_init(&h);
-    fill((const float[]){-1, 1, 0, -0.0f}, 4, 1);
+    fill((const float[]){ -1, 1, 0, -0.0f }, 4, 1);
     assert_int_equal(h.exponent, 1);
     assert_int_equal(h.zeros, 2);
     assert_int_equal(h.bins[2048 + 1024], 1);
@@ -60,10 +60,10 @@ static void a_power_of_two_doubles_the_range(void **state)
 {
     (void)state;
     qn_histogram_init(&h);
-    fill((const float[]){nextafterf(1, 0)}, 1, 1);
+    fill((const float[]){ nextafterf(1, 0) }, 1, 1);
     assert_int_equal(h.exponent, 0);
     assert_int_equal(h.bins[4095], 1);
-    fill((const float[]){1}, 1, 1);
+    fill((const float[]){ 1 }, 1, 1);
     assert_int_equal(h.exponent, 1);
     assert_int_equal(h.bins[2047], 1);
     assert_int_equal(h.bins[2048], 1);
@@ -73,7 +73,7 @@ static void nan_infinite_and_masked_values_are_left_out(void **state)
 {
     (void)state;
     qn_histogram_init(&h);
-    fill((const float[]){NAN, INFINITY, -INFINITY, -1e38f, 2, FLT_MAX}, 6, 1);
+    fill((const float[]){ NAN, INFINITY, -INFINITY, -1e38f, 2, FLT_MAX }, 6, 1);
     assert_int_equal(qn_histogram_total(&h), 1);
     assert_int_equal(h.sides, QN_SIDE_POSITIVE);
     assert_int_equal(h.exponent, 2);
@@ -83,12 +83,12 @@ static void extreme_magnitudes_have_a_bin(void **state)
 {
     (void)state;
     qn_histogram_init(&h);
-    fill((const float[]){FLT_TRUE_MIN, -FLT_TRUE_MIN, 0x1p-63f}, 3, 1);
+    fill((const float[]){ FLT_TRUE_MIN, -FLT_TRUE_MIN, 0x1p-63f }, 3, 1);
     assert_int_equal(h.exponent, QN_HISTOGRAM_MIN_EXPONENT);
     assert_int_equal(h.bins[2048], 1);
     assert_int_equal(h.bins[2047], 1);
     assert_int_equal(h.bins[2048 + 1024], 1);
-    fill((const float[]){0.99e30f}, 1, 1);
+    fill((const float[]){ 0.99e30f }, 1, 1);
     assert_int_equal(h.bins[2048], 2);
     assert_int_equal(h.bins[2047], 1);
     assert_int_equal(qn_histogram_total(&h), 4);
@@ -98,7 +98,7 @@ static void zeros_alone_keep_the_histogram_without_sides(void **state)
 {
     (void)state;
     qn_histogram_init(&h);
-    fill((const float[]){0, 0}, 2, 1);
+    fill((const float[]){ 0, 0 }, 2, 1);
     assert_int_equal(h.sides, 0);
     assert_int_equal(h.zeros, 2);
     assert_int_equal(qn_histogram_total(&h), 2);
@@ -110,7 +110,7 @@ static void long_inputs_and_strides_agree_with_a_plain_loop(void **state)
     enum { COUNT = 60000 };
     static float    x[COUNT];
     static uint64_t bins[QN_HISTOGRAM_BINS];
-    struct rng      rng = {5};
+    struct rng      rng = { 5 };
 
     (void)state;
     for (size_t i = 0; i < COUNT; i++) x[i] = rng_below(&rng, 5) ? rng_normal(&rng) : 0;
@@ -121,8 +121,10 @@ static void long_inputs_and_strides_agree_with_a_plain_loop(void **state)
         fill(x, COUNT, stride);
         for (size_t i = 0; i < COUNT; i += stride) {
             const double k = fabs((double)x[i]) / qn_histogram_width(&h);
-            if (x[i] == 0) zeros++;
-            else bins[x[i] > 0 ? 2048 + (size_t)k : 2047 - (size_t)k]++;
+            if (x[i] == 0)
+                zeros++;
+            else
+                bins[x[i] > 0 ? 2048 + (size_t)k : 2047 - (size_t)k]++;
         }
         assert_int_equal(h.zeros, zeros);
         assert_memory_equal(h.bins, bins, sizeof bins);

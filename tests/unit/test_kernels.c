@@ -9,7 +9,7 @@
 
 static void every_kind_of_value_is_counted_as_what_it_is(void **state)
 {
-    const float    x[] = {1, -2, 0, -0.0f, NAN, INFINITY, -INFINITY, -1e38f, -FLT_MAX, 1e30f, 0.9e30f};
+    const float    x[] = { 1, -2, 0, -0.0f, NAN, INFINITY, -INFINITY, -1e38f, -FLT_MAX, 1e30f, 0.9e30f };
     struct qn_scan scan;
 
     (void)state;
@@ -26,7 +26,7 @@ static void every_kind_of_value_is_counted_as_what_it_is(void **state)
 
 static void nothing_ordinary_leaves_the_range_empty(void **state)
 {
-    const float    x[] = {NAN, INFINITY, -1e38f};
+    const float    x[] = { NAN, INFINITY, -1e38f };
     struct qn_scan scan;
 
     (void)state;
@@ -40,7 +40,7 @@ static void nothing_ordinary_leaves_the_range_empty(void **state)
 
 static void negative_zero_is_reported_as_zero(void **state)
 {
-    const float    x[] = {-0.0f, -0.0f};
+    const float    x[] = { -0.0f, -0.0f };
     struct qn_scan scan;
 
     (void)state;
@@ -54,7 +54,7 @@ static void range_and_counts_agree_with_a_plain_loop_for_every_length(void **sta
 {
     enum { MOST = 3 * QN_SCAN_BLOCK + 70 };
     static float x[MOST];
-    struct rng   rng = {1};
+    struct rng   rng = { 1 };
 
     (void)state;
     for (size_t i = 0; i < MOST; i++) x[i] = rng_below(&rng, 9) ? rng_normal(&rng) : rng_any_float(&rng);
@@ -92,8 +92,8 @@ static void sums_are_formed_in_64_lanes(void **state)
 {
     enum { COUNT = 5003 };
     static float   x[COUNT];
-    double         lane[64] = {0}, lane2[64] = {0}, sum = 0, sum2 = 0;
-    struct rng     rng = {2};
+    double         lane[64] = { 0 }, lane2[64] = { 0 }, sum = 0, sum2 = 0;
+    struct rng     rng = { 2 };
     struct qn_scan scan;
 
     (void)state;

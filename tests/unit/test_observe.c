@@ -18,8 +18,8 @@ static void statistics_add_up_over_samples(void **state)
     struct qn_stats stats = make(0);
 
     (void)state;
-    qn_stats_add(&stats, (const float[]){1, 2, 0}, 3);
-    qn_stats_add(&stats, (const float[]){-4, NAN, INFINITY, -1e38f}, 4);
+    qn_stats_add(&stats, (const float[]){ 1, 2, 0 }, 3);
+    qn_stats_add(&stats, (const float[]){ -4, NAN, INFINITY, -1e38f }, 4);
     assert_int_equal(stats.samples, 2);
     assert_int_equal(stats.count, 7);
     assert_int_equal(stats.nan, 1);
@@ -37,7 +37,7 @@ static void statistics_add_up_over_samples(void **state)
 static void minmax_is_found_and_gives_the_extremes(void **state)
 {
     const struct qn_observer    *minmax = qn_observer_find("minmax");
-    const struct qn_observe_goal goal = {.lo = 0, .hi = 255, .bounds = QN_UNBOUNDED};
+    const struct qn_observe_goal goal = { .lo = 0, .hi = 255, .bounds = QN_UNBOUNDED };
     struct qn_stats              stats = make(0);
     struct qn_range              range;
 
@@ -46,7 +46,7 @@ static void minmax_is_found_and_gives_the_extremes(void **state)
     assert_false(minmax->needs_histogram);
     assert_int_equal(minmax->range(&stats, &goal, &range, NULL), QONNX_OK);
     assert_true(range.min > range.max);
-    qn_stats_add(&stats, (const float[]){1, -2, NAN, -1e38f}, 4);
+    qn_stats_add(&stats, (const float[]){ 1, -2, NAN, -1e38f }, 4);
     assert_int_equal(minmax->range(&stats, &goal, &range, NULL), QONNX_OK);
     assert_true(range.min == -2 && range.max == 1);
     assert_null(qn_observer_find("median"));
@@ -70,7 +70,7 @@ static void observers_are_listed_in_name_order_with_a_summary(void **state)
 static void statistics_gathered_differently_do_not_merge(void **state)
 {
     struct qn_stats plain = make(0), fine = make(1), coarse = make(2), sampled = make(1);
-    qonnx_error     err = {0};
+    qonnx_error     err = { 0 };
 
     (void)state;
     sampled.sum_every = 4;
@@ -91,8 +91,13 @@ static void check_estimate(const float *x, size_t n, size_t stride, struct qn_ra
     struct qn_error_sums real;
     float                scale;
     int32_t              zero_point;
-    struct qn_qparams    qp = {.type = qn_qtype_find("uint8"), .bits = 8, .hi = 255, .axis = -1, .count = 1,
-                               .scale = &scale, .zero_point = &zero_point};
+    struct qn_qparams    qp = { .type = qn_qtype_find("uint8"),
+                                .bits = 8,
+                                .hi = 255,
+                                .axis = -1,
+                                .count = 1,
+                                .scale = &scale,
+                                .zero_point = &zero_point };
     double               estimate;
 
     qn_qparams_set_affine(&qp, 0, range, QN_UNBOUNDED);
@@ -108,24 +113,24 @@ static void noise_estimate_is_close_to_the_real_noise(void **state)
 {
     enum { COUNT = 40000 };
     static float x[COUNT], relu[COUNT];
-    struct rng   rng = {6};
+    struct rng   rng = { 6 };
 
     (void)state;
     for (size_t i = 0; i < COUNT; i++) {
         x[i] = rng_normal(&rng);
         relu[i] = fmaxf(x[i], 0);
     }
-    check_estimate(x, COUNT, 0, (struct qn_range){-6, 6}, 0.1);
-    check_estimate(x, COUNT, 1, (struct qn_range){-6, 6}, 0.1);
-    check_estimate(relu, COUNT, 0, (struct qn_range){0, 6}, 0.1);
-    check_estimate(relu, COUNT, 1, (struct qn_range){0, 6}, 0.1);
+    check_estimate(x, COUNT, 0, (struct qn_range){ -6, 6 }, 0.1);
+    check_estimate(x, COUNT, 1, (struct qn_range){ -6, 6 }, 0.1);
+    check_estimate(relu, COUNT, 0, (struct qn_range){ 0, 6 }, 0.1);
+    check_estimate(relu, COUNT, 1, (struct qn_range){ 0, 6 }, 0.1);
     /* Only a histogram knows how much is clipped. */
-    check_estimate(x, COUNT, 1, (struct qn_range){-1, 2}, 0.05);
-    check_estimate(relu, COUNT, 1, (struct qn_range){0, 0.5f}, 0.05);
-    check_estimate(x, COUNT, 3, (struct qn_range){-1, 2}, 0.3);
+    check_estimate(x, COUNT, 1, (struct qn_range){ -1, 2 }, 0.05);
+    check_estimate(relu, COUNT, 1, (struct qn_range){ 0, 0.5f }, 0.05);
+    check_estimate(x, COUNT, 3, (struct qn_range){ -1, 2 }, 0.3);
     /* An outlier stretches the steps until the rest is lost: bins wider than values, steps wider than bins. */
     x[0] = 1000;
-    check_estimate(x, COUNT, 1, (struct qn_range){-4, 1000}, 0.3);
+    check_estimate(x, COUNT, 1, (struct qn_range){ -4, 1000 }, 0.3);
 }
 
 static void noise_of_zeros_and_of_nothing_is_none(void **state)
@@ -133,16 +138,21 @@ static void noise_of_zeros_and_of_nothing_is_none(void **state)
     struct qn_stats   stats = make(1);
     float             scale = 0.5f;
     int32_t           zero_point = 3;
-    struct qn_qparams qp = {.type = qn_qtype_find("uint8"), .bits = 8, .hi = 255, .axis = -1, .count = 1,
-                            .scale = &scale, .zero_point = &zero_point};
+    struct qn_qparams qp = { .type = qn_qtype_find("uint8"),
+                             .bits = 8,
+                             .hi = 255,
+                             .axis = -1,
+                             .count = 1,
+                             .scale = &scale,
+                             .zero_point = &zero_point };
 
     (void)state;
     assert_true(qn_sqnr_db(qn_stats_noise(&stats, &qp)) == QN_SQNR_MAX);
-    qn_stats_add(&stats, (const float[]){0, 0}, 2);
+    qn_stats_add(&stats, (const float[]){ 0, 0 }, 2);
     assert_true(qn_sqnr_db(qn_stats_noise(&stats, &qp)) == QN_SQNR_MAX);
     qn_stats_release(&stats);
     stats = make(0);
-    qn_stats_add(&stats, (const float[]){0, 0}, 2);
+    qn_stats_add(&stats, (const float[]){ 0, 0 }, 2);
     assert_true(qn_sqnr_db(qn_stats_noise(&stats, &qp)) == QN_SQNR_MAX);
     qn_stats_release(&stats);
 }

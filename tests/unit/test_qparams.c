@@ -18,36 +18,36 @@ static void assert_affine(struct qn_range range, struct qn_range bounds, float s
 static void the_range_is_divided_by_the_steps_in_double_and_rounded_once(void **state)
 {
     (void)state;
-    assert_affine((struct qn_range){-1, 1}, QN_UNBOUNDED, (float)(2.0 / 255), 127);
-    assert_affine((struct qn_range){-0.1f, 0.7f}, QN_UNBOUNDED, (float)(((double)0.7f + (double)0.1f) / 255), 32);
+    assert_affine((struct qn_range){ -1, 1 }, QN_UNBOUNDED, (float)(2.0 / 255), 127);
+    assert_affine((struct qn_range){ -0.1f, 0.7f }, QN_UNBOUNDED, (float)(((double)0.7f + (double)0.1f) / 255), 32);
 }
 
 static void the_range_is_widened_to_include_zero(void **state)
 {
     (void)state;
-    assert_affine((struct qn_range){2, 5.1f}, QN_UNBOUNDED, (float)((double)5.1f / 255), 0);
-    assert_affine((struct qn_range){-5.1f, -2}, QN_UNBOUNDED, (float)((double)5.1f / 255), 255);
+    assert_affine((struct qn_range){ 2, 5.1f }, QN_UNBOUNDED, (float)((double)5.1f / 255), 0);
+    assert_affine((struct qn_range){ -5.1f, -2 }, QN_UNBOUNDED, (float)((double)5.1f / 255), 255);
 }
 
 static void a_range_without_information_or_of_zero_becomes_one_either_side(void **state)
 {
-    const struct qn_range nothing[] = {{0, 0}, {-0.0f, 0}, QN_RANGE_EMPTY, {NAN, 1}, {-1, NAN}, {3, 2}};
+    const struct qn_range nothing[] = { { 0, 0 }, { -0.0f, 0 }, QN_RANGE_EMPTY, { NAN, 1 }, { -1, NAN }, { 3, 2 } };
 
     (void)state;
     for (size_t i = 0; i < sizeof nothing / sizeof nothing[0]; i++) {
         assert_affine(nothing[i], QN_UNBOUNDED, (float)(2.0 / 255), 127);
-        assert_affine(nothing[i], (struct qn_range){0, INFINITY}, (float)(1.0 / 255), 0);
+        assert_affine(nothing[i], (struct qn_range){ 0, INFINITY }, (float)(1.0 / 255), 0);
     }
-    assert_affine((struct qn_range){0, 0}, (struct qn_range){0, 0.5f}, (float)(0.5 / 255), 0);
+    assert_affine((struct qn_range){ 0, 0 }, (struct qn_range){ 0, 0.5f }, (float)(0.5 / 255), 0);
 }
 
 static void tiny_and_huge_ranges_stop_at_the_scale_limits(void **state)
 {
     (void)state;
-    assert_affine((struct qn_range){0, FLT_TRUE_MIN}, QN_UNBOUNDED, QN_SCALE_MIN, 0);
-    assert_affine((struct qn_range){-1e-30f, 0}, QN_UNBOUNDED, QN_SCALE_MIN, 0);
-    assert_affine((struct qn_range){-INFINITY, INFINITY}, QN_UNBOUNDED, QN_SCALE_MAX, 255);
-    assert_affine((struct qn_range){0, FLT_MAX}, QN_UNBOUNDED, QN_SCALE_MAX, 0);
+    assert_affine((struct qn_range){ 0, FLT_TRUE_MIN }, QN_UNBOUNDED, QN_SCALE_MIN, 0);
+    assert_affine((struct qn_range){ -1e-30f, 0 }, QN_UNBOUNDED, QN_SCALE_MIN, 0);
+    assert_affine((struct qn_range){ -INFINITY, INFINITY }, QN_UNBOUNDED, QN_SCALE_MAX, 255);
+    assert_affine((struct qn_range){ 0, FLT_MAX }, QN_UNBOUNDED, QN_SCALE_MAX, 0);
 }
 
 static void the_range_behind_relu6_never_passes_six(void **state)
@@ -56,7 +56,7 @@ static void the_range_behind_relu6_never_passes_six(void **state)
     int32_t zero_point;
 
     (void)state;
-    qn_affine_params((struct qn_range){-3, 9}, (struct qn_range){0, 6}, 0, 255, &scale, &zero_point);
+    qn_affine_params((struct qn_range){ -3, 9 }, (struct qn_range){ 0, 6 }, 0, 255, &scale, &zero_point);
     assert_int_equal(zero_point, 0);
     assert_true(255.0f * scale <= 6.0f);
     assert_true(255.0f * nextafterf(scale, 1) >= 6.0f);
@@ -71,7 +71,7 @@ static void a_scale_that_rounds_past_the_bound_is_the_one_below(void **state)
         const float bound = (float)i * 0.01f, plain = (float)((double)bound / 255);
         float       scale;
         int32_t     zero_point;
-        qn_affine_params((struct qn_range){0, 100}, (struct qn_range){0, bound}, 0, 255, &scale, &zero_point);
+        qn_affine_params((struct qn_range){ 0, 100 }, (struct qn_range){ 0, bound }, 0, 255, &scale, &zero_point);
         assert_true(255.0f * scale <= bound);
         assert_float_equal(scale, 255.0f * plain > bound ? nextafterf(plain, 0) : plain, 0);
         lowered += 255.0f * plain > bound;
@@ -85,12 +85,12 @@ static void bounds_on_both_sides_cost_at_most_a_step_of_range(void **state)
     int32_t zero_point;
 
     (void)state;
-    qn_affine_params((struct qn_range){-1, 1}, (struct qn_range){-1, 1}, 0, 255, &scale, &zero_point);
+    qn_affine_params((struct qn_range){ -1, 1 }, (struct qn_range){ -1, 1 }, 0, 255, &scale, &zero_point);
     assert_true((float)(0 - zero_point) * scale >= -1);
     assert_true((float)(255 - zero_point) * scale <= 1);
     assert_float_equal(scale, 1.0f / 128, 0);
     /* A lower bound of a fraction of a step: better without negative codes than with steps twice as small. */
-    qn_affine_params((struct qn_range){-0.014f, 6}, (struct qn_range){-0.014f, 6}, 0, 255, &scale, &zero_point);
+    qn_affine_params((struct qn_range){ -0.014f, 6 }, (struct qn_range){ -0.014f, 6 }, 0, 255, &scale, &zero_point);
     assert_int_equal(zero_point, 0);
     assert_float_equal(scale, 6.0f / 255, 1e-8);
 }
@@ -98,8 +98,8 @@ static void bounds_on_both_sides_cost_at_most_a_step_of_range(void **state)
 static void bounds_that_leave_nothing_but_zero_are_ignored(void **state)
 {
     (void)state;
-    assert_affine((struct qn_range){-1, 1}, (struct qn_range){0, 0}, (float)(2.0 / 255), 127);
-    assert_affine((struct qn_range){-1, 1}, (struct qn_range){NAN, NAN}, (float)(2.0 / 255), 127);
+    assert_affine((struct qn_range){ -1, 1 }, (struct qn_range){ 0, 0 }, (float)(2.0 / 255), 127);
+    assert_affine((struct qn_range){ -1, 1 }, (struct qn_range){ NAN, NAN }, (float)(2.0 / 255), 127);
 }
 
 static void symmetric_scale_is_absmax_over_steps(void **state)
@@ -116,9 +116,9 @@ static void symmetric_scale_is_absmax_over_steps(void **state)
 
 static void parameters_start_as_identity_and_refuse_bits_that_do_not_fit(void **state)
 {
-    struct qn_arena   arena = {0};
+    struct qn_arena   arena = { 0 };
     struct qn_qparams qp;
-    qonnx_error       err = {0};
+    qonnx_error       err = { 0 };
 
     (void)state;
     assert_int_equal(qn_qparams_init(&qp, &arena, qn_qtype_find("int8"), 4, true, 0, 3, &err), QONNX_OK);
@@ -147,7 +147,7 @@ static void bias_scale_is_input_times_weight_scale(void **state)
     const float    product = x * w;
 
     (void)state;
-    assert_memory_equal(&(float){qn_bias_scale(x, w)}, &product, sizeof product);
+    assert_memory_equal(&(float){ qn_bias_scale(x, w) }, &product, sizeof product);
 }
 
 static void bias_codes_leave_room_for_the_products(void **state)
@@ -162,7 +162,7 @@ static void bias_codes_leave_room_for_the_products(void **state)
 
 static void bias_codes_are_rounded_half_to_even_and_clamped(void **state)
 {
-    const float bias[] = {0.5f, 1.5f, -2.5f, 16777217.0f * 2, 3e9f, -INFINITY, NAN}, scale = 1;
+    const float bias[] = { 0.5f, 1.5f, -2.5f, 16777217.0f * 2, 3e9f, -INFINITY, NAN }, scale = 1;
     int32_t     codes[7];
 
     (void)state;

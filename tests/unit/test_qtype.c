@@ -40,8 +40,9 @@ static void numbers_and_opsets_are_those_of_onnx(void **state)
         const char *name;
         int         onnx, opset, opset_axis;
     } expected[] = {
-        {"uint8", 2, 10, 13}, {"int8", 3, 10, 13},   {"uint16", 4, 21, 21}, {"int16", 5, 21, 21}, {"int32", 6, 10, 13},
-        {"uint4", 21, 21, 21}, {"int4", 22, 21, 21}, {"uint2", 25, 25, 25}, {"int2", 26, 25, 25},
+        { "uint8", 2, 10, 13 }, { "int8", 3, 10, 13 },   { "uint16", 4, 21, 21 },
+        { "int16", 5, 21, 21 }, { "int32", 6, 10, 13 },  { "uint4", 21, 21, 21 },
+        { "int4", 22, 21, 21 }, { "uint2", 25, 25, 25 }, { "int2", 26, 25, 25 },
     };
 
     (void)state;
