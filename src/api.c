@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The parts of the public interface that are not a pipeline of their own (see quantize.c, evaluate.c, plan/options.c). */
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "report.h"
 
 const char *qonnx_result_text(const qonnx_result *result) { return result && result->text ? result->text : ""; }
@@ -33,4 +35,21 @@ void qn_warn(struct qn_warnings *warnings, const char *format, ...)
         warnings->count++;
     }
     if (warnings->callbacks && warnings->callbacks->warning) warnings->callbacks->warning(warnings->callbacks->context, text);
+}
+
+static void on_end(int number)
+{
+    qn_sink_remove_all();
+    signal(number, SIG_DFL); /* so that the parent sees what ended this process */
+    raise(number);
+}
+
+void qonnx_install_signal_handlers(void)
+{
+    struct sigaction action = { .sa_handler = on_end, .sa_flags = (int)SA_RESETHAND };
+
+    qn_map_guard_install("qonnx-quantize");
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
 }

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Can this node be quantized at all? Its row, its constants, the target and the user each may say no. */
+#include <math.h>
+#include <string.h>
+
+#include "onnx/attr.h"
+#include "onnx/dtype.h"
+#include "plan/match.h"
+#include "plan/planner.h"
+#include "plan/presets.h"
+
+static bool is_slower(const struct qn_planner *p, const char *op)
+{
+    for (const char *const *s = p->settings->target_row->slower; s && *s; s++)
+        if (strcmp(*s, op) == 0) return true;
+    return false;
+}
+
+static enum qn_reason check_weight(const struct qn_graph *g, qn_value_id v, size_t least_rank)
+{
+    const Onnx__TensorProto *w = v == QN_NONE ? NULL : g->values[v].init;
+
+    if (!w) return QN_REASON_WEIGHT_NOT_CONSTANT;
+    if (w->data_type != QN_FLOAT) return QN_REASON_WEIGHT_NOT_FLOAT;
+    if (w->n_dims < least_rank) return QN_REASON_WEIGHT_SHAPE;
+    for (size_t i = 0; i < w->n_dims; i++)
+        if (w->dims[i] < 1) return QN_REASON_WEIGHT_SHAPE;
+    return QN_REASON_QUANTIZED;
+}
+
+/* A bias goes into int32 codes only as one constant for each output channel; other forms keep kernels from fusing. */
+static enum qn_reason check_bias(const struct qn_graph *g, qn_node_id n, const struct qn_rule *rule)
+{
+    const Onnx__TensorProto *w = qn_node_constant(g, n, 1), *b = qn_node_constant(g, n, 2);
+    qn_value_id              v = qn_node_input(g, n, 2);
+    size_t                   last;
+
+    if (v == QN_NONE) return QN_REASON_QUANTIZED;
+    if (!b) return QN_REASON_WEIGHT_NOT_CONSTANT;
+    if (b->data_type != QN_FLOAT) return QN_REASON_WEIGHT_NOT_FLOAT;
+    last = b->n_dims - 1;
+    if (!b->n_dims || b->dims[last] != w->dims[rule->axis]) return QN_REASON_WEIGHT_SHAPE;
+    for (size_t i = 0; i < last; i++)
+        if (b->dims[i] != 1) return QN_REASON_WEIGHT_SHAPE;
+    return QN_REASON_QUANTIZED;
+}
+
+static enum qn_reason check_layer(const struct qn_planner *p, qn_node_id n, const struct qn_rule *rule)
+{
+    const struct qn_graph *g = p->graph;
+
+    enum qn_reason         reason;
+
+    if (rule->in[1] == QN_ROLE_ACT) return p->settings->target_row->act_act_matmul ? QN_REASON_QUANTIZED : QN_REASON_ACT_TIMES_ACT;
+    reason = check_weight(g, qn_node_input(g, n, 1), 2);
+    return reason == QN_REASON_QUANTIZED && rule->in[2] == QN_ROLE_BIAS ? check_bias(g, n, rule) : reason;
+}
+
+static bool user_selects(const struct qn_list *patterns, const struct qn_graph *g, qn_node_id n)
+{
+    for (size_t i = 0; i < patterns->count; i++)
+        if (qn_match_node(patterns->items[i], g, n)) return true;
+    return false;
+}
+
+static enum qn_reason classify(const struct qn_planner *p, qn_node_id n, struct qn_rule *own)
+{
+    const struct qn_graph *g = p->graph;
+    const Onnx__NodeProto *pb = g->pb->node[n];
+    const struct qn_rule  *rule;
+    enum qn_reason         reason;
+
+    if (qn_node_has_body(pb)) return QN_REASON_HAS_BODY;
+    if (pb->domain && *pb->domain && strcmp(pb->domain, "ai.onnx") != 0) return QN_REASON_MODEL_FUNCTION;
+    if (qn_node_is(g, n, "QuantizeLinear") || qn_node_is(g, n, "DequantizeLinear")) return QN_REASON_ALREADY_QUANTIZED;
+    if (!(rule = qn_rule_find(pb->op_type))) return is_slower(p, pb->op_type) ? QN_REASON_SLOWER_ON_TARGET : QN_REASON_OP_NOT_IN_TABLE;
+    *own = *rule;
+    if (p->settings->include.count && !user_selects(&p->settings->include, g, n)) return QN_REASON_NOT_INCLUDED;
+    if (user_selects(&p->settings->exclude, g, n)) return QN_REASON_EXCLUDED;
+    if (is_slower(p, rule->op)) return QN_REASON_SLOWER_ON_TARGET;
+    if (rule->since > qn_model_opset(g->model, "")) return QN_REASON_OPSET;
+    if (rule->refine && (reason = rule->refine(g, n, own)) != QN_REASON_QUANTIZED) return reason;
+    if (rule->kind == QN_KIND_LAYER && (reason = check_layer(p, n, own)) != QN_REASON_QUANTIZED) return reason;
+    return QN_REASON_NOT_NEEDED; /* until a quantized node needs it */
+}
+
+qonnx_status qn_plan_classify(struct qn_planner *p, const struct qn_verdict *verdicts, qonnx_error *err)
+{
+    for (qn_node_id n = 0; n < p->graph->node_count; n++) {
+        struct qn_node_plan *row = &p->plan->nodes[n];
+        struct qn_rule      *own = qn_arena_alloc(&p->plan->arena, sizeof *own);
+
+        if (!own) return qn_fail_nomem(err);
+        row->reason = classify(p, n, own);
+        row->rule = own->op ? own : NULL;
+        row->fused_into = row->result = QN_NONE;
+        row->db = row->weight_sqnr = NAN;
+        if (verdicts && verdicts[n].reason != QN_REASON_QUANTIZED && row->reason == QN_REASON_NOT_NEEDED) {
+            row->reason = verdicts[n].reason;
+            row->db = verdicts[n].db;
+        }
+    }
+    return QONNX_OK;
+}
+

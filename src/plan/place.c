@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How placement is decided. Layers (Conv, Gemm, MatMul with a weight) are what pays, so the inputs of layers are
+ * quantized, and of the rest only what lies between them and then runs on integers as well:
+ *
+ *   1. classify   each node against its row and the target's; layers that cannot be quantized drop out
+ *   2. chains     pointwise nodes are grouped by the one tensor they are a function of, and stay in float
+ *   3. clamps     a Relu or Clip that only reads one layer's or join's result vanishes into it
+ *   4. ready      forwards: which values come out of integer kernels anyway
+ *   5. wanted     backwards: which values must be quantized because an integer kernel reads them
+ *
+ * A Conv whose result may not be quantized drops out; then 3 to 5 start again, until nothing changes. */
+#include <math.h>
+#include <string.h>
+
+#include "onnx/attr.h"
+#include "onnx/dtype.h"
+#include "onnx/tensor.h"
+#include "plan/planner.h"
+#include "plan/presets.h"
+
+static const struct qn_rule *rule_of(const struct qn_planner *p, qn_node_id n) { return p->plan->nodes[n].rule; }
+static bool is_layer(const struct qn_planner *p, qn_node_id n) { return rule_of(p, n) && rule_of(p, n)->kind == QN_KIND_LAYER; }
+static bool is_constant(const struct qn_graph *g, qn_value_id v) { return v != QN_NONE && g->values[v].init; }
+
+/* Still in the running to be quantized. */
+static bool open_node(const struct qn_planner *p, qn_node_id n) { return p->plan->nodes[n].reason == QN_REASON_NOT_NEEDED && !p->blocked[n]; }
+
+/* ---- 2. chains ---- */
+
+/* The one tensor that the node is a pointwise function of, or QN_NONE when there are several or none. */
+static qn_value_id common_root(const struct qn_planner *p, qn_node_id n)
+{
+    const Onnx__NodeProto *pb = p->graph->pb->node[n];
+    qn_value_id            common = QN_NONE;
+
+    for (size_t slot = 0; slot < pb->n_input; slot++) {
+        qn_value_id v = qn_node_input(p->graph, n, slot);
+        if (v == QN_NONE || is_constant(p->graph, v)) continue;
+        if (common != QN_NONE && p->root[v] != common) return QN_NONE;
+        common = p->root[v];
+    }
+    return common;
+}
+
+static void find_chains(struct qn_planner *p)
+{
+    for (qn_value_id v = 0; v < p->graph->value_count; v++) p->root[v] = v;
+    for (qn_node_id n = 0; n < p->graph->node_count; n++) {
+        const struct qn_rule *rule = qn_rule_find(p->graph->pb->node[n]->op_type);
+        qn_value_id           out = qn_node_output(p->graph, n, 0), root;
+
+        if (!rule || !rule_of(p, n) || !(rule->kind == QN_KIND_POINTWISE || rule->also_pointwise)) continue;
+        root = common_root(p, n);
+        if (root == QN_NONE || out == QN_NONE) continue;
+        p->chain[n] = true;
+        p->root[out] = root;
+    }
+}
+
+/* ---- 3. clamps ---- */
+
+/* The interval a Relu or Clip with constant bounds cuts to. */
+static bool clamp_bounds(const struct qn_planner *p, qn_node_id n, struct qn_range *bounds)
+{
+    const struct qn_graph *g = p->graph;
+    const Onnx__NodeProto *pb = g->pb->node[n];
+
+    *bounds = QN_UNBOUNDED;
+    if (qn_node_is(g, n, "Relu")) {
+        bounds->min = 0;
+        return true;
+    }
+    if (qn_attr_find(pb, "min") || qn_attr_find(pb, "max")) { /* before opset 11 */
+        bounds->min = qn_attr_float(pb, "min", -INFINITY);
+        bounds->max = qn_attr_float(pb, "max", INFINITY);
+    }
+    for (size_t slot = 1; slot < pb->n_input && slot < 3; slot++) {
+        const Onnx__TensorProto *bound = qn_node_constant(g, n, slot);
+        struct qn_arena          scratch = { 0 };
+        const float             *value;
+        size_t                   count;
+        bool                     ok;
+
+        if (!*pb->input[slot]) continue;
+        ok = bound && bound->data_type == QN_FLOAT && qn_tensor_floats(bound, &scratch, &value, &count, NULL) == QONNX_OK && count == 1;
+        if (ok) *(slot == 1 ? &bounds->min : &bounds->max) = *value;
+        qn_arena_release(&scratch);
+        if (!ok) return false;
+    }
+    return bounds->min <= 0 && bounds->max >= 0 && bounds->min < bounds->max;
+}
+
+/* Where the result of a layer, join or pool appears: its output, or that of a clamp nobody else sees the input of. */
+static void absorb_clamps(struct qn_planner *p)
+{
+    for (qn_node_id n = 0; n < p->graph->node_count; n++) {
+        struct qn_node_plan *row = &p->plan->nodes[n];
+        struct qn_range      bounds = QN_UNBOUNDED;
+        qn_value_id          out = qn_node_output(p->graph, n, 0);
+        qn_node_id           next;
+
+        row->result = QN_NONE;
+        if (!open_node(p, n) || p->chain[n] || !(row->rule->kind == QN_KIND_LAYER || row->rule->kind == QN_KIND_JOIN || row->rule->kind == QN_KIND_POOL) || out == QN_NONE) continue;
+        row->result = out;
+        next = qn_value_only_user(p->graph, out);
+        if (next == QN_NONE || !rule_of(p, next) || !rule_of(p, next)->clamp || !open_node(p, next) || qn_node_input(p->graph, next, 0) != out || !clamp_bounds(p, next, &bounds)) continue;
+        p->plan->nodes[next].fused_into = n;
+        row->result = qn_node_output(p->graph, next, 0);
+        p->plan->tensors[row->result].bounds = bounds;
+    }
+}
+
+/* ---- 4. ready ---- */
+
+static bool any_input_ready(const struct qn_planner *p, qn_node_id n)
+{
+    for (size_t slot = 0; slot < p->graph->pb->node[n]->n_input; slot++) {
+        qn_value_id v = qn_node_input(p->graph, n, slot);
+        if (v != QN_NONE && qn_rule_role(rule_of(p, n), slot) == QN_ROLE_ACT && p->ready[v]) return true;
+    }
+    return false;
+}
+
+/* Linear layers may have a float result at no loss; a convolution (on targets that ask for it) may not, so its result
+ * is made of integers whatever comes next. */
+static bool output_forced(const struct qn_planner *p, qn_node_id n)
+{
+    const char *op = rule_of(p, n)->op;
+    return is_layer(p, n) && p->settings->target_row->conv_needs_output && strcmp(op, "Conv") == 0;
+}
+
+static void find_ready(struct qn_planner *p)
+{
+    memset(p->ready, 0, p->graph->value_count * sizeof *p->ready);
+    for (qn_node_id n = 0; n < p->graph->node_count; n++) {
+        const struct qn_node_plan *row = &p->plan->nodes[n];
+        if (!open_node(p, n) || p->chain[n]) continue;
+        if (is_layer(p, n) ? output_forced(p, n) : any_input_ready(p, n)) {
+            if (row->result != QN_NONE)
+                p->ready[row->result] = true;
+            else if (row->rule->kind == QN_KIND_MOVE)
+                for (size_t slot = 0; slot < p->graph->pb->node[n]->n_output; slot++) {
+                    qn_value_id out = qn_node_output(p->graph, n, slot);
+                    if (out != QN_NONE) p->ready[out] = true;
+                }
+        }
+    }
+}
+
+/* ---- 5. wanted ---- */
+
+static void want_inputs(struct qn_planner *p, qn_node_id n)
+{
+    for (size_t slot = 0; slot < p->graph->pb->node[n]->n_input; slot++) {
+        qn_value_id v = qn_node_input(p->graph, n, slot);
+        if (v != QN_NONE && qn_rule_role(rule_of(p, n), slot) == QN_ROLE_ACT) p->wanted[v] = true;
+    }
+}
+
+/* All results that anybody reads are wanted as codes, and none leaves the graph. */
+static bool outputs_wanted(const struct qn_planner *p, qn_node_id n)
+{
+    size_t read = 0;
+    for (size_t slot = 0; slot < p->graph->pb->node[n]->n_output; slot++) {
+        qn_value_id v = qn_node_output(p->graph, n, slot);
+        if (v == QN_NONE || (!p->graph->values[v].use_count && !(p->graph->values[v].flags & QN_OUTPUT))) continue;
+        if (!p->wanted[v] || p->graph->values[v].flags & (QN_OUTPUT | QN_CAPTURED)) return false;
+        read++;
+    }
+    return read > 0;
+}
+
+static bool constant_operand(const struct qn_planner *p, qn_node_id n)
+{
+    for (size_t slot = 0; slot < p->graph->pb->node[n]->n_input; slot++)
+        if (qn_rule_role(rule_of(p, n), slot) == QN_ROLE_ACT && is_constant(p->graph, qn_node_input(p->graph, n, slot))) return true;
+    return false;
+}
+
+static void decide_join(struct qn_planner *p, qn_node_id n)
+{
+    struct qn_node_plan *row = &p->plan->nodes[n];
+    bool                 wanted = row->result != QN_NONE && p->wanted[row->result];
+    bool                 leaves = row->result != QN_NONE && p->graph->values[row->result].flags & (QN_OUTPUT | QN_CAPTURED);
+
+    if (leaves) {
+        row->reason = QN_REASON_GRAPH_OUTPUT;
+    } else if (wanted && (constant_operand(p, n) || (strcmp(row->rule->op, "Concat") != 0 && !any_input_ready(p, n)))) {
+        row->reason = QN_REASON_INPUT_FLOAT;
+    } else if (wanted) {
+        row->reason = QN_REASON_QUANTIZED;
+        want_inputs(p, n);
+    }
+}
+
+static void decide_node(struct qn_planner *p, qn_node_id n)
+{
+    struct qn_node_plan *row = &p->plan->nodes[n];
+
+    if (!open_node(p, n) || p->chain[n]) return;
+    switch (row->rule->kind) {
+    case QN_KIND_LAYER:
+        row->reason = QN_REASON_QUANTIZED;
+        want_inputs(p, n);
+        break;
+    case QN_KIND_JOIN: decide_join(p, n); break;
+    case QN_KIND_MOVE:
+        if (!outputs_wanted(p, n) || is_constant(p->graph, qn_node_input(p->graph, n, 0))) break;
+        row->reason = QN_REASON_MOVES_CODES;
+        want_inputs(p, n);
+        break;
+    case QN_KIND_POOL:
+        if (row->result == QN_NONE || !p->wanted[row->result] || p->graph->values[row->result].flags & (QN_OUTPUT | QN_CAPTURED)) break;
+        if (!any_input_ready(p, n)) {
+            row->reason = QN_REASON_INPUT_FLOAT;
+            break;
+        }
+        row->reason = QN_REASON_QUANTIZED;
+        want_inputs(p, n);
+        break;
+    case QN_KIND_POINTWISE: break;
+    }
+}
+
+/* Layers whose result must be quantized but may not be. True when one dropped out. */
+static bool drop_layers(struct qn_planner *p)
+{
+    bool dropped = false;
+
+    for (qn_node_id n = 0; n < p->graph->node_count; n++) {
+        struct qn_node_plan *row = &p->plan->nodes[n];
+        if (!open_node(p, n) || !is_layer(p, n) || !output_forced(p, n)) continue;
+        if (row->result != QN_NONE && !(p->graph->values[row->result].flags & (QN_OUTPUT | QN_CAPTURED))) continue;
+        row->reason = QN_REASON_GRAPH_OUTPUT;
+        p->blocked[n] = dropped = true;
+    }
+    return dropped;
+}
+
+/* ---- tensors ---- */
+
+static qn_value_id find_group(struct qn_tensor_plan *tensors, qn_value_id v)
+{
+    while (tensors[v].group != v) v = tensors[v].group = tensors[tensors[v].group].group;
+    return v;
+}
+
+/* The lower id becomes the group's: it is the value nearer to the graph's inputs, whose range covers the others'. */
+static void join_groups(struct qn_tensor_plan *tensors, qn_value_id a, qn_value_id b)
+{
+    a = find_group(tensors, a);
+    b = find_group(tensors, b);
+    if (a == b) return;
+    tensors[a > b ? a : b].group = a > b ? b : a;
+}
+
+static void mark_result(struct qn_planner *p, qn_node_id n)
+{
+    struct qn_node_plan *row = &p->plan->nodes[n];
+    qn_value_id          v = row->result;
+
+    if (v == QN_NONE || !(p->wanted[v] || output_forced(p, n)) || p->graph->values[v].flags & (QN_OUTPUT | QN_CAPTURED)) return;
+    p->plan->tensors[v].quantized = p->plan->tensors[v].at_producer = true;
+    if (v != qn_node_output(p->graph, n, 0)) p->plan->nodes[p->graph->values[v].producer].reason = QN_REASON_FUSED;
+}
+
+static void mark_tensors(struct qn_planner *p)
+{
+    struct qn_tensor_plan *tensors = p->plan->tensors;
+
+    for (qn_value_id v = 0; v < p->graph->value_count; v++) tensors[v].quantized = p->wanted[v];
+    for (qn_node_id n = 0; n < p->graph->node_count; n++) {
+        struct qn_node_plan *row = &p->plan->nodes[n];
+        if (row->reason == QN_REASON_QUANTIZED) mark_result(p, n);
+        if (row->reason != QN_REASON_MOVES_CODES) continue;
+        for (size_t slot = 0; slot < p->graph->pb->node[n]->n_output; slot++) {
+            qn_value_id out = qn_node_output(p->graph, n, slot);
+            if (out == QN_NONE || !tensors[out].quantized) continue;
+            tensors[out].at_producer = true;
+            join_groups(tensors, qn_node_input(p->graph, n, 0), out);
+        }
+    }
+    for (qn_value_id v = 0; v < p->graph->value_count; v++) tensors[v].group = find_group(tensors, v);
+}
+
+/* A pointwise node alone between two quantized tensors is what integer kernels for functions are made for. */
+static void settle_pointwise(struct qn_planner *p)
+{
+    for (qn_node_id n = 0; n < p->graph->node_count; n++) {
+        struct qn_node_plan *row = &p->plan->nodes[n];
+        qn_value_id          in, out;
+
+        if (row->reason != QN_REASON_NOT_NEEDED || !p->chain[n]) continue;
+        in = qn_node_input(p->graph, n, 0);
+        out = qn_node_output(p->graph, n, 0);
+        row->reason = QN_REASON_POINTWISE_CHAIN;
+        if (!row->rule->twin || row->rule->kind != QN_KIND_POINTWISE || in == QN_NONE || out == QN_NONE) continue;
+        if (!p->plan->tensors[in].at_producer || !p->plan->tensors[out].quantized || p->graph->values[out].flags & (QN_OUTPUT | QN_CAPTURED)) continue;
+        if (p->plan->tensors[out].group != out) continue;
+        row->reason = QN_REASON_QUANTIZED;
+        p->plan->tensors[out].at_producer = true;
+        p->plan->tensors[out].fixed_scale = row->rule->fixed_scale;
+        p->plan->tensors[out].fixed_zero_point = row->rule->fixed_zero_point;
+    }
+}
+
+/* Nodes that never see a quantizable tensor are told apart from those that could have been quantized. */
+static void settle_rest(struct qn_planner *p)
+{
+    for (qn_node_id n = 0; n < p->graph->node_count; n++) {
+        struct qn_node_plan *row = &p->plan->nodes[n];
+        qn_value_id          in = qn_node_input(p->graph, n, 0);
+
+        if (row->reason != QN_REASON_NOT_NEEDED) continue;
+        if (in != QN_NONE && p->graph->values[in].dtype && p->graph->values[in].dtype != QN_FLOAT) row->reason = QN_REASON_NO_WEIGHTS;
+    }
+}
+
+
+void qn_plan_place(struct qn_planner *p)
+{
+    find_chains(p);
+    do
+        absorb_clamps(p);
+    while (drop_layers(p));
+    find_ready(p);
+    for (qn_node_id n = (qn_node_id)p->graph->node_count; n-- > 0;) decide_node(p, n);
+    mark_tensors(p);
+    settle_pointwise(p);
+    settle_rest(p);
+}

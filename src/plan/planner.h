@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Inside the planner: what classify.c, place.c and plan.c share. */
+#ifndef QN_PLAN_PLANNER_H
+#define QN_PLAN_PLANNER_H
+
+#include "plan/plan.h"
+
+struct qn_planner {
+    struct qn_plan        *plan;
+    const struct qn_graph *graph;
+    const struct qn_settings *settings;
+    qn_value_id *root;   /* of each value: the tensor it is a pointwise function of, itself for others */
+    bool        *chain;  /* of each node: pointwise with one root */
+    bool        *ready, *wanted; /* of each value */
+    bool        *blocked; /* of each node: dropped out while planning */
+    struct qn_arena scratch;
+};
+
+/* The role of an input under a rule. */
+enum qn_role qn_rule_role(const struct qn_rule *rule, size_t slot);
+/* Step 1: each node against its row and the target's. */
+QONNX_MUST_CHECK qonnx_status qn_plan_classify(struct qn_planner *p, const struct qn_verdict *verdicts, qonnx_error *err);
+/* Steps 2 to 5, and what follows from them for tensors and reasons. Cannot fail. */
+void qn_plan_place(struct qn_planner *p);
+
+#endif
