@@ -65,9 +65,11 @@ static bool same_file(const char *a, const char *b)
 static qonnx_status name_sidecar(struct job *job)
 {
     const char *given = job->settings.sidecar;
+    size_t      stem = strlen(job->output);
 
     if (given && strcmp(given, "none") == 0) return QONNX_OK;
-    job->sidecar = given ? given : qn_arena_printf(&job->arena, "%s.quant.json", job->output);
+    if (stem > 5 && strcmp(job->output + stem - 5, ".onnx") == 0) stem -= 5;
+    job->sidecar = given ? given : qn_arena_printf(&job->arena, "%.*s.quant.json", (int)stem, job->output);
     if (!job->sidecar) return qn_fail_nomem(job->err);
     if (same_file(job->sidecar, job->input) || same_file(job->sidecar, job->output) || strcmp(job->sidecar, job->output) == 0 ||
         (job->settings.calib && same_file(job->sidecar, job->settings.calib)))
@@ -84,6 +86,7 @@ static qonnx_status open_model(struct job *job)
     status = qn_graph_build(&job->graph, &job->model, job->err);
     if (status == QONNX_OK) status = qn_check(&job->graph, job->err);
     job->report.input_size = job->model.map.size;
+    for (size_t i = 0; i < job->model.external_count; i++) job->report.input_external += job->model.externals[i].size;
     job->report.input_opset = qn_model_opset(&job->model, "");
     job->report.input_ir = job->model.pb->ir_version;
     return status == QONNX_OK ? status : qn_wrap(job->err, status, "%s", job->input);
@@ -322,6 +325,8 @@ static qonnx_status report(struct job *job, qonnx_result **result)
     r->runtime = job->runtime ? job->runtime->version : NULL;
     r->data = job->feed ? qn_feed_info(job->feed) : NULL;
     r->samples = job->calibration.samples;
+    r->judged_samples = strcmp(job->settings.verify, "off") == 0 ? 0 : job->judge.samples < r->samples ? job->judge.samples : r->samples;
+    r->judged_sqnr = job->sqnr;
     r->stats = (const struct qn_stats *const *)job->stats;
     r->warnings = &job->warnings;
     qn_strbuf_init(&text);

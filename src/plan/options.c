@@ -92,7 +92,7 @@ static const struct row rows[] = {
     { { "exact",        NULL,          "off",     "run the second model without ONNX Runtime's optimizations: exact arithmetic",                          "Comparison",   "c" },   FLAG, AT(exact) },
     { { "time",         NULL,          "off",     "also measure the CPU time of a run of each model on one thread",                                       "Comparison",   "c" },   FLAG, AT(time) },
 
-    { { "sidecar",      "PATH|none",   NULL,      "where the JSON sidecar goes; OUT.onnx.quant.json otherwise",                                           "Output",       "q" },   TEXT, AT(sidecar) },
+    { { "sidecar",      "PATH|none",   NULL,      "where the JSON sidecar goes; OUT.quant.json otherwise",                                           "Output",       "q" },   TEXT, AT(sidecar) },
     { { "digest",       "KIND",        "auto",    "digests of input and output in the sidecar",                                                           "Output",       "q" },   TEXT, AT(digest), .choice = digest_choice },
     { { "verify",       "KIND",        "load",    "check of the result before it is written",                                                             "Output",       "q", false, true }, TEXT, AT(verify), .choice = verify_choice },
 
