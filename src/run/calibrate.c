@@ -155,11 +155,14 @@ qonnx_status qn_calibrate(struct qn_calibration *result, struct qn_runtime *runt
                           const char *const *names, size_t name_count, struct qn_feed *feed,
                           const struct qn_calibrate_options *options, qonnx_error *err)
 {
-    struct qn_session_options wanted = { .optimize = true, .observe = names, .observe_count = name_count, .observer = observe };
     struct calibration        calibration = { .options = options, .value_count = name_count };
+    struct qn_session_options wanted = { .optimize = true, .any_order = true };
     qonnx_status              status;
 
     memset(result, 0, sizeof *result);
+    wanted.observe = names;
+    wanted.observe_count = name_count;
+    wanted.observer = observe;
     calibration.worker_count = options->threads < 1 ? 1 : options->threads;
     QN_TRY(runtime->open(runtime, model, &wanted, &calibration.session, err));
     status = calibrate(result, &calibration, names, feed, err);

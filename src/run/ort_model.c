@@ -80,6 +80,7 @@ static void take_out_weights(struct ort_model *packed, Onnx__GraphProto *graph)
         if (!plain_data(list[i], &weight) || weight.size <= SMALL_WEIGHT) continue;
         list[i] = hollow(&packed->arena, graph->initializer[i]);
         packed->weights[packed->weight_count++] = weight;
+        packed->weight_bytes += weight.size;
     }
     graph->initializer = list;
 }
@@ -94,30 +95,37 @@ static Onnx__NodeProto *observer_node(struct qn_arena *arena, const char *value,
     return node;
 }
 
-struct watch {
-    const char *name;
-    size_t      id, made_by; /* 0: a graph input; else the maker's place in the file, from 1 */
+static bool is_observer(const Onnx__NodeProto *node)
+{
+    return node->domain && !strcmp(node->domain, QN_OBSERVE_DOMAIN) && node->op_type && !strcmp(node->op_type, QN_OBSERVE_OP);
+}
+
+struct place {
+    struct ort_watch watch;
+    size_t           made_by; /* 0: not by a node; else its place in the file, from 1 */
 };
 
 static int latest_first(const void *a, const void *b)
 {
-    const struct watch *x = a, *y = b;
+    const struct place *x = a, *y = b;
     if (x->made_by != y->made_by) return x->made_by < y->made_by ? 1 : -1;
-    return x->id < y->id ? 1 : x->id > y->id ? -1 : 0;
+    return x->watch.id < y->watch.id ? 1 : x->watch.id > y->watch.id ? -1 : 0;
 }
 
 /* Where each watched value is made. */
-static qonnx_status find_makers(struct watch *watches, size_t count, const Onnx__GraphProto *graph, struct qn_arena *arena,
+static qonnx_status find_makers(struct place *places, size_t count, const Onnx__GraphProto *graph, struct qn_arena *arena,
                                 qonnx_error *err)
 {
     struct qn_names names;
-    size_t         *made_by, capacity = 1 + graph->n_input;
+    size_t         *made_by, capacity = 1 + graph->n_input + graph->n_initializer;
 
     for (size_t i = 0; i < graph->n_node; i++) capacity += graph->node[i]->n_output;
     qn_names_init(&names, arena);
     made_by = qn_arena_array(arena, capacity, sizeof *made_by);
     for (size_t i = 0; made_by && i < graph->n_input; i++)
         if (graph->input[i]->name) qn_names_intern(&names, graph->input[i]->name);
+    for (size_t i = 0; made_by && i < graph->n_initializer; i++) /* what the runtime computed in advance is constant */
+        if (graph->initializer[i]->name) qn_names_intern(&names, graph->initializer[i]->name);
     for (size_t i = 0; made_by && i < graph->n_node; i++)
         for (size_t o = 0; o < graph->node[i]->n_output; o++) {
             uint32_t id = qn_names_intern(&names, graph->node[i]->output[o]);
@@ -125,31 +133,36 @@ static qonnx_status find_makers(struct watch *watches, size_t count, const Onnx_
         }
     if (qn_arena_failed(arena)) return qn_fail_nomem(err);
     for (size_t i = 0; i < count; i++) {
-        uint32_t id = qn_names_find(&names, watches[i].name);
-        if (id == QN_NONE || !*watches[i].name)
-            return qn_fail(err, QONNX_E_USAGE, "'%s' is not a graph input or node output: it cannot be observed", watches[i].name);
-        watches[i].made_by = made_by[id];
+        const char *name = places[i].watch.name;
+        uint32_t    id = *name ? qn_names_find(&names, name) : QN_NONE;
+        if (id == QN_NONE) return qn_fail(err, QONNX_E_USAGE, "the main graph has no value '%s' that could be observed", name);
+        places[i].made_by = made_by[id];
     }
     return QONNX_OK;
 }
 
 /* The runtime runs nodes without a reader last and backwards in file order, and frees a tensor after its last reader:
  * so observers stand at the end of the file, that of the last value first. Then each runs soon after its value is made. */
-static qonnx_status add_observers(struct ort_model *packed, Onnx__GraphProto *graph, const char *const *names, size_t count,
+static qonnx_status set_observers(struct ort_model *packed, Onnx__GraphProto *graph, const struct ort_watch *watches, size_t count,
                                   qonnx_error *err)
 {
-    struct watch     *watches = qn_arena_array(&packed->arena, count, sizeof *watches);
+    struct place     *places = qn_arena_array(&packed->arena, count, sizeof *places);
     Onnx__NodeProto **nodes = qn_arena_array(&packed->arena, graph->n_node + count, sizeof(Onnx__NodeProto *));
+    size_t            used = 0;
 
     if (qn_arena_failed(&packed->arena)) return qn_fail_nomem(err);
-    for (size_t i = 0; i < count; i++) watches[i] = (struct watch){ names[i], i, 0 };
-    QN_TRY(find_makers(watches, count, graph, &packed->arena, err));
-    qsort(watches, count, sizeof *watches, latest_first);
-    if (graph->n_node) memcpy(nodes, graph->node, graph->n_node * sizeof(Onnx__NodeProto *));
-    for (size_t i = 0; i < count; i++)
-        if (!(nodes[graph->n_node + i] = observer_node(&packed->arena, watches[i].name, watches[i].id))) return qn_fail_nomem(err);
+    for (size_t i = 0; i < graph->n_node; i++)
+        if (!is_observer(graph->node[i])) nodes[used++] = graph->node[i];
+    for (size_t i = 0; i < count; i++) places[i].watch = watches[i];
+    QN_TRY(find_makers(places, count, graph, &packed->arena, err));
+    if (count) qsort(places, count, sizeof *places, latest_first);
+    for (size_t i = 0; i < count; i++) {
+        Onnx__NodeProto *node = observer_node(&packed->arena, places[i].watch.name, places[i].watch.id);
+        if (!node) return qn_fail_nomem(err);
+        nodes[used++] = node;
+    }
     graph->node = nodes;
-    graph->n_node += count;
+    graph->n_node = used;
     return QONNX_OK;
 }
 
@@ -173,22 +186,20 @@ static void import_domain(struct qn_arena *arena, Onnx__ModelProto *model)
     model->n_opset_import = count;
 }
 
-qonnx_status qn_ort_model_pack(struct ort_model *packed, const struct qn_model *model, const char *const *observe,
-                            size_t observe_count, qonnx_error *err)
+qonnx_status qn_ort_model_pack(struct ort_model *packed, const struct qn_model *model, const struct ort_watch *watches,
+                               size_t watch_count, qonnx_error *err)
 {
     Onnx__ModelProto copy = *model->pb; /* shallow: lists that change are new, all else is shared */
     Onnx__GraphProto graph;
-    qonnx_status     status = QONNX_OK;
+    qonnx_status     status;
 
     memset(packed, 0, sizeof *packed);
     if (!copy.graph) return qn_fail(err, QONNX_E_FORMAT, "the model has no graph");
     graph = *copy.graph;
     copy.graph = &graph;
     take_out_weights(packed, &graph);
-    if (observe_count) {
-        status = add_observers(packed, &graph, observe, observe_count, err);
-        import_domain(&packed->arena, &copy);
-    }
+    status = set_observers(packed, &graph, watches, watch_count, err);
+    if (watch_count) import_domain(&packed->arena, &copy);
     if (status == QONNX_OK && !qn_arena_failed(&packed->arena)) {
         packed->size = onnx__model_proto__get_packed_size(&copy);
         if (packed->size >= INT32_MAX)

@@ -16,18 +16,29 @@ struct ort_weight {
     size_t                   size;
 };
 
+/* A value to observe, and the number its observer reports it under. */
+struct ort_watch {
+    const char *name;
+    size_t      id;
+};
+
 struct ort_model {
     uint8_t           *bytes; /* the packed model without these weights */
     size_t             size;
     struct ort_weight *weights;
-    size_t             weight_count;
+    size_t             weight_count, weight_bytes;
     struct qn_arena    arena; /* holds all of it; weights' data lie in the model */
 };
 
-/* Packs a model with an observer node for each name in `observe`. The model is not changed. E_USAGE for names that are
- * neither graph inputs nor node outputs of the main graph. */
-QONNX_MUST_CHECK qonnx_status qn_ort_model_pack(struct ort_model *packed, const struct qn_model *model, const char *const *observe,
-                                             size_t observe_count, qonnx_error *err);
+/* Packs a model with an observer node for each watched value, and without any observer nodes it has. The model is not
+ * changed. E_USAGE for names the main graph does not know. */
+QONNX_MUST_CHECK qonnx_status qn_ort_model_pack(struct ort_model *packed, const struct qn_model *model,
+                                             const struct ort_watch *watches, size_t watch_count, qonnx_error *err);
 void qn_ort_model_release(struct ort_model *packed);
+
+/* What a model that the runtime saved is to be watched at, found by its observer nodes. Where such a node reads a tensor
+ * that was brought back from the runtime's blocked layout (NCHWc) for it alone, the blocked tensor is watched instead
+ * if its blocks have no padding: the same values in another order. In the model's arena. */
+QONNX_MUST_CHECK qonnx_status qn_ort_model_watches(struct qn_model *model, struct ort_watch **watches, size_t *count, qonnx_error *err);
 
 #endif

@@ -59,6 +59,8 @@ struct qn_session_options {
     const char *const *observe;
     size_t             observe_count;
     qn_view_fn         observer;
+    /* The observer does not mind in which order a view's elements come: the runtime may then keep layouts of its own. */
+    bool any_order;
 };
 
 struct qn_session {

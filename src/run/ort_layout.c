@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Reading a model the runtime has optimised and saved. Its convolutions then work in a blocked layout (NCHWc), and for an
+ * observer, as for any reader that does not know the layout, it brings tensors back to the plain one first: at a price
+ * of up to a third of the whole run. */
+#include <string.h>
+
+#include "base/names.h"
+#include "onnx/attr.h"
+#include "onnx/graph.h"
+#include "run/ort_model.h"
+
+/* Block sizes are powers of two up to this. */
+enum { LARGEST_BLOCK = 16, LONGEST_CHAIN = 256 };
+
+#define BLOCKED_DOMAIN "com.microsoft.nchwc"
+
+struct layout {
+    Onnx__GraphProto   *graph;
+    struct qn_names     names;
+    Onnx__NodeProto   **producers; /* by name, as are the next two */
+    Onnx__TensorProto **constants;
+    size_t             *readers; /* observers do not count */
+    bool                nested;  /* some node holds a graph, which may read any value */
+};
+
+static bool is_op(const Onnx__NodeProto *node, const char *domain, const char *op)
+{
+    return node && node->op_type && !strcmp(node->op_type, op) && !strcmp(node->domain ? node->domain : "", domain);
+}
+
+static bool is_observer(const Onnx__NodeProto *node) { return is_op(node, QN_OBSERVE_DOMAIN, QN_OBSERVE_OP) && node->n_input == 1; }
+
+static void index_node(struct layout *layout, Onnx__NodeProto *node)
+{
+    for (size_t o = 0; o < node->n_output; o++) {
+        uint32_t id = qn_names_intern(&layout->names, node->output[o]);
+        if (id != QN_NONE) layout->producers[id] = node;
+    }
+    for (size_t i = 0; i < node->n_input && !is_observer(node); i++) {
+        uint32_t id = qn_names_intern(&layout->names, node->input[i]);
+        if (id != QN_NONE) layout->readers[id]++;
+    }
+    layout->nested |= qn_node_has_body(node);
+}
+
+static qonnx_status layout_init(struct layout *layout, struct qn_model *model, qonnx_error *err)
+{
+    Onnx__GraphProto *graph = model->pb->graph;
+    size_t            capacity = graph->n_initializer + graph->n_output + 1;
+
+    memset(layout, 0, sizeof *layout);
+    layout->graph = graph;
+    qn_names_init(&layout->names, &model->arena);
+    for (size_t i = 0; i < graph->n_node; i++) capacity += graph->node[i]->n_output + graph->node[i]->n_input;
+    layout->producers = qn_arena_array(&model->arena, capacity, sizeof(Onnx__NodeProto *));
+    layout->constants = qn_arena_array(&model->arena, capacity, sizeof(Onnx__TensorProto *));
+    layout->readers = qn_arena_array(&model->arena, capacity, sizeof *layout->readers);
+    for (size_t i = 0; !qn_arena_failed(&model->arena) && i < graph->n_node; i++) index_node(layout, graph->node[i]);
+    for (size_t i = 0; !qn_arena_failed(&model->arena) && i < graph->n_initializer; i++) {
+        uint32_t id = graph->initializer[i]->name ? qn_names_intern(&layout->names, graph->initializer[i]->name) : QN_NONE;
+        if (id != QN_NONE) layout->constants[id] = graph->initializer[i];
+    }
+    for (size_t i = 0; !qn_arena_failed(&model->arena) && i < graph->n_output; i++) {
+        uint32_t id = graph->output[i]->name ? qn_names_intern(&layout->names, graph->output[i]->name) : QN_NONE;
+        if (id != QN_NONE) layout->readers[id]++;
+    }
+    return qn_arena_failed(&model->arena) ? qn_fail_nomem(err) : QONNX_OK;
+}
+
+static Onnx__NodeProto *producer_of(const struct layout *layout, const char *name)
+{
+    uint32_t id = qn_names_find(&layout->names, name);
+    return id == QN_NONE ? NULL : layout->producers[id];
+}
+
+/* Whether a blocked tensor of so many channels has no padding in its last block. The block's size depends on the
+ * processor and is nowhere written, but a convolution's weights are padded like its output. */
+static bool unpadded(const struct layout *layout, const char *name, int64_t channels)
+{
+    if (channels <= 0) return false;
+    if (channels % LARGEST_BLOCK == 0) return true;
+    for (int step = 0; step < LONGEST_CHAIN; step++) {
+        const Onnx__NodeProto *node = producer_of(layout, name);
+        if (!node || !node->n_input || is_op(node, BLOCKED_DOMAIN, "ReorderInput")) return false;
+        if (is_op(node, BLOCKED_DOMAIN, "Conv")) {
+            uint32_t                 id = node->n_input > 1 ? qn_names_find(&layout->names, node->input[1]) : QN_NONE;
+            const Onnx__TensorProto *weight = id == QN_NONE ? NULL : layout->constants[id];
+            return weight && weight->n_dims == 4 && weight->dims[0] == channels;
+        }
+        name = node->input[0]; /* pooling, activations and sums keep the channels */
+    }
+    return false;
+}
+
+/* Nodes that only brought a tensor back for its observer. */
+static void drop_unread(struct layout *layout)
+{
+    size_t used = 0;
+
+    if (layout->nested) return;
+    for (size_t i = 0; i < layout->graph->n_node; i++) {
+        Onnx__NodeProto *node = layout->graph->node[i];
+        bool             unread = is_op(node, BLOCKED_DOMAIN, "ReorderOutput") && node->n_output == 1;
+        if (unread) unread = layout->readers[qn_names_find(&layout->names, node->output[0])] == 0;
+        if (!unread) layout->graph->node[used++] = node;
+    }
+    layout->graph->n_node = used;
+}
+
+qonnx_status qn_ort_model_watches(struct qn_model *model, struct ort_watch **watches, size_t *count, qonnx_error *err)
+{
+    Onnx__GraphProto *graph = model->pb->graph;
+    struct layout     layout;
+    struct ort_watch *list = qn_arena_array(&model->arena, graph->n_node, sizeof *list);
+    size_t            used = 0;
+
+    if (!list) return qn_fail_nomem(err);
+    QN_TRY(layout_init(&layout, model, err));
+    for (size_t i = 0; i < graph->n_node; i++) {
+        const Onnx__NodeProto *node = graph->node[i], *reorder;
+        if (!is_observer(node)) continue;
+        list[used] = (struct ort_watch){ node->input[0], (size_t)qn_attr_int(node, "id", -1) };
+        reorder = producer_of(&layout, node->input[0]);
+        if (is_op(reorder, BLOCKED_DOMAIN, "ReorderOutput") && reorder->n_input == 1 && !qn_attr_int(reorder, "channels_last", 0) &&
+            unpadded(&layout, reorder->input[0], qn_attr_int(reorder, "channels", 0)))
+            list[used].name = reorder->input[0];
+        else if (qn_names_find(&layout.names, node->input[0]) != QN_NONE) /* it keeps what it reads */
+            layout.readers[qn_names_find(&layout.names, node->input[0])]++;
+        used++;
+    }
+    drop_unread(&layout);
+    *watches = list;
+    *count = used;
+    return QONNX_OK;
+}

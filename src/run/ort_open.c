@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Opening a model.
+ *
+ * With observers a model with convolutions is opened in two stages: the runtime optimises it and saves the result; there
+ * observers are moved onto tensors in the runtime's own layout (ort_layout.c), and that is run as it is. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "run/ort_session.h"
+
+/* The runtime holds the saved model twice while it writes it: not for larger ones. */
+#define TWO_STAGE_MAX ((size_t)256 << 20)
+
+static void unload(const struct ort_api *api, struct ort_loaded *loaded)
+{
+    if (loaded->handle) api->release_session(loaded->handle);
+    for (size_t i = 0; i < loaded->weight_count; i++) api->release_value(loaded->weights[i]);
+    free(loaded->weights);
+    memset(loaded, 0, sizeof *loaded);
+}
+
+void qn_ort_close(struct qn_session *base)
+{
+    struct ort_run_session *session = (struct ort_run_session *)base;
+
+    if (!session) return;
+    unload(&session->ort->api, &session->loaded);
+    if (session->domain) session->ort->api.release_domain(session->domain);
+    qn_model_release(&session->saved);
+    qn_arena_release(&session->arena);
+    free(session);
+}
+
+/* How a model is to be loaded. */
+struct loading {
+    const struct qn_model           *model;
+    const struct qn_session_options *wanted;
+    const struct ort_watch          *watches;
+    size_t                           watch_count;
+    int                              level;
+    const char                      *save_as; /* NULL: nowhere */
+};
+
+static qonnx_status set_options(struct ort_options *options, const struct ort_run_session *session, const struct loading *loading,
+                                qonnx_error *err)
+{
+    const struct ort_api            *api = &session->ort->api;
+    const struct qn_session_options *wanted = loading->wanted;
+
+    ORT_TRY(api, set_log_level(options, ORT_LOG_FATAL), "session options");
+    ORT_TRY(api, set_execution_mode(options, ORT_SEQUENTIAL), "session options");
+    ORT_TRY(api, set_intra_threads(options, 1), "session options");
+    ORT_TRY(api, set_inter_threads(options, 1), "session options");
+    ORT_TRY(api, set_optimization(options, loading->level), "session options");
+    if (session->domain) ORT_TRY(api, add_domain(options, session->domain), "observers");
+    for (size_t i = 0; i < wanted->config_count; i++)
+        ORT_TRY(api, add_config(options, wanted->config[i].key, wanted->config[i].value), wanted->config[i].key);
+    if (!loading->save_as) return QONNX_OK;
+    ORT_TRY(api, set_optimized_model_path(options, loading->save_as), "session options");
+    /* It will not run: weights need not be rearranged for that. */
+    ORT_TRY(api, add_config(options, "session.disable_prepacking", "1"), "session options");
+    return QONNX_OK;
+}
+
+/* Gives the runtime the weights where they lie. */
+static qonnx_status lend_weights(const struct ort_runtime *ort, struct ort_loaded *loaded, struct ort_options *options,
+                                 struct ort_model *packed, qonnx_error *err)
+{
+    const struct ort_api *api = &ort->api;
+    const char          **names = qn_arena_array(&packed->arena, packed->weight_count, sizeof *names);
+
+    loaded->weights = calloc(packed->weight_count + 1, sizeof(struct ort_value *));
+    if (!names || !loaded->weights) return qn_fail_nomem(err);
+    for (size_t i = 0; i < packed->weight_count; i++) {
+        const struct ort_weight *weight = &packed->weights[i];
+        names[i] = weight->name;
+        /* The runtime only reads initializers; its interface lacks the const. */
+        ORT_TRY(api,
+                create_tensor(ort->memory, (void *)(uintptr_t)weight->data, weight->size, weight->tensor->dims,
+                              weight->tensor->n_dims, qn_ort_type(weight->tensor->data_type), &loaded->weights[i]),
+                weight->name);
+        loaded->weight_count = i + 1;
+    }
+    if (!packed->weight_count) return QONNX_OK;
+    ORT_TRY(api, add_external(options, names, (const struct ort_value *const *)loaded->weights, packed->weight_count), "weights");
+    return QONNX_OK;
+}
+
+static qonnx_status load_with(const struct ort_run_session *session, struct ort_loaded *loaded, const struct loading *loading,
+                              struct ort_options *options, qonnx_error *err)
+{
+    const struct ort_api *api = &session->ort->api;
+    struct ort_model      packed;
+    qonnx_status          status;
+
+    QN_TRY(set_options(options, session, loading, err));
+    QN_TRY(qn_ort_model_pack(&packed, loading->model, loading->watches, loading->watch_count, err));
+    status = lend_weights(session->ort, loaded, options, &packed, err);
+    if (status == QONNX_OK)
+        status = qn_ort_check(api,
+                              api->create_session_from_array(session->ort->env, packed.bytes, packed.size, options, &loaded->handle),
+                              "load", err);
+    qn_ort_model_release(&packed);
+    return status;
+}
+
+static qonnx_status load(const struct ort_run_session *session, struct ort_loaded *loaded, const struct loading *loading, qonnx_error *err)
+{
+    const struct ort_api *api = &session->ort->api;
+    struct ort_options   *options = NULL;
+    qonnx_status          status;
+
+    ORT_TRY(api, create_options(&options), "session options");
+    status = load_with(session, loaded, loading, options, err);
+    api->release_options(options);
+    if (status != QONNX_OK) unload(api, loaded);
+    return status;
+}
+
+/* ---- two stages ---- */
+
+static bool worth_two_stages(const struct loading *loading)
+{
+    const Onnx__GraphProto *graph = loading->model->pb->graph;
+    size_t                  bytes = 0;
+    bool                    convolves = false;
+
+    if (!loading->watch_count || !loading->wanted->optimize || !loading->wanted->any_order) return false;
+    for (size_t i = 0; i < graph->n_initializer; i++) bytes += graph->initializer[i]->raw_data.len;
+    for (size_t i = 0; i < graph->n_node && !convolves; i++)
+        convolves = graph->node[i]->op_type && !strcmp(graph->node[i]->op_type, "Conv");
+    return convolves && bytes <= TWO_STAGE_MAX;
+}
+
+/* The saved model goes to a file that is in no folder, so that nothing is left behind however this ends. */
+static qonnx_status load_in_two_stages(struct ort_run_session *session, const struct loading *loading, qonnx_error *err)
+{
+    struct ort_loaded first = { 0 };
+    struct loading    stage = *loading;
+    struct ort_watch *watches;
+    char              path[64];
+    int               file = memfd_create("qonnx-optimised", MFD_CLOEXEC);
+    qonnx_status      status;
+
+    if (file < 0) return qn_fail(err, QONNX_E_IO, "no memory file");
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    stage.save_as = path;
+    status = load(session, &first, &stage, err);
+    unload(&session->ort->api, &first);
+    if (status == QONNX_OK) status = qn_model_open(&session->saved, path, false, err);
+    close(file);
+    QN_TRY(status);
+    QN_TRY(qn_ort_model_watches(&session->saved, &watches, &stage.watch_count, err));
+    if (stage.watch_count != loading->watch_count) return qn_fail(err, QONNX_E_RUNTIME, "an observer was lost");
+    stage.model = &session->saved;
+    stage.watches = watches;
+    stage.level = ORT_LEVEL_NONE;
+    stage.save_as = NULL;
+    return load(session, &session->loaded, &stage, err);
+}
+
+static qonnx_status load_as_wanted(struct ort_run_session *session, const struct qn_model *model,
+                                   const struct qn_session_options *wanted, qonnx_error *err)
+{
+    struct loading    loading = { .model = model, .wanted = wanted, .watch_count = wanted->observe_count };
+    struct ort_watch *watches = qn_arena_array(&session->arena, wanted->observe_count, sizeof *watches);
+    qonnx_error       ignored = { 0 };
+
+    if (!watches) return qn_fail_nomem(err);
+    for (size_t i = 0; i < wanted->observe_count; i++) watches[i] = (struct ort_watch){ wanted->observe[i], i };
+    loading.watches = watches;
+    loading.level = wanted->optimize ? ORT_LEVEL_ALL : ORT_LEVEL_NONE;
+    if (worth_two_stages(&loading)) { /* a short cut: whatever it stumbles over, the straight way may still do */
+        if (load_in_two_stages(session, &loading, &ignored) == QONNX_OK) return QONNX_OK;
+        qn_model_release(&session->saved);
+    }
+    return load(session, &session->loaded, &loading, err);
+}
+
+/* ---- the session ---- */
+
+static qonnx_status read_ports(struct ort_run_session *session, const struct qn_model *model,
+                               const struct qn_session_options *wanted, qonnx_error *err)
+{
+    struct qn_session *base = &session->base;
+    struct qn_arena   *arena = &session->arena;
+
+    QN_TRY(qn_model_inputs(model, arena, &base->inputs, &base->input_count, err));
+    QN_TRY(qn_model_outputs(model, arena, &base->outputs, &base->output_count, err));
+    session->input_names = qn_arena_array(arena, base->input_count, sizeof *session->input_names);
+    session->output_names = qn_arena_array(arena, base->output_count, sizeof *session->output_names);
+    session->observed = qn_arena_array(arena, wanted->observe_count, sizeof *session->observed);
+    if (qn_arena_failed(arena)) return qn_fail_nomem(err);
+    for (size_t i = 0; i < base->input_count; i++) session->input_names[i] = base->inputs[i].name;
+    for (size_t i = 0; i < base->output_count; i++) session->output_names[i] = base->outputs[i].name;
+    for (size_t i = 0; i < wanted->observe_count; i++) session->observed[i] = qn_arena_strdup(arena, wanted->observe[i]);
+    session->observed_count = wanted->observe_count;
+    session->observer = wanted->observer;
+    return qn_arena_failed(arena) ? qn_fail_nomem(err) : QONNX_OK;
+}
+
+static qonnx_status register_observer(struct ort_run_session *session, qonnx_error *err)
+{
+    const struct ort_api *api = &session->ort->api;
+
+    qn_ort_fill_observer(&session->op, api->api_version);
+    ORT_TRY(api, create_domain(QN_OBSERVE_DOMAIN, &session->domain), "observers");
+    ORT_TRY(api, domain_add(session->domain, &session->op), "observers");
+    return QONNX_OK;
+}
+
+qonnx_status qn_ort_open(struct qn_runtime *runtime, const struct qn_model *model, const struct qn_session_options *wanted,
+                         struct qn_session **result, qonnx_error *err)
+{
+    struct ort_run_session *session = calloc(1, sizeof *session);
+    qonnx_status            status;
+
+    if (!session) return qn_fail_nomem(err);
+    session->ort = (struct ort_runtime *)runtime;
+    session->base.runtime = runtime;
+    status = read_ports(session, model, wanted, err);
+    if (status == QONNX_OK && wanted->observe_count) status = register_observer(session, err);
+    if (status == QONNX_OK) status = load_as_wanted(session, model, wanted, err);
+    if (status == QONNX_OK)
+        *result = &session->base;
+    else
+        qn_ort_close(&session->base);
+    return status;
+}
