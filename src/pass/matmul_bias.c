@@ -74,13 +74,10 @@ static qonnx_status run(const struct qn_graph *graph, struct qn_edit *edit, bool
 
     (void)again;
     if (qn_model_opset(graph->model, "") < 7) return QONNX_OK; /* Gemm had to be told to broadcast */
-    if (!(facts = qn_facts(graph, &scratch))) {
-        qn_arena_release(&scratch);
-        return qn_fail_nomem(err);
-    }
-    for (qn_node_id n = 0; n < graph->node_count; n++) visit(graph, edit, facts, n);
+    facts = qn_facts(graph, &scratch);
+    for (qn_node_id n = 0; facts && n < graph->node_count; n++) visit(graph, edit, facts, n);
     qn_arena_release(&scratch);
-    return QONNX_OK;
+    return facts ? QONNX_OK : qn_fail_nomem(err);
 }
 
 const struct qn_pass qn_pass_matmul_bias = { "matmul_bias",

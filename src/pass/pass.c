@@ -46,9 +46,6 @@ static qonnx_status run_once(const struct qn_pass *pass, struct qn_graph *graph,
 qonnx_status qn_pass_run(const struct qn_pass *pass, struct qn_graph *graph, qonnx_error *err)
 {
     bool again = true;
-    for (int round = 0; again && round < MAX_ROUNDS; round++) {
-        qonnx_status status = run_once(pass, graph, &again, err);
-        if (status != QONNX_OK) return qn_wrap(err, status, "pass %s", pass->name);
-    }
+    for (int round = 0; again && round < MAX_ROUNDS; round++) QN_TRY(run_once(pass, graph, &again, err));
     return QONNX_OK;
 }

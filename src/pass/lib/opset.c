@@ -379,16 +379,11 @@ static const struct {
     /* clang-format on */
 };
 
-static bool applies(size_t row, const Onnx__NodeProto *node, int64_t from)
-{
-    return from < rows[row].since && strcmp(node->op_type, rows[row].op) == 0;
-}
-
 bool qn_raise_concerns(const Onnx__NodeProto *node, int64_t from)
 {
     if (node->domain && *node->domain && strcmp(node->domain, "ai.onnx") != 0) return false;
     for (size_t row = 0; node->op_type && row < sizeof rows / sizeof *rows; row++)
-        if (applies(row, node, from)) return true;
+        if (from < rows[row].since && strcmp(node->op_type, rows[row].op) == 0) return true;
     return false;
 }
 
