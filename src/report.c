@@ -14,15 +14,16 @@ enum { MAX_GROUPS = 12, MAX_EXAMPLES = 3 };
 static void put_sizes(const struct qn_report *report, struct qn_strbuf *text)
 {
     uint64_t before = report->input_size + report->input_external, after = report->saved->size;
+    double   ratio = before && after ? (double)before / (double)after : 1;
 
     qn_strbuf_puts(text, "size:      ");
     qn_put_size(text, before);
-    qn_strbuf_puts(text, " -> ");
-    qn_put_size(text, after);
-    if (before && after && before >= after)
-        qn_strbuf_printf(text, " (%.2f times smaller)", (double)before / (double)after);
-    if (before && after && before < after)
-        qn_strbuf_printf(text, " (%.2f times larger)", (double)after / (double)before);
+    if (before != after) {
+        qn_strbuf_puts(text, " -> ");
+        qn_put_size(text, after);
+    }
+    if (ratio >= 1.005) qn_strbuf_printf(text, " (%.*f times smaller)", ratio < 100 ? 2 : 0, ratio);
+    if (ratio <= 0.995) qn_strbuf_printf(text, " (%.*f times larger)", ratio > 0.01 ? 2 : 0, 1 / ratio);
     qn_strbuf_puts(text, "\n");
 }
 
@@ -50,6 +51,18 @@ static void put_calibration(const struct qn_report *report, struct qn_strbuf *te
     qn_strbuf_printf(text, "%zu sample%s of ", report->samples, qn_plural(report->samples));
     qn_put_base_name(text, report->settings->calib ? report->settings->calib : "calibration data");
     qn_strbuf_puts(text, "\n");
+}
+
+static void put_judgement(const struct qn_report *report, struct qn_strbuf *text)
+{
+    if (!report->judged_samples || report->judged_sqnr == INFINITY) return;
+    if (isfinite(report->judged_sqnr))
+        qn_strbuf_printf(text, "accuracy:  %.1f dB of the worst output kept", report->judged_sqnr);
+    else
+        qn_strbuf_puts(text, "accuracy:  nothing of the worst output kept");
+    qn_strbuf_printf(text, ", in exact arithmetic, on %zu %s sample%s\n", report->judged_samples,
+                     report->data && report->data->synthetic ? "synthetic" : "calibration",
+                     qn_plural(report->judged_samples));
 }
 
 /* ---- what stayed in float ---- */
@@ -184,6 +197,7 @@ static void put_plan(const struct qn_report *report, struct qn_strbuf *text)
         qn_strbuf_puts(text, " (the model has no layers with constant weights)\n");
     put_sizes(report, text);
     put_calibration(report, text);
+    put_judgement(report, text);
     put_groups(report, &counts, text);
     put_notes(report, text);
 }

@@ -28,6 +28,8 @@ struct qn_report {
     const char                *runtime;          /* "onnxruntime 1.31.1" */
     const struct qn_feed_info *data;
     size_t                     samples;          /* runs done for calibration */
+    size_t                     judged_samples;   /* calibration samples the result was compared on; 0: it was not */
+    double                     judged_sqnr;      /* in dB, of the worst output; +inf when all are equal, or too large to be kept */
     const struct qn_stats *const *stats;         /* by value id of the plan's graph; NULL where not observed */
     const struct qn_warnings  *warnings;
 };

@@ -30,7 +30,7 @@ static void put_known(struct sidecar *s, json_t *object, const char *key, double
 /* What cannot change the result, or differs between machines that make the same one. */
 static bool is_left_out(const char *option)
 {
-    static const char *const names[] = { "calib", "threads", "ort", "no-mmap", "sidecar", "verify", "strict" };
+    static const char *const names[] = { "calib", "threads", "ort", "no-mmap", "sidecar", "strict" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(option, names[i]) == 0) return true;
     return false;
@@ -251,6 +251,7 @@ static json_t *node(struct sidecar *s, qn_node_id n)
     put(s, object, "index", json_integer(n));
     put(s, object, "name", qn_json_text(pb->name ? pb->name : ""));
     put(s, object, "op_type", qn_json_text(pb->op_type));
+    put(s, object, "output", qn_json_text(pb->n_output ? pb->output[0] : ""));
     put(s, object, "decision", json_string(decision(row->reason)));
     if (!qn_reason_is_quantized(row->reason)) {
         put(s, object, "reason", json_string(qn_reason_name(row->reason)));
@@ -289,6 +290,9 @@ static void put_counts(struct sidecar *s, json_t *object)
     for (enum qn_reason r = 0; r < QN_REASON_COUNT; r++)
         if (reasons[r] && !qn_reason_is_quantized(r)) put(s, left, qn_reason_name(r), qn_json_uint(reasons[r]));
     put(s, object, "left_in_float", left);
+    put(s, object, "judged_samples", qn_json_uint(s->report->judged_samples));
+    put(s, object, "judged_sqnr_db",
+        s->report->judged_samples ? qn_json_rounded(s->report->judged_sqnr, 2) : json_null());
 }
 
 static json_t *model(struct sidecar *s)
