@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""check_schema.py SCHEMA EXAMPLE: the schema is a valid one, takes the golden sidecar of tests/unit/test_report.c, and
+"""check_schema.py SCHEMA EXAMPLE: the schema is a valid one, takes the golden sidecar of tests/unit/test_report_json.c, and
 refuses it with any one thing wrong; every key of the schema is explained in sidecar.md beside it."""
 import copy
 import json

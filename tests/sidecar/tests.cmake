@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# docs/sidecar.schema.json against the golden sidecar of test_report and against what the program writes.
+# docs/sidecar.schema.json against the golden sidecar of test_report_json and against what the program writes.
 if(QN_ORT)
   set(sidecar ${CMAKE_CURRENT_LIST_DIR})
   set(schema ${CMAKE_SOURCE_DIR}/docs/sidecar.schema.json)
