@@ -10,9 +10,12 @@
 static qonnx_status parse(struct qn_model *model, qonnx_error *err)
 {
     ProtobufCMessage *message;
+    qonnx_status      status;
 
     if (!model->map.size) return qn_fail(err, QONNX_E_FORMAT, "the file is empty");
-    QN_TRY(qn_wire_parse_map(&message, &onnx__model_proto__descriptor, &model->map, &model->arena, err));
+    status = qn_wire_parse_map(&message, &onnx__model_proto__descriptor, &model->map, &model->arena, err);
+    if (status == QONNX_E_FORMAT) qn_wrap(err, status, "not an ONNX model, or a damaged one");
+    if (status != QONNX_OK) return status;
     model->pb = (Onnx__ModelProto *)message;
     if (!model->pb->graph) return qn_fail(err, QONNX_E_FORMAT, "not an ONNX model: it has no graph");
     QN_TRY(qn_model_attach_external(model, err));

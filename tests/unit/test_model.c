@@ -255,7 +255,7 @@ static void what_is_no_model_is_refused(void **state)
     open_fails(scratch_write(&dir, "e.onnx", "", 0), QONNX_E_FORMAT, "e.onnx: the file is empty");
     open_fails(scratch_write(&dir, "n.onnx", "\x08\x08", 2), QONNX_E_FORMAT,
                "n.onnx: not an ONNX model: it has no graph");
-    open_fails(scratch_write(&dir, "t.onnx", "hello world", 11), QONNX_E_FORMAT, "t.onnx: byte ");
+    open_fails(scratch_write(&dir, "t.onnx", "hello world", 11), QONNX_E_FORMAT, "t.onnx: not an ONNX model, or a damaged one: byte ");
 }
 
 static void a_model_in_memory_is_not_copied(void **state)

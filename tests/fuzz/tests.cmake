@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+# Each fuzz_NAME.c is a libFuzzer target with QONNX_FUZZ=ON (clang), and otherwise a test that replays corpus/fuzz_NAME.
+file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/fuzz_*.c)
+foreach(source IN LISTS sources)
+  get_filename_component(name ${source} NAME_WE)
+  add_executable(${name} ${source})
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_CURRENT_LIST_DIR})
+  target_link_libraries(${name} PRIVATE qn_flags qonnx)
+  if(QONNX_FUZZ)
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  else()
+    target_sources(${name} PRIVATE ${CMAKE_CURRENT_LIST_DIR}/driver.c)
+    add_test(NAME ${name}_corpus COMMAND ${name} ${CMAKE_CURRENT_LIST_DIR}/corpus/${name})
+  endif()
+endforeach()
