@@ -209,7 +209,7 @@ static json_t *bias(struct sidecar *s, qn_node_id n)
     json_t                    *object = tensor(s, input_name(s, n, 2), "bias");
 
     put_type(s, object, "int32", 32, true, false);
-    put_scales(s, object, row->bias_scale, NULL, row->weight->count, row->weight->axis < 0 ? -1 : 0);
+    put_scales(s, object, row->bias->scale, NULL, row->bias->count, row->bias->axis);
     put(s, object, "node", json_integer(n));
     return object;
 }
@@ -225,7 +225,7 @@ static json_t *tensors(struct sidecar *s)
     for (qn_node_id n = 0; n < s->plan->graph->node_count; n++) {
         if (!s->plan->nodes[n].weight) continue;
         qn_json_append(&s->json, list, weight(s, n));
-        if (s->plan->nodes[n].bias_scale) qn_json_append(&s->json, list, bias(s, n));
+        if (s->plan->nodes[n].bias) qn_json_append(&s->json, list, bias(s, n));
     }
     return list;
 }

@@ -88,8 +88,7 @@ static qonnx_status write_weight(struct writer *w, qn_node_id n)
     if (!out) {
         QN_TRY(qn_emit_weight(&codes, w->edit, w->plan, n, w->err));
         qn_edit_add_initializer(w->edit, codes);
-        /* at the front, so that it stands before every layer that shares it */
-        out = add_node(w, QN_NONE, true, "DequantizeLinear", name, "_dequantized", codes->name, qn_emit_params(w->edit, params, name), params->axis);
+        out = add_node(w, n, true, "DequantizeLinear", name, "_dequantized", codes->name, qn_emit_params(w->edit, params, name), params->axis);
         grown = qn_arena_grow(&w->scratch, w->written, w->written_count, &w->written_room, sizeof *grown);
         if (!grown) return qn_fail_nomem(w->err);
         w->written = grown;
@@ -99,25 +98,17 @@ static qonnx_status write_weight(struct writer *w, qn_node_id n)
     return QONNX_OK;
 }
 
-static qonnx_status write_bias(struct writer *w, qn_node_id n)
+static void write_bias(struct writer *w, qn_node_id n)
 {
     const struct qn_node_plan *row = &w->plan->nodes[n];
     const Onnx__TensorProto   *bias = qn_node_constant(w->plan->graph, n, 2);
-    struct qn_qparams          params = *row->weight; /* count and axis; a bias has one axis */
-    int32_t                   *zeros = qn_arena_array(&w->scratch, params.count, sizeof *zeros);
     int64_t                    dim = (int64_t)row->bias_count;
+    size_t                     size = row->bias_count * sizeof *row->bias_codes;
     const char                *codes = qn_edit_name(w->edit, bias->name, "_quantized"), *out;
 
-    if (!zeros) return qn_fail_nomem(w->err);
-    params.type = qn_qtype_by_onnx(QN_INT32);
-    params.axis = params.axis < 0 ? -1 : 0;
-    params.scale = row->bias_scale;
-    params.zero_point = zeros;
-    qn_edit_add_initializer(w->edit, qn_tensor_new(w->arena, codes, QN_INT32, 1, &dim,
-                                                   qn_arena_memdup(w->arena, row->bias_codes, row->bias_count * sizeof *row->bias_codes), row->bias_count * sizeof *row->bias_codes));
-    out = add_node(w, n, true, "DequantizeLinear", bias->name, "_dequantized", codes, qn_emit_params(w->edit, &params, bias->name), params.axis);
+    qn_edit_add_initializer(w->edit, qn_tensor_new(w->arena, codes, QN_INT32, 1, &dim, qn_arena_memdup(w->arena, row->bias_codes, size), size));
+    out = add_node(w, n, true, "DequantizeLinear", bias->name, "_dequantized", codes, qn_emit_params(w->edit, row->bias, bias->name), row->bias->axis);
     qn_edit_set_input(w->edit, n, 2, out);
-    return QONNX_OK;
 }
 
 /* MatMul, Add of a 1-D bias, float result: ONNX Runtime turns the pair into a float Gemm and dequantizes the weight on
@@ -154,7 +145,7 @@ static qonnx_status write_layer(struct writer *w, qn_node_id n)
 
     if (!row->weight) return QONNX_OK; /* a product of two activations */
     QN_TRY(write_weight(w, n));
-    if (row->bias_codes) QN_TRY(write_bias(w, n));
+    if (row->bias) write_bias(w, n);
     return strcmp(row->rule->op, "MatMul") == 0 ? lift_bias(w, n) : QONNX_OK;
 }
 

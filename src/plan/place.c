@@ -318,6 +318,21 @@ static void settle_rest(struct qn_planner *p)
 }
 
 
+/* Every reader of a value that integers made sees codes; of others only those that compute on integers do. */
+static void mark_readers(struct qn_planner *p)
+{
+    for (qn_node_id n = 0; n < p->graph->node_count; n++) {
+        const struct qn_node_plan *row = &p->plan->nodes[n];
+        bool integer = row->rule && (row->reason == QN_REASON_QUANTIZED || row->reason == QN_REASON_MOVES_CODES);
+
+        for (size_t slot = 0; slot < p->graph->pb->node[n]->n_input; slot++) {
+            qn_value_id v = qn_node_input(p->graph, n, slot);
+            if (v == QN_NONE || !p->plan->tensors[v].quantized) continue;
+            row->reads[slot] = p->plan->tensors[v].at_producer || (integer && qn_rule_role(row->rule, slot) == QN_ROLE_ACT);
+        }
+    }
+}
+
 void qn_plan_place(struct qn_planner *p)
 {
     find_chains(p);
@@ -329,4 +344,5 @@ void qn_plan_place(struct qn_planner *p)
     mark_tensors(p);
     settle_pointwise(p);
     settle_rest(p);
+    mark_readers(p);
 }

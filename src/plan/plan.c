@@ -25,6 +25,8 @@ static qonnx_status make(struct qn_planner *p, const struct qn_verdict *verdicts
     QN_TRY(qn_match_check(&p->settings->include, "include", p->graph, err));
     QN_TRY(qn_match_check(&p->settings->exclude, "exclude", p->graph, err));
     QN_TRY(qn_plan_classify(p, verdicts, err));
+    for (qn_node_id n = 0; n < nodes; n++)
+        if (!(p->plan->nodes[n].reads = qn_arena_array(&p->plan->arena, p->graph->pb->node[n]->n_input, sizeof(bool)))) return qn_fail_nomem(err);
     qn_plan_place(p);
     return QONNX_OK;
 }
@@ -51,12 +53,7 @@ void qn_plan_release(struct qn_plan *plan)
 
 bool qn_plan_reads_codes(const struct qn_plan *plan, qn_node_id node, size_t slot)
 {
-    const struct qn_node_plan *row = &plan->nodes[node];
-    qn_value_id                v = qn_node_input(plan->graph, node, slot);
-
-    if (v == QN_NONE || !plan->tensors[v].quantized) return false;
-    if (plan->tensors[v].at_producer) return true;
-    return row->rule && (row->reason == QN_REASON_QUANTIZED || row->reason == QN_REASON_MOVES_CODES) && qn_rule_role(row->rule, slot) == QN_ROLE_ACT;
+    return slot < plan->graph->pb->node[node]->n_input && plan->nodes[node].reads[slot];
 }
 
 qonnx_status qn_plan_observed(struct qn_plan *plan, const qn_value_id **values, size_t *count, qonnx_error *err)

@@ -30,9 +30,13 @@ struct qn_node_plan {
     double                db;     /* for QUANTIZATION_ERROR: what would be kept */
     qn_node_id            fused_into; /* for FUSED */
     qn_value_id           result; /* of layers, joins and pools: the value whose codes they make, behind a fused clamp */
+    bool *reads; /* by input slot: it is to read the dequantized value */
+    bool  dropped; /* the node vanishes: its result is its input, quantized */
     /* of quantized layers, by solve: */
-    struct qn_qparams *weight;
-    float             *bias_scale; /* one for each output channel or one; NULL without a bias */
+    struct qn_qparams *input;  /* the layer's own quantizer, on top of what its input has; NULL for none */
+    struct qn_qparams *weight; /* NULL: the weight stays float */
+    void              *weight_codes; /* of weight->type, unpacked; NULL: to be made from the float weight */
+    struct qn_qparams *bias;         /* NULL: no bias, or a float one */
     int32_t           *bias_codes;
     size_t             bias_count, raised; /* channels whose weight scale the overflow guard raised */
     double             weight_sqnr;
@@ -50,6 +54,7 @@ struct qn_plan {
     const struct qn_settings *settings;
     struct qn_tensor_plan    *tensors; /* by value id */
     struct qn_node_plan      *nodes;   /* by node id */
+    enum qn_rounding          rounding; /* how float weights become codes */
     struct qn_arena           arena;
 };
 

@@ -171,9 +171,8 @@ static qonnx_status load_layer(struct solver *s, struct layer *l, bool *usable)
 }
 
 /* Near-dead channels have scales so small that their bias would not fit int32: they get a larger one. */
-static void guard_bias(const struct solver *s, struct layer *l, struct qn_node_plan *row, int32_t limit)
+static void guard_bias(const struct layer *l, struct qn_node_plan *row, int32_t limit)
 {
-    (void)s;
     for (size_t i = 0; i < row->weight->count; i++) {
         float absmax = 0, least;
         if (row->weight->count == 1)
@@ -193,13 +192,13 @@ static qonnx_status solve_bias(struct solver *s, struct layer *l, struct qn_node
     int32_t                input_max = act->is_signed ? 128 : 255;
     int32_t                limit = qn_bias_code_limit(l->products, input_max, row->weight->hi);
 
-    guard_bias(s, l, row, limit);
+    guard_bias(l, row, limit);
+    QN_TRY(new_params(s, &row->bias, qn_qtype_find("int32"), false, row->weight->axis < 0 ? -1 : 0, row->weight->count));
     row->bias_count = l->b_count;
-    row->bias_scale = qn_arena_array(&s->plan->arena, row->weight->count, sizeof *row->bias_scale);
     row->bias_codes = qn_arena_array(&s->plan->arena, l->b_count, sizeof *row->bias_codes);
-    if (!row->bias_scale || !row->bias_codes) return qn_fail_nomem(s->err);
-    for (size_t i = 0; i < row->weight->count; i++) row->bias_scale[i] = qn_bias_scale(l->input_scale, row->weight->scale[i]);
-    qn_bias_codes(l->b, l->b_count, row->bias_scale, row->weight->count, limit, row->bias_codes);
+    if (!row->bias_codes) return qn_fail_nomem(s->err);
+    for (size_t i = 0; i < row->bias->count; i++) row->bias->scale[i] = qn_bias_scale(l->input_scale, row->weight->scale[i]);
+    qn_bias_codes(l->b, l->b_count, row->bias->scale, row->bias->count, limit, row->bias_codes);
     return QONNX_OK;
 }
 

@@ -88,6 +88,32 @@ static void summary_of_a_copy_says_whether_a_byte_changed(void **state)
 }
 
 /* Every reason at once, each with more nodes than there are examples. */
+static void many_nodes_without_weights_are_told_by_operator(void **state)
+{
+    static const char *const ops[] = { "Sqrt", "Foo", "Cast", "Sqrt", "Foo", "Foo", "A\x1b", "B", "C" };
+    struct fixture           f;
+    Onnx__ModelProto         m;
+    Onnx__GraphProto         g;
+    char                    *text, name[32];
+
+    (void)state;
+    begin_model(&f, &m, &g, sizeof ops / sizeof *ops);
+    for (size_t n = 0; n < sizeof ops / sizeof *ops; n++) {
+        snprintf(name, sizeof name, "v%zu", n);
+        add_node(&f, &g, ops[n], "", "x", NULL, NULL, n ? qn_arena_strdup(&f.arena, name) : "y");
+    }
+    end_model(&f, &m);
+    resolve(&f, usual, sizeof usual / sizeof *usual);
+    fill_report(&f);
+    for (qn_node_id n = 0; n < sizeof ops / sizeof *ops; n++) decide(&f, n, QN_REASON_OP_NOT_IN_TABLE, NAN);
+    text = text_of(&f);
+    assert_non_null(strstr(text, "quantized: 0 of 9 nodes (the model has no layers with constant weights)\n"));
+    assert_non_null(strstr(text, "left in float: 9 nodes\n"
+                                 "     9  no rule for this operator: 3 Foo, 2 Sqrt, 1 Cast, 1 A?, 1 B, …\n"));
+    free(text);
+    close_fixture(&f);
+}
+
 static void summary_is_short_whatever_happened(void **state)
 {
     struct fixture   f;
@@ -137,6 +163,7 @@ int main(void)
         cmocka_unit_test(summary_names_layers_first_and_the_worst_of_them),
         cmocka_unit_test(summary_shouts_when_the_data_were_made_up),
         cmocka_unit_test(summary_of_a_copy_says_whether_a_byte_changed),
+        cmocka_unit_test(many_nodes_without_weights_are_told_by_operator),
         cmocka_unit_test(summary_is_short_whatever_happened),
         cmocka_unit_test(sizes_count_what_lies_in_external_files),
     };
