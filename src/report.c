@@ -9,7 +9,7 @@
 
 #include "wording.h"
 
-enum { MAX_GROUPS = 12, MAX_EXAMPLES = 3 };
+enum { MAX_GROUPS = 12, MAX_EXAMPLES = 3, MAX_OPERATORS = 5 };
 
 static void put_sizes(const struct qn_report *report, struct qn_strbuf *text)
 {
@@ -112,7 +112,8 @@ static void put_example(const struct qn_plan *plan, qn_node_id n, struct qn_strb
     qn_strbuf_puts(text, ")");
 }
 
-static void put_group(const struct qn_plan *plan, const struct group *group, struct qn_strbuf *text)
+/* The nodes that tell most, worst first. */
+static void put_examples(const struct qn_plan *plan, const struct group *group, struct qn_strbuf *text)
 {
     qn_node_id best[MAX_EXAMPLES];
     size_t     count = 0;
@@ -126,12 +127,60 @@ static void put_group(const struct qn_plan *plan, const struct group *group, str
         memmove(best + at + 1, best + at, (count - at - 1) * sizeof *best);
         best[at] = n;
     }
-    qn_strbuf_printf(text, "%6zu  %s: ", group->nodes, qn_reason_text(group->reason));
     for (size_t i = 0; i < count; i++) {
         if (i) qn_strbuf_puts(text, ", ");
         put_example(plan, best[i], text);
     }
     qn_strbuf_puts(text, group->nodes > count ? ", …\n" : "\n");
+}
+
+struct tally {
+    const char *op;
+    size_t      nodes;
+    uint32_t    first; /* order of appearance */
+};
+
+static int compare_tallies(const void *a, const void *b)
+{
+    const struct tally *x = a, *y = b;
+    if (x->nodes != y->nodes) return x->nodes > y->nodes ? -1 : 1;
+    return (x->first > y->first) - (x->first < y->first);
+}
+
+/* The most frequent operators: of many nodes without weights single ones tell nothing. */
+static void put_operators(const struct qn_plan *plan, const struct group *group, struct qn_strbuf *text)
+{
+    struct qn_arena arena = { 0 };
+    struct qn_names ops;
+    struct tally   *tallies = qn_arena_array(&arena, group->nodes, sizeof *tallies);
+
+    qn_names_init(&ops, &arena);
+    for (qn_node_id n = 0; n < plan->graph->node_count && !qn_arena_failed(&arena); n++) {
+        const char *op = plan->graph->pb->node[n]->op_type;
+        uint32_t    id;
+        if (plan->nodes[n].reason != group->reason || (id = qn_names_intern(&ops, op)) == QN_NONE) continue;
+        tallies[id] = (struct tally){ op, tallies[id].nodes + 1, id };
+    }
+    if (qn_arena_failed(&arena)) {
+        text->failed = true;
+    } else {
+        qsort(tallies, ops.count, sizeof *tallies, compare_tallies);
+        for (size_t i = 0; i < ops.count && i < MAX_OPERATORS; i++) {
+            qn_strbuf_printf(text, "%s%zu ", i ? ", " : "", tallies[i].nodes);
+            qn_put_foreign(text, tallies[i].op);
+        }
+        qn_strbuf_puts(text, ops.count > MAX_OPERATORS ? ", …\n" : "\n");
+    }
+    qn_arena_release(&arena);
+}
+
+static void put_group(const struct qn_plan *plan, const struct group *group, struct qn_strbuf *text)
+{
+    qn_strbuf_printf(text, "%6zu  %s: ", group->nodes, qn_reason_text(group->reason));
+    if (group->layers || group->nodes <= MAX_EXAMPLES)
+        put_examples(plan, group, text);
+    else
+        put_operators(plan, group, text);
 }
 
 static void put_groups(const struct qn_report *report, const struct qn_plan_counts *counts, struct qn_strbuf *text)
@@ -153,8 +202,8 @@ static void put_groups(const struct qn_report *report, const struct qn_plan_coun
     qn_strbuf_printf(text, "left in float: %zu node%s", counts->nodes - counts->quantized,
                      qn_plural(counts->nodes - counts->quantized));
     if (counts->layers > counts->layers_quantized)
-        qn_strbuf_printf(text, ", %zu of them layer%s with weights", counts->layers - counts->layers_quantized,
-                         qn_plural(counts->layers - counts->layers_quantized));
+        qn_strbuf_printf(text, ", %zu of them %s with weights", counts->layers - counts->layers_quantized,
+                         counts->layers - counts->layers_quantized == 1 ? "a layer" : "layers");
     qn_strbuf_puts(text, "\n");
     shown = used > MAX_GROUPS ? MAX_GROUPS - 1 : used;
     for (size_t i = 0; i < shown; i++) put_group(plan, &groups[i], text);
