@@ -14,8 +14,8 @@ struct qn_args {
     bool                     json, version, help;
 };
 
-/* E_USAGE with one line of text for whatever does not fit; then args->command is the one meant. The texts in *args point into
- * argv. Release also after a failure. With help, version, list or dump_options the files are not checked. */
+/* E_USAGE with one line of text for whatever does not fit. The texts in *args point into argv. Release also after a
+ * failure. With help, version, list or dump_options the files are not checked. */
 QONNX_MUST_CHECK qonnx_status qn_args_parse(struct qn_args *args, int argc, char **argv, qonnx_error *err);
 void                          qn_args_release(struct qn_args *args);
 

@@ -54,7 +54,8 @@ static bool is_free_text(const qonnx_option_info *option)
     return option->argument && !option->advanced && !takes_file(option) && !has_choices(option);
 }
 
-/* Bash splits words at '=', so that --name=value comes as three; both forms are brought to (name, beginning of value). */
+/* clang-format off */
+/* Bash splits words at '=', so that --name=value comes as three: both forms are brought to (name, beginning of value). */
 static const char bash_head[] =
     "# bash completion of " QN_PROGRAM "\n"
     "_qonnx_quantize()\n"
@@ -71,6 +72,38 @@ static const char bash_head[] =
     "        prev=--$prev\n"
     "    fi\n"
     "    case $prev in\n";
+static const char bash_files[] =
+    ")\n"
+    "            compopt -o filenames\n"
+    "            mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n"
+    "            return ;;\n"
+    "        ";
+static const char bash_setting[] =
+    ")\n"
+    "            return ;;\n"
+    "        -o)\n"
+    "            compopt -o nospace\n"
+    "            mapfile -t COMPREPLY < <(compgen -W '";
+static const char bash_names[] =
+    "' -- \"$cur\")\n"
+    "            return ;;\n"
+    "    esac\n"
+    "    if [[ $cur == -* ]]; then\n"
+    "        mapfile -t COMPREPLY < <(compgen -W '-o ";
+static const char bash_words[] =
+    "' -- \"$cur\")\n"
+    "        return\n"
+    "    fi\n"
+    "    compopt -o filenames\n"
+    "    mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n"
+    "    if [[ $COMP_CWORD -eq 1 ]]; then\n"
+    "        mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -W '";
+static const char bash_tail[] =
+    "' -- \"$cur\")\n"
+    "    fi\n"
+    "}\n"
+    "complete -F _qonnx_quantize " QN_PROGRAM "\n";
+/* clang-format on */
 
 void qn_print_bash_completion(FILE *out)
 {
@@ -85,24 +118,15 @@ void qn_print_bash_completion(FILE *out)
     }
     fputs("        ", out);
     put_names(out, takes_file, "--", "", " | ");
-    fputs(")\n            compopt -o filenames\n            mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n         "
-          "   return ;;\n        ",
-          out);
+    fputs(bash_files, out);
     put_names(out, is_free_text, "--", "", " | ");
-    fputs(")\n            return ;;\n        -o)\n            compopt -o nospace\n            mapfile -t COMPREPLY < "
-          "<(compgen -W '",
-          out);
+    fputs(bash_setting, out);
     put_names(out, is_setting, "", "=", " ");
-    fputs("' -- \"$cur\")\n            return ;;\n    esac\n    if [[ $cur == -* ]]; then\n        mapfile -t "
-          "COMPREPLY < <(compgen -W '-o ",
-          out);
+    fputs(bash_names, out);
     put_names(out, is_plain, "--", "", " ");
-    fputs("' -- \"$cur\")\n        return\n    fi\n    compopt -o filenames\n    mapfile -t COMPREPLY < <(compgen -f "
-          "-- \"$cur\")\n"
-          "    if [[ $COMP_CWORD -eq 1 ]]; then\n        mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -W '",
-          out);
+    fputs(bash_words, out);
     put_commands(out);
-    fputs("' -- \"$cur\")\n    fi\n}\ncomplete -F _qonnx_quantize " QN_PROGRAM "\n", out);
+    fputs(bash_tail, out);
 }
 
 /* Inside single quotes; `escaped`: further bytes that the place gives a meaning. */

@@ -17,7 +17,7 @@ static const struct qn_example examples[] = {
       "signal to noise ratio, cosine and greatest error of each output" },
     { 'c', "compare model.onnx int8.onnx --calib eval.npz --labels eval.npy",
       "and how many answers of each model are right" },
-    { 'c', "compare model.onnx int8.onnx --calib eval.npz --fail-below sqnr=30",
+    { 'c', "compare model.onnx int8.onnx --calib eval/ --fail-below sqnr=30",
       "exit code 6 when an output's signal to noise ratio is below 30 dB" },
     { 'c', "compare model.onnx int8.onnx --calib eval.npz --json",
       "the same figures for a program to read" },
@@ -155,7 +155,7 @@ static void print_option(FILE *out, const qonnx_option_info *option)
     if (strcmp(option->name, "list") != 0) print_choices(out, option);
 }
 
-/* What the text about a command shows; the first one's is about the program, and so about what has no command word too. */
+/* What the text about a command shows; the first one's is about all that needs no command word. */
 static bool shown(const qonnx_option_info *option, const struct qn_command *command)
 {
     if (command->letter != 'q') return qn_option_applies(option, command);
@@ -228,9 +228,9 @@ void qn_help_print(FILE *out, const struct qn_command *command)
     for (size_t i = 0; qn_runtime_text(i); i++) paragraph(out, 2, qn_runtime_text(i));
 }
 
-void qn_help_list(FILE *out, const char *name)
+void qn_help_list(FILE *out, const char *option_name)
 {
-    const qonnx_option_info *option = qn_option_find(name);
+    const qonnx_option_info *option = qn_option_find(option_name);
     const char              *word, *summary;
 
     for (size_t k = 0; option && qn_option_choice(option, k, &word, &summary); k++)

@@ -10,7 +10,7 @@
 /* The first command's is that of the whole program. */
 void qn_help_print(FILE *out, const struct qn_command *command);
 /* One line "WORD<tab>summary" for each choice of an option. */
-void qn_help_list(FILE *out, const char *option);
+void qn_help_list(FILE *out, const char *option_name);
 
 /* A command line behind the program's name, and what it does. The i-th for a command; NULL behind the last. */
 struct qn_example {
@@ -22,7 +22,7 @@ const struct qn_example *qn_example_at(size_t i);
 const char              *qn_runtime_text(size_t i);
 /* The meaning of the i-th exit code, in ascending order; NULL behind the last. */
 const char              *qn_exit_code_text(size_t i, int *code);
-/* A heading of options; NULL behind the last. In the order of the table, without those that have advanced options only. */
+/* A heading of options, in the order of the table, unless all below it are advanced; NULL behind the last. */
 const char              *qn_group_at(size_t i);
 
 #endif

@@ -13,8 +13,8 @@
 #include "manuals.h"
 #include "progress.h"
 
-/* A standard stream that the caller closed must not become the number of a file that is opened later. What takes its place
- * refuses what a stream of that kind does, so that output is not lost silently. */
+/* A standard stream that the caller closed must not become the number of a file that is opened later. What takes its
+ * place refuses what a stream of that kind does, so that output is not lost silently. */
 static void keep_standard_streams_open(void)
 {
     for (int fd = 0; fd <= 2; fd++)

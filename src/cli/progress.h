@@ -15,8 +15,8 @@ struct qn_console {
     int64_t last;        /* when it was drawn */
 };
 
-/* Progress only on a terminal that can rewrite a line, colour only where NO_COLOR (https://no-color.org) is not set; quiet:
- * how often --quiet was given. */
+/* Progress only on a terminal that can rewrite a line, colour only where NO_COLOR (https://no-color.org) is not set.
+ * quiet: how often --quiet was given. */
 void qn_console_init(struct qn_console *console, int quiet);
 /* Two callbacks of the library; context is the console. */
 void qn_console_progress(void *context, const char *stage, size_t done, size_t total);
