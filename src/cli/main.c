@@ -103,6 +103,8 @@ int main(int argc, char **argv)
     qonnx_status      status;
 
     keep_standard_streams_open();
+    /* Some builds of ONNX Runtime otherwise keep a device number and a log of events in the user's cache folder. */
+    setenv("ORT_DISABLE_TELEMETRY", "1", 0);
     signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error like any other */
     qonnx_install_signal_handlers();
 

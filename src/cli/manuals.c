@@ -136,7 +136,8 @@ static void print_man(FILE *out)
     }
     fputs(".SH ENVIRONMENT\n.TP\n.B QONNX_ORT\nthe ONNX Runtime library or its folder, where \\fB\\-\\-ort\\fR is not "
           "given\n"
-          ".TP\n.B NO_COLOR\nwhen set and not empty, messages on a terminal have no colour\n.SH ONNX RUNTIME\n",
+          ".TP\n.B NO_COLOR\nwhen set and not empty, messages on a terminal have no colour\n"
+          ".TP\n.B ORT_DISABLE_TELEMETRY\nset to 1 for ONNX Runtime, unless it is set already\n.SH ONNX RUNTIME\n",
           out);
     for (size_t i = 0; (text = qn_runtime_text(i)); i++) line(out, i ? ".PP\n" : "", text);
     fputs(".SH EXAMPLES\n", out);
