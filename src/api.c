@@ -46,10 +46,10 @@ static void on_end(int number)
 
 void qonnx_install_signal_handlers(void)
 {
-    struct sigaction action = { .sa_handler = on_end, .sa_flags = (int)SA_RESETHAND };
+    static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
+    struct sigaction action = { .sa_handler = on_end, .sa_flags = (int)SA_RESETHAND }, old;
 
     qn_map_guard_install("qonnx-quantize");
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGHUP, &action, NULL);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) /* what the caller ignores, as nohup does, stays ignored */
+        if (sigaction(ends[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) sigaction(ends[i], &action, NULL);
 }
