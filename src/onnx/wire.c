@@ -20,8 +20,8 @@ enum {
     LONG_PATH = 200,           /* longer ones are shortened in messages */
 };
 
-/* What unpacking may take: a hostile file could ask for fifty times its own size. */
-static const uint64_t MAX_MEMORY = UINT64_C(6) << 30;
+/* What unpacking may take besides eight times the file's size: a hostile file could ask for 200 times. */
+static const uint64_t MAX_MEMORY = UINT64_C(2) << 30;
 
 static bool is_fixed(ProtobufCType type, unsigned size)
 {
@@ -205,9 +205,9 @@ static bool take_item(struct walk *walk, struct level *level, size_t *at)
     else if (!check_field(&walk->reader, &item, &walk->memory) ||
              !check_once(&walk->reader, level->type, &item, &level->seen))
         return false;
-    if (walk->memory > MAX_MEMORY)
+    if (walk->memory > MAX_MEMORY + 8 * (uint64_t)walk->levels[0].end)
         return qn_wire_refuse(&walk->reader, QONNX_E_LIMIT, item.start,
-                              "the file would take more than 6 GiB of memory");
+                              "the file would unpack to more than 2 GiB and eight times its size");
     if (!copy_item(walk, &item)) return false;
     if (walk->skeleton.failed) return qn_wire_refuse(&walk->reader, QONNX_E_NOMEM, item.start, "out of memory");
     *at = item.field && item.field->type == PROTOBUF_C_TYPE_MESSAGE ? item.payload : item.end;
