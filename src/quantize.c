@@ -28,6 +28,7 @@ struct job {
     const qonnx_callbacks   *callbacks;
     qonnx_error             *err;
     struct qn_settings       settings;
+    const struct qn_emitter *emitter;
     struct qn_model          model;
     struct qn_graph          graph, quantized; /* the float graph lives on beside the quantized one, for the report */
     struct qn_plan           plan;
@@ -132,19 +133,33 @@ static qonnx_status open_feed(struct job *job, struct qn_arena *arena)
 
 static void on_progress(void *context, size_t done, size_t total) { tell(context, "calibrating", done, total); }
 
-/* What the runs showed fills gaps in the declared shapes. */
+/* What the runs showed fills gaps in the declared shapes: ranks always, sizes (which may be those of the samples only)
+ * where the format asks for them. */
 static void learn(struct job *job, qn_value_id id, const struct qn_observed *seen)
 {
     struct qn_value *v = &job->graph.values[id];
+    int64_t         *dims;
 
     job->stats[id] = &seen->stats;
     if (!v->dtype) v->dtype = seen->dtype;
-    if (v->rank < 0 && seen->rank >= 0) {
-        v->rank = seen->rank;
-        v->dims = qn_arena_array(&job->arena, (size_t)seen->rank, sizeof *v->dims);
-        for (int i = 0; v->dims && i < seen->rank; i++) ((int64_t *)(uintptr_t)v->dims)[i] = -1; /* sizes may be those of the samples only */
-        if (!v->dims) v->rank = -1;
-    }
+    if (seen->rank < 0 || (v->rank >= 0 && !job->emitter->shapes) || !(dims = qn_arena_array(&job->arena, (size_t)seen->rank, sizeof *dims))) return;
+    for (int i = 0; i < seen->rank; i++) dims[i] = job->emitter->shapes ? seen->dims[i] : -1;
+    v->rank = seen->rank;
+    v->dims = dims;
+}
+
+/* The values to look at: those whose ranges the plan asks for, or all when the format asks for shapes. */
+static qonnx_status choose_observed(struct job *job, const qn_value_id **ids, size_t *count)
+{
+    qn_value_id *all;
+
+    if (!job->emitter->shapes) return qn_plan_observed(&job->plan, ids, count, job->err);
+    if (!(all = qn_arena_array(&job->arena, job->graph.value_count, sizeof *all))) return qn_fail_nomem(job->err);
+    *count = 0;
+    for (qn_value_id v = 0; v < job->graph.value_count; v++)
+        if (job->graph.values[v].producer != QN_NONE || job->graph.values[v].flags & QN_INPUT) all[(*count)++] = v;
+    *ids = all;
+    return QONNX_OK;
 }
 
 static qonnx_status observe(struct job *job)
@@ -156,7 +171,7 @@ static qonnx_status observe(struct job *job)
     size_t                      count;
     const struct qn_feed_info  *info;
 
-    QN_TRY(qn_plan_observed(&job->plan, &ids, &count, job->err));
+    QN_TRY(choose_observed(job, &ids, &count));
     job->stats = qn_arena_array(&job->arena, job->graph.value_count, sizeof(struct qn_stats *));
     names = qn_arena_array(&job->arena, count, sizeof *names);
     if (!job->stats || !names) return qn_fail_nomem(job->err);
@@ -229,13 +244,11 @@ static qonnx_status split_graph(struct job *job)
     return qn_graph_build(&job->quantized, &job->model, job->err);
 }
 
-static qonnx_status emit(struct job *job)
+static qonnx_status emit(struct job *job, const struct qn_emitter *emitter)
 {
-    const struct qn_emitter *emitter = qn_emitter_find(job->settings.format);
-    struct qn_edit          *edit;
-    qonnx_status             status;
+    struct qn_edit *edit;
+    qonnx_status    status;
 
-    if (!emitter) return qn_fail(job->err, QONNX_E_USAGE, "--format: unknown format '%s'", job->settings.format);
     QN_TRY(split_graph(job));
     QN_TRY(qn_edit_begin(&edit, &job->quantized, job->err)); /* ids are the same as in the plan's graph */
     status = emitter->emit(&job->plan, edit, job->err);
@@ -244,24 +257,34 @@ static qonnx_status emit(struct job *job)
     return status;
 }
 
+static void back_to_float(struct job *job)
+{
+    job->model.pb->graph = job->graph.pb;
+    qn_graph_release(&job->quantized);
+}
+
 /* Quantizes, and while the result is worse than asked for, leaves more nodes in float: each round asks more of the
  * tensors that they read and write. Ends, at the latest with a float model. */
 static qonnx_status quantize(struct job *job)
 {
     enum { STEP = 4 };
+    const struct qn_emitter *judged = job->emitter->foreign ? qn_emitter_find("qcdq") : job->emitter;
+    bool                     blind = !job->runtime || strcmp(job->settings.verify, "off") == 0;
 
+    job->sqnr = INFINITY;
     for (;;) {
         QN_TRY(solve(job));
-        QN_TRY(emit(job));
-        job->sqnr = INFINITY;
-        if (!job->runtime || strcmp(job->settings.verify, "off") == 0) return QONNX_OK;
+        if (blind) return emit(job, job->emitter);
+        QN_TRY(emit(job, judged));
         tell(job, "judging", 0, 0);
         QN_TRY(qn_judge_run(&job->judge, job->runtime, &job->model, job->feed, &job->sqnr, job->err));
-        if (job->sqnr >= (double)job->settings.min_sqnr || !qn_plan_count(&job->plan).quantized) return QONNX_OK;
+        if (job->sqnr >= (double)job->settings.min_sqnr || !qn_plan_count(&job->plan).quantized) break;
         job->settings.node_sqnr += STEP;
-        job->model.pb->graph = job->graph.pb; /* back to the float graph */
-        qn_graph_release(&job->quantized);
+        back_to_float(job);
     }
+    if (judged == job->emitter) return QONNX_OK;
+    back_to_float(job);
+    return emit(job, job->emitter);
 }
 
 static qonnx_status verify(struct job *job)
@@ -270,7 +293,7 @@ static qonnx_status verify(struct job *job)
     struct qn_session        *session;
     qonnx_status              status;
 
-    if (!job->runtime || strcmp(job->settings.verify, "off") == 0) return QONNX_OK;
+    if (!job->runtime || job->emitter->foreign || strcmp(job->settings.verify, "off") == 0) return QONNX_OK;
     tell(job, "verifying", 0, 0);
     status = job->runtime->open(job->runtime, &job->model, &options, &session, job->err);
     if (status != QONNX_OK) return qn_wrap(job->err, status, "the quantized model does not open");
@@ -358,6 +381,7 @@ static qonnx_status run(struct job *job, qonnx_result **result)
     QN_TRY(name_sidecar(job));
     QN_TRY(open_model(job));
     if (!job->settings.preset_row->copy) {
+        if (!(job->emitter = qn_emitter_find(job->settings.format))) return qn_fail(job->err, QONNX_E_USAGE, "--format: unknown format '%s'", job->settings.format);
         QN_TRY(run_passes(job));
         QN_TRY(plan(job));
         QN_TRY(observe(job));

@@ -10,6 +10,8 @@
 struct qn_emitter {
     const char *name, *summary;
     int64_t     min_opset; /* of ai.onnx */
+    bool        foreign;   /* ONNX Runtime has no kernels for it: judged in the form qcdq */
+    bool        shapes;    /* its readers want the shape of every value */
     qonnx_status (*emit)(const struct qn_plan *plan, struct qn_edit *edit, qonnx_error *err);
 };
 

@@ -55,7 +55,9 @@ static bool choose(const struct word *words, size_t count, size_t i, const char 
         static const struct word words[] = { __VA_ARGS__ };                         \
         return choose(words, sizeof words / sizeof *words, i, word, summary);       \
     }
-CHOICES(format_choice, { "qdq", "QuantizeLinear/DequantizeLinear around float operators" })
+CHOICES(format_choice, { "qdq", "QuantizeLinear/DequantizeLinear around float operators" },
+        { "qcdq", "QDQ with a Clip where codes use less than their type, as Brevitas exports it" },
+        { "qonnx", "Quant nodes of qonnx.custom_op.general, for QONNX, FINN and hls4ml" })
 CHOICES(act_choice, { "uint8", "0 … 255 with a zero point" }, { "int8", "-128 … 127 with a zero point" })
 CHOICES(weight_choice, { "int8", "-127 … 127 around zero" })
 CHOICES(digest_choice, { "auto", "xxh3, and sha256 for files up to 64 MB" }, { "xxh3", "XXH3-128 only" }, { "sha256", "XXH3-128 and SHA-256" })

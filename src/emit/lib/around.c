@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "emit/lib/around.h"
+
+#include <string.h>
+
+#include "onnx/attr.h"
+#include "onnx/dtype.h"
+#include "onnx/tensor.h"
+#include "plan/presets.h"
+
+/* A weight that was written already; layers that share one share the copy when the numbers are the same. */
+struct qn_written {
+    qn_value_id              value;
+    const struct qn_qparams *params;
+    const char              *name; /* of the dequantized value */
+};
+
+Onnx__NodeProto *qn_around_node(struct qn_around *w, struct qn_place place, const char *op, const char *base, size_t inputs, const char *const *input, const char *out)
+{
+    char             suffix[40];
+    Onnx__NodeProto *node;
+
+    suffix[0] = '_';
+    strncpy(suffix + 1, op, sizeof suffix - 2);
+    suffix[sizeof suffix - 1] = 0;
+    node = qn_node_new(w->arena, op, qn_edit_name(w->edit, base, suffix), inputs, input, 1, &out);
+    if (place.before)
+        qn_edit_insert_before(w->edit, place.at, node);
+    else
+        qn_edit_insert_after(w->edit, place.at, node);
+    return node;
+}
+
+void qn_around_describe(struct qn_around *w, const char *name, int32_t dtype, qn_value_id like)
+{
+    const struct qn_value *v = &w->plan->graph->values[like];
+    if (v->dtype && !(v->flags & QN_OUTPUT && strcmp(v->name, name) == 0)) qn_edit_add_value_info(w->edit, name, dtype, v->rank, v->dims);
+}
+
+/* ---- activations ---- */
+
+static const char *view_of(const struct qn_around *w, qn_node_id node, size_t slot)
+{
+    qn_value_id v = qn_node_input(w->plan->graph, node, slot);
+    if (v == QN_NONE) return "";
+    return qn_plan_reads_codes(w->plan, node, slot) && w->views[v] ? w->views[v] : w->plan->graph->values[v].name;
+}
+
+/* A graph output that is to carry quantized values keeps its name; what its producer makes gets another. */
+static void write_value(struct qn_around *w, qn_value_id v)
+{
+    const struct qn_graph       *g = w->plan->graph;
+    const struct qn_tensor_plan *t = &w->plan->tensors[v];
+    qn_node_id                   producer = g->values[v].producer;
+    const char                  *name = g->values[v].name, *x = name, *view;
+    bool                         is_output = t->at_producer && g->values[v].flags & (QN_OUTPUT | QN_CAPTURED);
+    struct qn_place              place = { producer, producer == QN_NONE };
+
+    view = is_output ? name : qn_edit_name(w->edit, name, "_dequantized");
+    if (producer != QN_NONE && w->plan->nodes[producer].dropped) {
+        x = view_of(w, producer, 0);
+        qn_edit_remove_node(w->edit, producer);
+    } else if (is_output) {
+        x = qn_edit_name(w->edit, name, "_float");
+        qn_edit_set_output(w->edit, producer, g->values[v].producer_slot, x);
+    }
+    w->style->activation(w, place, x, t->params, &w->params[t->group], name, view, v);
+    w->views[v] = view;
+}
+
+static void rewire(struct qn_around *w, qn_node_id n)
+{
+    const struct qn_node_plan *row = &w->plan->nodes[n];
+
+    if (row->dropped) return;
+    for (size_t slot = 0; slot < w->plan->graph->pb->node[n]->n_input; slot++) {
+        const char *view = view_of(w, n, slot);
+        if (slot == 0 && row->input) {
+            struct qn_param_names own = { 0 };
+            qn_value_id           v = qn_node_input(w->plan->graph, n, 0);
+            const char           *base = w->plan->graph->values[v].name, *out = qn_edit_name(w->edit, base, "_requantized");
+            w->style->activation(w, (struct qn_place){ n, true }, view, row->input, &own, out, out, v);
+            view = out;
+        }
+        if (strcmp(view, w->plan->graph->pb->node[n]->input[slot]) != 0) qn_edit_set_input(w->edit, n, slot, view);
+    }
+}
+
+/* ---- layers ---- */
+
+static bool same_params(const struct qn_qparams *a, const struct qn_qparams *b)
+{
+    return a->type == b->type && a->lo == b->lo && a->hi == b->hi && a->axis == b->axis && a->count == b->count &&
+           memcmp(a->scale, b->scale, a->count * sizeof *a->scale) == 0 && memcmp(a->zero_point, b->zero_point, a->count * sizeof *a->zero_point) == 0;
+}
+
+static qonnx_status write_weight(struct qn_around *w, qn_node_id n)
+{
+    const struct qn_qparams *params = w->plan->nodes[n].weight;
+    qn_value_id              value = qn_node_input(w->plan->graph, n, 1);
+    const char              *out = NULL;
+    struct qn_written       *grown;
+
+    for (size_t i = 0; i < w->written.count && !out; i++)
+        if (w->written.list[i].value == value && same_params(w->written.list[i].params, params)) out = w->written.list[i].name;
+    if (!out) {
+        QN_TRY(w->style->weight(w, n, &out));
+        grown = qn_arena_grow(&w->scratch, w->written.list, w->written.count, &w->written.room, sizeof *grown);
+        if (!grown) return qn_fail_nomem(w->err);
+        w->written.list = grown;
+        grown[w->written.count++] = (struct qn_written){ value, params, out };
+    }
+    qn_edit_set_input(w->edit, n, 1, out);
+    return QONNX_OK;
+}
+
+/* MatMul, Add of a 1-D bias, float result: ONNX Runtime turns the pair into a float Gemm and dequantizes the weight on
+ * each run. A bias of the result's rank keeps the integer MatMul. */
+static qonnx_status lift_bias(struct qn_around *w, qn_node_id n)
+{
+    const struct qn_graph *g = w->plan->graph;
+    qn_value_id            out = qn_node_output(g, n, 0), x = qn_node_input(g, n, 0);
+    qn_node_id             add = out == QN_NONE ? QN_NONE : qn_value_only_user(g, out);
+
+    if (add == QN_NONE || !qn_node_is(g, add, "Add") || g->values[x].rank < 3 || w->plan->nodes[n].result == QN_NONE || w->plan->tensors[w->plan->nodes[n].result].quantized) return QONNX_OK;
+    for (size_t slot = 0; slot < 2; slot++) {
+        const Onnx__TensorProto *bias = qn_node_constant(g, add, slot);
+        Onnx__TensorProto       *lifted;
+        int64_t                  dims[3] = { 1, 1, 0 };
+        const float             *values;
+        size_t                   count;
+
+        if (!bias || bias->n_dims != 1 || bias->data_type != QN_FLOAT) continue;
+        QN_TRY(qn_tensor_floats(bias, w->arena, &values, &count, w->err));
+        dims[2] = bias->dims[0];
+        lifted = qn_tensor_new(w->arena, qn_edit_name(w->edit, bias->name, "_rank3"), QN_FLOAT, 3, dims, values, count * sizeof *values);
+        if (!lifted) return qn_fail_nomem(w->err);
+        qn_edit_add_initializer(w->edit, lifted);
+        qn_edit_set_input(w->edit, add, slot, lifted->name);
+    }
+    return QONNX_OK;
+}
+
+static qonnx_status write_layer(struct qn_around *w, qn_node_id n)
+{
+    const struct qn_node_plan *row = &w->plan->nodes[n];
+    const char                *out;
+
+    if (!row->weight) return QONNX_OK; /* a product of two activations */
+    QN_TRY(write_weight(w, n));
+    if (row->bias) {
+        QN_TRY(w->style->bias(w, n, &out));
+        qn_edit_set_input(w->edit, n, 2, out);
+    }
+    return qn_node_is(w->plan->graph, n, "MatMul") && w->plan->settings->target_row->linear_bias_rank ? lift_bias(w, n) : QONNX_OK;
+}
+
+static qonnx_status write_all(struct qn_around *w)
+{
+    const struct qn_graph *g = w->plan->graph;
+
+    w->arena = qn_edit_arena(w->edit);
+    w->params = qn_arena_array(&w->scratch, g->value_count, sizeof *w->params);
+    w->views = qn_arena_array(&w->scratch, g->value_count, sizeof(char *));
+    if (!w->params || !w->views) return qn_fail_nomem(w->err);
+    for (qn_value_id v = 0; v < g->value_count; v++)
+        if (w->plan->tensors[v].quantized && g->values[v].producer == QN_NONE) write_value(w, v);
+    for (qn_node_id n = 0; n < g->node_count; n++) {
+        qonnx_status status;
+        rewire(w, n);
+        if ((status = write_layer(w, n)) != QONNX_OK) return qn_wrap(w->err, status, "%s", qn_node_label(g, n));
+        for (size_t slot = 0; slot < g->pb->node[n]->n_output; slot++) {
+            qn_value_id v = qn_node_output(g, n, slot);
+            if (v != QN_NONE && w->plan->tensors[v].quantized) write_value(w, v);
+        }
+    }
+    qn_edit_drop_unused(w->edit);
+    return QONNX_OK;
+}
+
+qonnx_status qn_around_write(const struct qn_plan *plan, struct qn_edit *edit, const struct qn_style *style, qonnx_error *err)
+{
+    struct qn_around w = { .plan = plan, .edit = edit, .style = style, .err = err };
+    qonnx_status     status = write_all(&w);
+
+    qn_arena_release(&w.scratch);
+    return status;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Formats that leave the operators in float and put quantizers around them differ only in what a quantizer looks like.
+ * The walk over the plan is here; a format gives the looks. */
+#ifndef QN_EMIT_LIB_AROUND_H
+#define QN_EMIT_LIB_AROUND_H
+
+#include "emit/emit.h"
+
+struct qn_around;
+
+/* Where new nodes go. */
+struct qn_place {
+    qn_node_id at;
+    bool       before;
+};
+
+struct qn_style {
+    /* Quantizes the float value x; the dequantized result is called `out`. `shared` holds the names of the parameters'
+     * initializers, made at the first use. `like` is the value whose type and shape x has. */
+    void (*activation)(struct qn_around *w, struct qn_place place, const char *x, const struct qn_qparams *params,
+                       struct qn_param_names *shared, const char *base, const char *out, qn_value_id like);
+    /* The dequantized weight or bias of a layer, standing before the layer; *out is its name. */
+    qonnx_status (*weight)(struct qn_around *w, qn_node_id node, const char **out);
+    qonnx_status (*bias)(struct qn_around *w, qn_node_id node, const char **out);
+};
+
+struct qn_around {
+    const struct qn_plan  *plan;
+    struct qn_edit        *edit;
+    struct qn_arena       *arena; /* the model's */
+    const struct qn_style *style;
+    struct qn_param_names *params; /* by group */
+    const char           **views;  /* by value: name of its dequantized form */
+    struct qn_arena        scratch;
+    struct {
+        struct qn_written *list;
+        size_t             count, room;
+    } written;
+    qonnx_error *err;
+};
+
+/* Writes the whole plan in a style. */
+QONNX_MUST_CHECK qonnx_status qn_around_write(const struct qn_plan *plan, struct qn_edit *edit, const struct qn_style *style, qonnx_error *err);
+
+/* For styles. A node with one output called `out`, named after base. */
+Onnx__NodeProto *qn_around_node(struct qn_around *w, struct qn_place place, const char *op, const char *base, size_t inputs, const char *const *input, const char *out);
+/* Declares type and shape of a new value. */
+void qn_around_describe(struct qn_around *w, const char *name, int32_t dtype, qn_value_id like);
+
+/* Q, perhaps a Clip to the parameters' range, and DQ; constants as codes, with a Clip or not. */
+void         qn_qdq_activation(struct qn_around *w, struct qn_place place, const char *x, const struct qn_qparams *params, struct qn_param_names *shared, const char *base, const char *out, qn_value_id like);
+qonnx_status qn_qdq_weight(struct qn_around *w, qn_node_id node, bool clip, const char **out);
+qonnx_status qn_qdq_bias(struct qn_around *w, qn_node_id node, const char **out);
+
+#endif

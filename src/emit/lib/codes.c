@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What QDQ and QCDQ share: QuantizeLinear/DequantizeLinear pairs, constants as integer codes. */
+#include <string.h>
+
+#include "emit/lib/around.h"
+#include "onnx/attr.h"
+#include "onnx/dtype.h"
+#include "onnx/tensor.h"
+
+/* One bound of a Clip, of the codes' type. */
+static const char *bound(struct qn_around *w, const struct qn_qparams *params, const char *base, const char *suffix, int32_t value)
+{
+    const char *name = qn_edit_name(w->edit, base, suffix);
+    size_t      size = params->type->code_size;
+
+    qn_edit_add_initializer(w->edit, qn_tensor_new(w->arena, name, params->type->onnx_type, 0, NULL, qn_arena_memdup(w->arena, &value, size), size)); /* little-endian */
+    return name;
+}
+
+/* Codes that are not all of their type's are cut to their range. */
+static const char *clip(struct qn_around *w, struct qn_place place, const char *codes, const struct qn_qparams *params, const char *base)
+{
+    const char *inputs[] = { codes, bound(w, params, base, "_clip_min", params->lo), bound(w, params, base, "_clip_max", params->hi) };
+    const char *out = qn_edit_name(w->edit, base, "_clipped");
+
+    qn_around_node(w, place, "Clip", base, 3, inputs, out);
+    return out;
+}
+
+static void dequantize(struct qn_around *w, struct qn_place place, const char *codes, struct qn_param_names params, int axis, const char *base, const char *out)
+{
+    const char      *inputs[] = { codes, params.scale, params.zero_point };
+    Onnx__NodeProto *node = qn_around_node(w, place, "DequantizeLinear", base, 3, inputs, out);
+
+    if (node && axis >= 0) qn_attr_set_int(w->arena, node, "axis", axis);
+}
+
+static bool needs_clip(const struct qn_qparams *params) { return params->lo != params->type->lo || params->hi != params->type->hi; }
+
+void qn_qdq_activation(struct qn_around *w, struct qn_place place, const char *x, const struct qn_qparams *params, struct qn_param_names *shared, const char *base, const char *out, qn_value_id like)
+{
+    const char      *codes = qn_edit_name(w->edit, base, "_quantized");
+    const char      *inputs[] = { x, NULL, NULL };
+    Onnx__NodeProto *node;
+
+    if (!shared->scale) *shared = qn_emit_params(w->edit, params, base);
+    inputs[1] = shared->scale;
+    inputs[2] = shared->zero_point;
+    node = qn_around_node(w, place, "QuantizeLinear", base, 3, inputs, codes);
+    if (node && params->axis >= 0) qn_attr_set_int(w->arena, node, "axis", params->axis);
+    qn_around_describe(w, codes, params->type->onnx_type, like);
+    if (needs_clip(params)) codes = clip(w, place, codes, params, base);
+    dequantize(w, place, codes, *shared, params->axis, base, out);
+    qn_around_describe(w, out, QN_FLOAT, like);
+}
+
+qonnx_status qn_qdq_weight(struct qn_around *w, qn_node_id node, bool with_clip, const char **out)
+{
+    const struct qn_qparams *params = w->plan->nodes[node].weight;
+    const char              *base = qn_node_constant(w->plan->graph, node, 1)->name, *name;
+    struct qn_place          place = { node, true };
+    Onnx__TensorProto       *codes;
+
+    QN_TRY(qn_emit_weight(&codes, w->edit, w->plan, node, w->err));
+    qn_edit_add_initializer(w->edit, codes);
+    name = codes->name;
+    if (with_clip && needs_clip(params)) name = clip(w, place, name, params, base);
+    *out = qn_edit_name(w->edit, base, "_dequantized");
+    dequantize(w, place, name, qn_emit_params(w->edit, params, base), params->axis, base, *out);
+    return QONNX_OK;
+}
+
+qonnx_status qn_qdq_bias(struct qn_around *w, qn_node_id node, const char **out)
+{
+    const struct qn_node_plan *row = &w->plan->nodes[node];
+    const char                *base = qn_node_constant(w->plan->graph, node, 2)->name, *name = qn_edit_name(w->edit, base, "_quantized");
+    size_t                     size = row->bias->type->code_size;
+    int64_t                    dim = (int64_t)row->bias_count;
+    uint8_t                   *bytes = qn_arena_array(w->arena, row->bias_count, size);
+
+    if (!bytes) return qn_fail_nomem(w->err);
+    for (size_t i = 0; i < row->bias_count; i++) memcpy(bytes + i * size, &row->bias_codes[i], size); /* little-endian */
+    qn_edit_add_initializer(w->edit, qn_tensor_new(w->arena, name, row->bias->type->onnx_type, 1, &dim, bytes, row->bias_count * size));
+    *out = qn_edit_name(w->edit, base, "_dequantized");
+    dequantize(w, (struct qn_place){ node, true }, name, qn_emit_params(w->edit, row->bias, base), row->bias->axis, base, *out);
+    return QONNX_OK;
+}
