@@ -102,9 +102,9 @@ static size_t find_unknown(const struct qn_recipe *recipes, size_t count, struct
 
     for (size_t i = 0; i < count; i++)
         for (int d = 0; d < recipes[i].rank; d++) {
-            const char *name = recipes[i].port->dim_params[d];
-            bool        known = recipes[i].dims[d] >= 0;
-            for (size_t k = 0; k < found && k < MAX_UNKNOWN && !known && name; k++)
+            bool        known = recipes[i].dims[d] >= 0; /* as all are when only the user gave a shape */
+            const char *name = known ? NULL : recipes[i].port->dim_params[d];
+            for (size_t k = 0; k < found && k < MAX_UNKNOWN && name && !known; k++)
                 known = unknown[k].name && strcmp(unknown[k].name, name) == 0;
             if (known) continue;
             if (found < MAX_UNKNOWN) unknown[found] = (struct unknown){ name, i, d };
