@@ -81,6 +81,8 @@ provided()
         protobuf-c-compiler) have protoc-c ;;
         python3) have python3 ;;
         binutils) have nm ;;
+        man-db) have man ;;
+        zsh | fish) have "$1" ;;
         libprotobuf-c-dev) pkg-config --exists libprotobuf-c ;;
         libjansson-dev) pkg-config --exists jansson ;;
         libzip-dev) pkg-config --exists libzip ;;
@@ -98,20 +100,19 @@ missing_packages()
     done
 }
 
-# need_packages NAME...: Debian names. Installs those that are missing, or says which command would.
-need_packages()
+# Sets as_root to what apt needs in front of it; fails where this script may not install.
+find_root()
 {
-    # pkg-config is what the libraries are probed with, so without it all of them look missing, which apt puts right.
-    missing=$(missing_packages "$@")
-    [ -n "$missing" ] || return 0
-    advice="missing: ${missing}- install them first (on Debian or Ubuntu: apt-get install ${missing% })"
-    have apt-get || die "$advice"
     as_root=
-    if [ "$(id -u)" != 0 ]; then
-        if ! have sudo || ! sudo -n true 2>/dev/null; then die "$advice; this script may not: no root, no password-less sudo"; fi
-        as_root="sudo -n"
-    fi
-    say "installing through apt: $missing"
+    have apt-get || return 1
+    [ "$(id -u)" = 0 ] && return 0
+    as_root="sudo -n"
+    have sudo && sudo -n true 2>/dev/null
+}
+
+install_packages()
+{
+    say "installing through apt: $*"
     # Another process may hold apt's lists, which no timeout option covers.
     attempt=1
     until $as_root apt-get -q -o DPkg::Lock::Timeout=300 update >build/apt.log 2>&1; do
@@ -119,14 +120,34 @@ need_packages()
         attempt=$((attempt + 1))
         sleep 5
     done
-    # shellcheck disable=SC2086
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 install \
-        --no-install-recommends $missing >>build/apt.log 2>&1 </dev/null || {
+        --no-install-recommends "$@" >>build/apt.log 2>&1 </dev/null
+}
+
+# need_packages NAME...: Debian names. Installs those that are missing, or says which command would.
+need_packages()
+{
+    # pkg-config is what the libraries are probed with, so without it all of them look missing, which apt puts right.
+    missing=$(missing_packages "$@")
+    [ -n "$missing" ] || return 0
+    advice="missing: ${missing}- install them first (on Debian or Ubuntu: apt-get install ${missing% })"
+    find_root || die "$advice; this script may not: it needs apt, and root or password-less sudo"
+    # shellcheck disable=SC2086
+    install_packages $missing || {
         tail -n 15 build/apt.log >&2
         die "apt-get install failed; $advice"
     }
     missing=$(missing_packages "$@")
     [ -z "$missing" ] || die "still missing after apt-get install: $missing"
+}
+
+# want_packages NAME...: the same for what can be done without.
+want_packages()
+{
+    missing=$(missing_packages "$@")
+    [ -n "$missing" ] || return 0
+    # shellcheck disable=SC2086
+    if ! find_root || ! install_packages $missing; then say "going on without: $missing"; fi
 }
 
 python_is_recent()
