@@ -95,7 +95,7 @@ static qonnx_status open_model(struct job *job)
 
 /* ---- float passes ---- */
 
-static const char *const default_passes[] = { "lift_constants", "remove_identity", "raise_opset", "fold_affine" };
+static const char *const default_passes[] = { "lift_constants", "remove_identity", "raise_opset", "fold_affine", "matmul_bias" };
 
 static qonnx_status run_passes(struct job *job)
 {
@@ -246,15 +246,8 @@ static qonnx_status split_graph(struct job *job)
 
 static qonnx_status emit(struct job *job, const struct qn_emitter *emitter)
 {
-    struct qn_edit *edit;
-    qonnx_status    status;
-
     QN_TRY(split_graph(job));
-    QN_TRY(qn_edit_begin(&edit, &job->quantized, job->err)); /* ids are the same as in the plan's graph */
-    status = emitter->emit(&job->plan, edit, job->err);
-    if (status == QONNX_OK) return qn_edit_commit(edit, NULL, job->err);
-    qn_edit_cancel(edit);
-    return status;
+    return qn_emit(emitter, &job->plan, &job->quantized, job->err); /* ids are the same as in the plan's graph */
 }
 
 static void back_to_float(struct job *job)

@@ -61,7 +61,8 @@ QONNX_MUST_CHECK qonnx_status qonnx_compare(const char *first, const char *secon
 QONNX_MUST_CHECK qonnx_status qonnx_dump(const char *input, const char *what, const qonnx_options *options, qonnx_result **result, qonnx_error *err);
 
 /* For programs, to be called once at start: a mapped input that is truncated while in use ends the process with one
- * error line and status 1 instead of a crash, and so do SIGINT and SIGTERM; unfinished output files are removed. */
+ * error line and status 1 instead of a crash; SIGINT, SIGTERM and SIGHUP end it as they always do. In each case
+ * unfinished output files are removed first. */
 void qonnx_install_signal_handlers(void);
 
 #ifdef __cplusplus

@@ -26,6 +26,24 @@ const struct qn_emitter *qn_emitter_find(const char *name)
     return NULL;
 }
 
+qonnx_status qn_emit(const struct qn_emitter *emitter, const struct qn_plan *plan, struct qn_graph *graph, qonnx_error *err)
+{
+    struct qn_edit *edit;
+    qonnx_status    status;
+
+    for (int step = 0; step < (emitter->fold ? 2 : 1); step++) {
+        QN_TRY(qn_edit_begin(&edit, graph, err));
+        status = step ? emitter->fold(graph, edit, err) : emitter->emit(plan, edit, err);
+        if (status == QONNX_OK) {
+            QN_TRY(qn_edit_commit(edit, NULL, err));
+            continue;
+        }
+        qn_edit_cancel(edit);
+        return status;
+    }
+    return QONNX_OK;
+}
+
 struct qn_param_names qn_emit_params(struct qn_edit *edit, const struct qn_qparams *params, const char *base)
 {
     struct qn_arena      *arena = qn_edit_arena(edit);

@@ -13,10 +13,15 @@ struct qn_emitter {
     bool        foreign;   /* ONNX Runtime has no kernels for it: judged in the form qcdq */
     bool        shapes;    /* its readers want the shape of every value */
     qonnx_status (*emit)(const struct qn_plan *plan, struct qn_edit *edit, qonnx_error *err);
+    /* A second step on the graph that the first has made, in an edit of its own; NULL for none. */
+    qonnx_status (*fold)(const struct qn_graph *graph, struct qn_edit *edit, qonnx_error *err);
 };
 
 const struct qn_emitter *qn_emitter_find(const char *name);
 const struct qn_emitter *qn_emitter_at(size_t i); /* NULL behind the last */
+
+/* Runs both steps on `graph`, whose ids are those of the plan's graph, and commits. */
+QONNX_MUST_CHECK qonnx_status qn_emit(const struct qn_emitter *emitter, const struct qn_plan *plan, struct qn_graph *graph, qonnx_error *err);
 
 /* ---- shared by the formats ---- */
 

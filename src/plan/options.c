@@ -57,6 +57,7 @@ static bool choose(const struct word *words, size_t count, size_t i, const char 
     }
 CHOICES(format_choice, { "qdq", "QuantizeLinear/DequantizeLinear around float operators" },
         { "qcdq", "QDQ with a Clip where codes use less than their type, as Brevitas exports it" },
+        { "qoperator", "operators on codes: QLinearConv, QLinearMatMul and their kin, for ONNX Runtime" },
         { "qonnx", "Quant nodes of qonnx.custom_op.general, for QONNX, FINN and hls4ml" })
 CHOICES(act_choice, { "uint8", "0 … 255 with a zero point" }, { "int8", "-128 … 127 with a zero point" })
 CHOICES(weight_choice, { "int8", "-127 … 127 around zero" })

@@ -122,12 +122,32 @@ static bool any_input_ready(const struct qn_planner *p, qn_node_id n)
     return false;
 }
 
-/* Linear layers may have a float result at no loss; a convolution (on targets that ask for it) may not, so its result
- * is made of integers whatever comes next. */
+/* ONNX Runtime looks through a Relu or Clip for the Q that makes a linear layer integer. It gives up when the clamp's one
+ * reader is none, and when the layer's result has further readers. */
+static bool clamp_hides_result(const struct qn_planner *p, qn_node_id n)
+{
+    qn_value_id            out = qn_node_output(p->graph, n, 0), clamped;
+    const struct qn_value *v = out == QN_NONE ? NULL : &p->graph->values[out];
+
+    for (uint32_t u = 0; v && u < v->use_count; u++) {
+        qn_node_id            reader = p->graph->uses[v->use_at + u].node;
+        const struct qn_rule *rule = qn_rule_find(p->graph->pb->node[reader]->op_type);
+
+        if (!rule || !rule->clamp) continue;
+        if (qn_value_only_user(p->graph, out) != reader) return true;
+        clamped = qn_node_output(p->graph, reader, 0);
+        return clamped != QN_NONE && !(p->graph->values[clamped].flags & QN_OUTPUT) && p->graph->values[clamped].use_count == 1;
+    }
+    return false;
+}
+
+/* Linear layers may have a float result at no loss, but for what a clamp may hide; a convolution (on targets that ask for
+ * it) may not, so its result is made of integers whatever comes next. */
 static bool output_forced(const struct qn_planner *p, qn_node_id n)
 {
-    const char *op = rule_of(p, n)->op;
-    return is_layer(p, n) && p->settings->target_row->conv_needs_output && strcmp(op, "Conv") == 0;
+    if (!is_layer(p, n)) return false;
+    return strcmp(rule_of(p, n)->op, "Conv") == 0 ? p->settings->target_row->conv_needs_output
+                                                   : p->settings->target_row->clamp_hides_result && clamp_hides_result(p, n);
 }
 
 static void find_ready(struct qn_planner *p)
@@ -158,17 +178,15 @@ static void want_inputs(struct qn_planner *p, qn_node_id n)
     }
 }
 
-/* All results that anybody reads are wanted as codes, and none leaves the graph. */
+/* All results are wanted as codes, and none leaves the graph. A part of a Split that nobody reads has no Q either, and
+ * runtimes fuse all of the parts or none. */
 static bool outputs_wanted(const struct qn_planner *p, qn_node_id n)
 {
-    size_t read = 0;
     for (size_t slot = 0; slot < p->graph->pb->node[n]->n_output; slot++) {
         qn_value_id v = qn_node_output(p->graph, n, slot);
-        if (v == QN_NONE || (!p->graph->values[v].use_count && !(p->graph->values[v].flags & QN_OUTPUT))) continue;
-        if (!p->wanted[v] || p->graph->values[v].flags & (QN_OUTPUT | QN_CAPTURED)) return false;
-        read++;
+        if (v == QN_NONE || !p->wanted[v] || p->graph->values[v].flags & (QN_OUTPUT | QN_CAPTURED)) return false;
     }
-    return read > 0;
+    return p->graph->pb->node[n]->n_output > 0;
 }
 
 static bool constant_operand(const struct qn_planner *p, qn_node_id n)
@@ -223,6 +241,18 @@ static void decide_node(struct qn_planner *p, qn_node_id n)
     }
 }
 
+/* A result that leaves the graph is in float for it: on some targets it cannot at the same time be quantized for others. */
+static bool leaves_and_is_wanted(const struct qn_planner *p, qn_node_id n)
+{
+    const struct qn_value *v = &p->graph->values[p->plan->nodes[n].result];
+
+    for (uint32_t u = 0; p->settings->target_row->clamp_hides_result && u < v->use_count; u++) {
+        qn_node_id reader = p->graph->uses[v->use_at + u].node;
+        if (open_node(p, reader) && !p->chain[reader]) return true;
+    }
+    return false;
+}
+
 /* Layers whose result must be quantized but may not be. True when one dropped out. */
 static bool drop_layers(struct qn_planner *p)
 {
@@ -230,8 +260,10 @@ static bool drop_layers(struct qn_planner *p)
 
     for (qn_node_id n = 0; n < p->graph->node_count; n++) {
         struct qn_node_plan *row = &p->plan->nodes[n];
-        if (!open_node(p, n) || !is_layer(p, n) || !output_forced(p, n)) continue;
-        if (row->result != QN_NONE && !(p->graph->values[row->result].flags & (QN_OUTPUT | QN_CAPTURED))) continue;
+        if (!open_node(p, n) || !is_layer(p, n)) continue;
+        if (row->result == QN_NONE ? !output_forced(p, n)
+                                   : !(p->graph->values[row->result].flags & (QN_OUTPUT | QN_CAPTURED)) || !(output_forced(p, n) || leaves_and_is_wanted(p, n)))
+            continue;
         row->reason = QN_REASON_GRAPH_OUTPUT;
         p->blocked[n] = dropped = true;
     }

@@ -23,7 +23,7 @@ struct qn_target {
     const char *const *slower;   /* operators that are slower (or not fused) when quantized; NULL-terminated */
     bool act_act_matmul;         /* MatMul of two activations pays */
     bool conv_needs_output;      /* a Conv without quantized output runs in float */
-    bool linear_bias_rank;       /* trap: MatMul + Add of a 1-D bias with float output is refused fusion */
+    bool add_unmakes_matmul;     /* an Add of a constant behind an integer MatMul makes it a float Gemm again */
 };
 const struct qn_target *qn_target_at(size_t i);
 const struct qn_target *qn_target_find(const char *name);

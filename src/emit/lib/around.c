@@ -114,30 +114,29 @@ static qonnx_status write_weight(struct qn_around *w, qn_node_id n)
     return QONNX_OK;
 }
 
-/* MatMul, Add of a 1-D bias, float result: ONNX Runtime turns the pair into a float Gemm and dequantizes the weight on
- * each run. A bias of the result's rank keeps the integer MatMul. */
-static qonnx_status lift_bias(struct qn_around *w, qn_node_id n)
+/* MatMul, Add of a constant, float result: ONNX Runtime turns the pair into a float Gemm and dequantizes the weight on
+ * each run. It does not look at Sub, and y - (-b) is y + b to the last bit. */
+static qonnx_status keep_matmul(struct qn_around *w, qn_node_id n)
 {
     const struct qn_graph *g = w->plan->graph;
-    qn_value_id            out = qn_node_output(g, n, 0), x = qn_node_input(g, n, 0);
+    qn_value_id            out = qn_node_output(g, n, 0);
     qn_node_id             add = out == QN_NONE ? QN_NONE : qn_value_only_user(g, out);
+    size_t                 slot = 1, count;
+    const float           *values;
+    float                 *negative;
+    const char            *inputs[2];
+    Onnx__TensorProto     *bias;
 
-    if (add == QN_NONE || !qn_node_is(g, add, "Add") || g->values[x].rank < 3 || w->plan->nodes[n].result == QN_NONE || w->plan->tensors[w->plan->nodes[n].result].quantized) return QONNX_OK;
-    for (size_t slot = 0; slot < 2; slot++) {
-        const Onnx__TensorProto *bias = qn_node_constant(g, add, slot);
-        Onnx__TensorProto       *lifted;
-        int64_t                  dims[3] = { 1, 1, 0 };
-        const float             *values;
-        size_t                   count;
-
-        if (!bias || bias->n_dims != 1 || bias->data_type != QN_FLOAT) continue;
-        QN_TRY(qn_tensor_floats(bias, w->arena, &values, &count, w->err));
-        dims[2] = bias->dims[0];
-        lifted = qn_tensor_new(w->arena, qn_edit_name(w->edit, bias->name, "_rank3"), QN_FLOAT, 3, dims, values, count * sizeof *values);
-        if (!lifted) return qn_fail_nomem(w->err);
-        qn_edit_add_initializer(w->edit, lifted);
-        qn_edit_set_input(w->edit, add, slot, lifted->name);
-    }
+    if (add == QN_NONE || !qn_node_is(g, add, "Add") || w->plan->tensors[out].quantized || w->plan->nodes[add].reason == QN_REASON_QUANTIZED) return QONNX_OK;
+    if (!(bias = qn_node_constant(g, add, 1))) bias = qn_node_constant(g, add, slot = 0);
+    if (!bias || bias->data_type != QN_FLOAT) return QONNX_OK;
+    QN_TRY(qn_tensor_floats(bias, w->arena, &values, &count, w->err));
+    if (!(negative = qn_arena_array(w->arena, count, sizeof *negative))) return qn_fail_nomem(w->err);
+    for (size_t i = 0; i < count; i++) negative[i] = -values[i];
+    inputs[0] = g->values[out].name;
+    inputs[1] = qn_edit_name(w->edit, bias->name, "_negative");
+    qn_edit_add_initializer(w->edit, qn_tensor_new(w->arena, inputs[1], QN_FLOAT, bias->n_dims, bias->dims, negative, count * sizeof *negative));
+    qn_edit_replace_node(w->edit, add, qn_node_new(w->arena, "Sub", g->pb->node[add]->name ? g->pb->node[add]->name : "", 2, inputs, 1, (const char *const *)g->pb->node[add]->output));
     return QONNX_OK;
 }
 
@@ -152,7 +151,7 @@ static qonnx_status write_layer(struct qn_around *w, qn_node_id n)
         QN_TRY(w->style->bias(w, n, &out));
         qn_edit_set_input(w->edit, n, 2, out);
     }
-    return qn_node_is(w->plan->graph, n, "MatMul") && w->plan->settings->target_row->linear_bias_rank ? lift_bias(w, n) : QONNX_OK;
+    return qn_node_is(w->plan->graph, n, "MatMul") && w->plan->settings->target_row->add_unmakes_matmul ? keep_matmul(w, n) : QONNX_OK;
 }
 
 static qonnx_status write_all(struct qn_around *w)
