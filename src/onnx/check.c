@@ -8,13 +8,16 @@
 #include "onnx/dtype.h"
 #include "onnx/tensor.h"
 
-enum { MAX_DEPTH = 64 };
+/* Duplicates among imports and attributes are looked for pair by pair, so there is a limit to their number: no real
+ * model comes near it, and a file made for the purpose would keep us busy for hours. */
+enum { MAX_DEPTH = 64, MAX_PAIRED = 1024 };
 
 static qonnx_status check_opsets(const struct qn_model *model, qonnx_error *err)
 {
     const Onnx__ModelProto *pb = model->pb;
 
     if (!pb->n_opset_import) return qn_fail(err, QONNX_E_FORMAT, "the model imports no operator set");
+    if (pb->n_opset_import > MAX_PAIRED) return qn_fail(err, QONNX_E_LIMIT, "the model imports %zu operator sets", pb->n_opset_import);
     for (size_t i = 0; i < pb->n_opset_import; i++) {
         if (pb->opset_import[i]->version < 1)
             return qn_fail(err, QONNX_E_FORMAT, "operator set '%s' has version %lld", pb->opset_import[i]->domain ? pb->opset_import[i]->domain : "", (long long)pb->opset_import[i]->version);
@@ -38,6 +41,8 @@ static qonnx_status check_graph_tensors(const Onnx__GraphProto *graph, int depth
     for (size_t i = 0; i < graph->n_initializer; i++) QN_TRY(check_tensor(graph->initializer[i], "initializer", err));
     for (size_t n = 0; n < graph->n_node; n++) {
         const Onnx__NodeProto *node = graph->node[n];
+        if (node->n_attribute > MAX_PAIRED)
+            return qn_fail(err, QONNX_E_LIMIT, "node '%.150s' (%.60s) has %zu attributes", node->name ? node->name : "", node->op_type ? node->op_type : "", node->n_attribute);
         for (size_t i = 0; i < node->n_attribute; i++) {
             const Onnx__AttributeProto *attr = node->attribute[i];
             for (size_t k = 0; k < i; k++)

@@ -141,6 +141,38 @@ static void five_thousand_nested_graphs_are_refused(void **state)
     qn_strbuf_release(&outer);
 }
 
+/* Work that grows with the square of a count: refused by the count, at once. */
+static void masses_of_attributes_and_imports_are_refused(void **state)
+{
+    for (int imports = 0; imports < 2; imports++) {
+        struct qn_strbuf item, node, graph, model;
+        char             name[16];
+        qonnx_error      err = { 0 };
+
+        (void)state;
+        qn_strbuf_init(&node);
+        qn_strbuf_init(&graph);
+        qn_strbuf_init(&model);
+        for (int i = 0; i < 100000; i++) {
+            qn_strbuf_init(&item);
+            snprintf(name, sizeof name, "n%d", i);
+            pb_text(&item, 1, name);
+            pb_number(&item, imports ? 2 : 3, 1);
+            pb_message(imports ? &model : &node, imports ? 8 : 5, &item);
+        }
+        pb_text(&node, 4, "Relu");
+        if (!imports) pb_bytes(&model, 8, "\x10\x11", 2);
+        pb_message(&graph, 1, &node);
+        pb_message(&model, 7, &graph);
+        assert_int_equal(copy(scratch_write(&dir, "in.onnx", model.text, model.length), scratch_path(&dir, "out.onnx"),
+                              &err),
+                         QONNX_E_LIMIT);
+        assert_non_null(strstr(err.message, imports ? "imports 100000 operator sets" : "has 100000 attributes"));
+        assert_int_equal(scratch_count(&dir), 1);
+        qn_strbuf_release(&model);
+    }
+}
+
 static int print_table(void)
 {
     struct qn_strbuf table;
@@ -159,6 +191,7 @@ int main(int argc, char **argv)
         T(each_hostile_file_is_refused_in_its_own_words),
         T(a_model_cut_anywhere_is_refused),
         T(five_thousand_nested_graphs_are_refused),
+        T(masses_of_attributes_and_imports_are_refused),
     };
 
     if (argc == 2 && strcmp(argv[1], "--print") == 0) return print_table();
