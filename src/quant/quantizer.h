@@ -5,8 +5,9 @@
  * arithmetic here is single precision with one rounding an operation, in the order written down. Codes come from
  * qn_quantize(…, QN_SHIFT_THEN_ROUND, …) with the parameters made here.
  *
- * Bad data: NaN, infinite and masked values (|x| >= QN_MASKED_FROM, see kernels.h) set no range; a range that would be
- * smaller than QN_RANGE_FLOOR counts as QN_RANGE_FLOOR. So a scale is never 0, subnormal, NaN or infinite. */
+ * Bad data: a range below QN_RANGE_FLOOR counts as QN_RANGE_FLOOR, and no scale passes QN_SCALE_MAX. NaN sets no range;
+ * in activations infinite and masked values (|x| >= QN_MASKED_FROM, see kernels.h) don't either, the only case in which
+ * a finite value gives another scale than in Brevitas. So a scale is never 0, subnormal, NaN or infinite. */
 #ifndef QN_QUANT_QUANTIZER_H
 #define QN_QUANT_QUANTIZER_H
 

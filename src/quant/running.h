@@ -5,7 +5,7 @@
  * and the records are replayed in the order of the data afterwards. A record holds 4 bytes a channel (8 if shifted;
  * per tensor is one channel), and records from index collect_steps on are never looked at, so a tensor takes at most
  *     8 bytes x channels x (collect_steps + 2).
- * Taking a record needs no memory beyond 8 KiB of stack, whatever the tensor's size. */
+ * Taking a record needs no memory beyond 16 KiB of stack, whatever the tensor's size. */
 #ifndef QN_QUANT_RUNNING_H
 #define QN_QUANT_RUNNING_H
 
