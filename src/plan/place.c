@@ -241,12 +241,14 @@ static void decide_node(struct qn_planner *p, qn_node_id n)
     }
 }
 
-/* A result that leaves the graph is in float for it: on some targets it cannot at the same time be quantized for others. */
+/* A result that leaves the graph is in float for it: on some targets it cannot at the same time be quantized for others.
+ * Behind a clamp it can. */
 static bool leaves_and_is_wanted(const struct qn_planner *p, qn_node_id n)
 {
     const struct qn_value *v = &p->graph->values[p->plan->nodes[n].result];
 
-    for (uint32_t u = 0; p->settings->target_row->clamp_hides_result && u < v->use_count; u++) {
+    if (!p->settings->target_row->clamp_hides_result || p->plan->nodes[n].result != qn_node_output(p->graph, n, 0)) return false;
+    for (uint32_t u = 0; u < v->use_count; u++) {
         qn_node_id reader = p->graph->uses[v->use_at + u].node;
         if (open_node(p, reader) && !p->chain[reader]) return true;
     }
@@ -261,9 +263,8 @@ static bool drop_layers(struct qn_planner *p)
     for (qn_node_id n = 0; n < p->graph->node_count; n++) {
         struct qn_node_plan *row = &p->plan->nodes[n];
         if (!open_node(p, n) || !is_layer(p, n)) continue;
-        if (row->result == QN_NONE ? !output_forced(p, n)
-                                   : !(p->graph->values[row->result].flags & (QN_OUTPUT | QN_CAPTURED)) || !(output_forced(p, n) || leaves_and_is_wanted(p, n)))
-            continue;
+        if (row->result != QN_NONE && !(p->graph->values[row->result].flags & (QN_OUTPUT | QN_CAPTURED))) continue;
+        if (!output_forced(p, n) && (row->result == QN_NONE || !leaves_and_is_wanted(p, n))) continue;
         row->reason = QN_REASON_GRAPH_OUTPUT;
         p->blocked[n] = dropped = true;
     }
