@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What files look like: opsets, nested graphs, functions, constants in odd places, names."""
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from .build import Net, zoo
+
+IMAGE = ["N", 8, 16, 16]
+TWO = {"QLinearConv": 2, "QLinearGlobalAveragePool": 1, "QGemm": 1}
+
+
+def two_layers(net, **attributes):
+    x = net.node("Relu", net.conv(net.input("x", IMAGE), 16, **attributes))
+    return net.head(net.node("Relu", net.conv(x, 12, **attributes)))
+
+
+def _of_opset(opset):
+    def build(net):
+        two_layers(net).expect(TWO)
+    build.__name__ = f"opset_{opset}"
+    zoo(opset=opset)(build)
+
+
+for _opset in (9, 10, 11, 12, 13, 15, 18, 19, 20, 21, 22):
+    _of_opset(_opset)
+
+
+@zoo(opset=9, ir=3)
+def initializers_are_inputs(net):
+    """As IR 3 demands: they stay what they are declared as, or go with their declaration."""
+    two_layers(net).expect(TWO)
+    for tensor in net.initializers:
+        net.inputs.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)))
+
+
+@zoo()
+def initializer_is_an_input(net):
+    """A weight whose value a caller may override."""
+    two_layers(net).expect(TWO)
+    weight = net.initializers[0]
+    net.inputs.append(helper.make_tensor_value_info(weight.name, weight.data_type, list(weight.dims)))
+
+
+@zoo()
+def weights_are_constant_nodes(net):
+    two_layers(net).expect(TWO)
+    constants = [helper.make_node("Constant", [], [t.name], name="const_" + t.name, value=t) for t in net.initializers]
+    net.nodes, net.initializers = constants + net.nodes, []
+
+
+@zoo()
+def weights_pass_through_identity(net):
+    w = net.node("Identity", net.weight(net.normal(16, 8, 3, 3, fan_in=72)))
+    x = net.node("Relu", net.conv(net.input("x", IMAGE), 16, weight=w))
+    net.head(net.node("Relu", net.conv(net.node("Dropout", net.node("Identity", x)), 12))).expect(TWO)
+
+
+@zoo()
+def weights_are_typed_data(net):
+    """float_data instead of raw bytes."""
+    two_layers(net).expect(TWO)
+    for tensor in net.initializers:
+        values = numpy_helper.to_array(tensor).ravel().tolist()
+        tensor.ClearField("raw_data")
+        tensor.float_data.extend(values)
+
+
+@zoo()
+def weights_are_shared(net):
+    """One weight, two layers with equal and two with different input parameters."""
+    w = net.weight(net.normal(8, 8, 3, 3, fan_in=72))
+    x = net.input("x", IMAGE)
+    y = net.node("Relu", net.node("Add", net.conv(x, 8, weight=w), net.conv(x, 8, weight=w)))
+    y = net.node("Relu", net.conv(y, 8, weight=w))
+    net.head(net.node("Relu", net.conv(y, 8, weight=w, dilations=[2, 2])))
+    net.expect(TWO | {"QLinearConv": 4, "QLinearAdd": 1}, db=26)
+    net.shares_weights = True
+
+
+@zoo()
+def weight_and_bias_are_shared(net):
+    """Siamese branches: the same two constants, inputs of different range, so biases of different scale."""
+    w, b = net.weight(net.normal(8, 8, 3, 3, fan_in=72)), net.weight(net.normal(8))
+    a = net.node("Conv", net.input("a", IMAGE), w, b, pads=[1] * 4, channels=8)
+    far = net.input("b", IMAGE, lambda rng: 5 * rng.standard_normal((2, 8, 16, 16)).astype(np.float32))
+    c = net.node("Conv", far, w, b, pads=[1] * 4, channels=8)
+    net.head(net.node("Relu", net.conv(net.node("Concat", a, c, axis=1, channels=16), 8)))
+    net.expect(TWO | {"QLinearConv": 3, "QLinearConcat": 1})
+    net.shares_weights = True
+
+
+@zoo()
+def weight_is_shared_by_conv_and_gemm(net):
+    """Shapes agree, axes do not."""
+    w = net.weight(net.normal(16, 16, fan_in=16))
+    x = net.input("x", ["N", 16], sample_shape=[4, 16])
+    y = net.node("Relu", net.node("Gemm", x, w, channels=16))
+    net.output(net.node("Gemm", y, w, transB=1)).expect({"QGemm": 2})
+    net.shares_weights = True
+
+
+@zoo()
+def weight_is_a_graph_output(net):
+    two_layers(net).expect(TWO)
+    net.output(net.initializers[0].name)
+
+
+@zoo()
+def weight_is_also_added(net):
+    """A layer and a float operator read one constant."""
+    w = net.weight(net.normal(16, 16, fan_in=16))
+    x = net.input("x", [16, 16])
+    net.output(net.node("Gemm", net.node("Relu", net.node("Gemm", x, w, channels=16)), net.node("Add", x, w)))
+    net.expect({"QGemm": 1})
+
+
+@zoo()
+def nothing_to_quantize(net):
+    x = net.input("x", ["N", 12])
+    net.output(net.node("Softmax", net.node("Add", net.node("Exp", net.node("Neg", x)), net.weight(net.normal(12))), axis=1))
+    net.expect({}, db=100, warns="no layer was quantized")
+
+
+@zoo()
+def nothing_at_all(net):
+    """One node that copies its input."""
+    net.output(net.node("Identity", net.input("x", ["N", 12]))).expect({}, db=100, warns="no layer was quantized")
+
+
+@zoo()
+def input_is_an_output(net):
+    two_layers(net).output("x", shape=IMAGE).expect(TWO)
+
+
+@zoo()
+def outputs_in_the_middle(net):
+    """Every tensor on the way is a graph output: they stay float, and so do the convolutions that make them."""
+    x = net.conv(net.input("x", IMAGE), 8, name="one")
+    y = net.node("Relu", x)
+    z = net.node("Relu", net.conv(y, 8, name="two"))
+    net.output(x, y, z)
+    net.head(net.node("Relu", net.conv(z, 8))).expect(TWO | {"QLinearConv": 1}, float_nodes={"one": "graph_output", "two": "graph_output"})
+
+
+@zoo()
+def integer_inputs_and_outputs(net):
+    x = net.input("x", ["N", 16], lambda rng: rng.integers(-9, 9, (2, 16)).astype(np.int32), TensorProto.INT32)
+    y = net.gemm(net.node("Cast", x, to=TensorProto.FLOAT), 24)
+    net.output(net.node("ArgMax", y, axis=1), dtype=TensorProto.INT64)
+    net.output(net.gemm(net.node("Relu", y), 8)).output("x", dtype=TensorProto.INT32, shape=["N", 16])
+    net.expect({"QGemm": 2}).ints_may_differ = True
+
+
+@zoo()
+def nodes_without_names(net):
+    two_layers(net).expect(TWO)
+    for node in net.nodes:
+        node.name = ""
+
+
+@zoo()
+def names_of_any_kind(net):
+    """Slashes, colons, quotes, spaces, other scripts, and names that the new ones would take."""
+    two_layers(net).expect(TWO)
+    names = {}
+    odd = ["a/b:0", "it's \"quoted\"", "with space", "größe", "数据", "x_quantized", "x_scale", "x_zero_point", "x_dequantized", "op:Conv*", "{}%s"]
+    for i, node in enumerate(net.nodes):
+        names[node.output[0]] = odd[i % len(odd)] + ("" if i < len(odd) else str(i))
+    for tensor, name in zip(net.initializers, ["x_quantized_2", "w\n2", "x_scale_2"]):
+        names[tensor.name] = name
+        tensor.name = name
+    for node in net.nodes:
+        node.input[:] = [names.get(v, v) for v in node.input]
+        node.output[:] = [names.get(v, v) for v in node.output]
+    net.outputs[0].name = names[net.outputs[0].name]
+
+
+@zoo()
+def optional_parts_are_absent(net):
+    x = net.node("Dropout", net.conv(net.input("x", IMAGE), 8), out=["d", ""], channels=8)
+    net.channels["d"] = 8
+    y = net.node("Clip", net.node("Conv", "d", net.weight(net.normal(8, 8, 1, 1, fan_in=8)), "", channels=8), "", "")
+    net.head(y).expect(TWO)
+
+
+@zoo()
+def value_info_is_declared(net):
+    """With all shapes declared, and documentation and metadata that must survive."""
+    two_layers(net).expect(TWO)
+    inferred = onnx.shape_inference.infer_shapes(Net.model(net))
+
+    def model():
+        made = onnx.ModelProto()
+        made.CopyFrom(inferred)
+        made.doc_string = "documented"
+        made.metadata_props.add(key="key", value="value")
+        made.graph.doc_string = "a graph"
+        made.graph.node[0].doc_string = "a node"
+        return made
+    net.model = model
+
+
+# ---- nested graphs and functions ----
+
+def branch(name, nodes, outputs, initializers=()):
+    return helper.make_graph(nodes, name, [], [helper.make_tensor_value_info(o, TensorProto.FLOAT, None) for o in outputs], list(initializers))
+
+
+@zoo()
+def branches_read_outer_values(net):
+    """Both branches of an If read a quantized layer's result, an outer weight, and have a Conv of their own."""
+    x = net.conv(net.input("x", IMAGE), 8, name="outer")
+    outer = net.weight(net.normal(8, 8, 1, 1, fan_in=8))
+    inner = numpy_helper.from_array(net.normal(8, 8, 3, 3, fan_in=72), "inner_w")
+    yes = branch("yes", [helper.make_node("Conv", [x, outer], ["yes.y"], name="yes_conv")], ["yes.y"])
+    no = branch("no", [helper.make_node("Conv", [x, "inner_w"], ["no.y"], pads=[1] * 4, name="no_conv")], ["no.y"], [inner])
+    choice = net.input("choice", [], lambda rng: np.bool_(rng.integers(2)), TensorProto.BOOL)
+    y = net.node("If", choice, then_branch=yes, else_branch=no, channels=8, name="if")
+    net.head(net.node("Relu", net.conv(y, 8))).expect({"QLinearConv": 1, "QLinearGlobalAveragePool": 1, "QGemm": 1}, float_nodes={"if": "has_body"})
+
+
+@zoo()
+def loop_reads_outer_values(net):
+    """A Loop adds the result of an outer layer several times; a layer behind it is quantized."""
+    x = net.node("Relu", net.gemm(net.input("x", ["N", 16], sample_shape=[4, 16]), 16))
+    body = helper.make_graph(
+        [helper.make_node("Add", ["state", x], ["state.y"], name="step"), helper.make_node("Identity", ["go"], ["go.y"], name="go_on")], "body",
+        [helper.make_tensor_value_info("i", TensorProto.INT64, []), helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+         helper.make_tensor_value_info("state", TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info("go.y", TensorProto.BOOL, []), helper.make_tensor_value_info("state.y", TensorProto.FLOAT, None)])
+    y = net.node("Loop", net.weight(np.int64(3)), net.weight(np.bool_(True)), x, body=body, channels=16, name="loop")
+    net.output(net.gemm(y, 8)).expect({"QGemm": 2}, float_nodes={"loop": "has_body"}, db=24)
+
+
+@zoo()
+def scan_over_a_sequence(net):
+    x = net.input("x", [5, 4, 16])
+    body = helper.make_graph(
+        [helper.make_node("Add", ["sum", "row"], ["sum.y"], name="add"), helper.make_node("Identity", ["sum.y"], ["row.y"], name="keep")], "body",
+        [helper.make_tensor_value_info("sum", TensorProto.FLOAT, [4, 16]), helper.make_tensor_value_info("row", TensorProto.FLOAT, [4, 16])],
+        [helper.make_tensor_value_info("sum.y", TensorProto.FLOAT, [4, 16]), helper.make_tensor_value_info("row.y", TensorProto.FLOAT, [4, 16])])
+    _, rows = net.node("Scan", net.weight(np.zeros((4, 16), np.float32)), x, outputs=2, body=body, num_scan_inputs=1, channels=16, name="scan")
+    net.output(net.matmul(rows, 8, 16)).expect({"MatMulIntegerToFloat": 1}, float_nodes={"scan": "has_body"})
+
+
+@zoo()
+def functions_of_the_model(net):
+    """A layer that lives in a model-local function stays as it is."""
+    x = net.node("Relu", net.conv(net.input("x", IMAGE), 8))
+    nodes = [helper.make_node("Mul", ["a", "a"], ["b"]), helper.make_node("Add", ["b", "a"], ["c"])]
+    net.functions.append(helper.make_function("local", "Poly", ["a"], ["c"], nodes, [helper.make_opsetid("", 17)]))
+    y = net.node("Poly", x, domain="local", name="call")
+    net.head(net.node("Relu", net.conv(y, 8))).expect(TWO, float_nodes={"call": "model_function"}, db=22)
+
+
+@zoo()
+def operators_of_other_domains(net):
+    x = net.node("Relu", net.conv(net.input("x", IMAGE), 8))
+    y = net.node("QuickGelu", x, domain="com.microsoft", name="gelu")
+    net.head(net.node("Relu", net.conv(y, 8))).expect(TWO, float_nodes={"gelu": "model_function"})
+
+
+@zoo()
+def quantized_already(net):
+    """One layer has its Q/DQ already: it is left as it is."""
+    x = net.input("x", IMAGE)
+    scale, zero = net.weight(np.float32(0.03)), net.weight(np.uint8(128))
+    y = net.node("DequantizeLinear", net.node("QuantizeLinear", x, scale, zero, name="q"), scale, zero, name="dq")
+    net.channels[y] = 8
+    y = net.node("Relu", net.conv(y, 8))
+    net.head(net.node("Relu", net.conv(y, 8))).expect(TWO, float_nodes={"q": "already_quantized", "dq": "already_quantized"})
+
+
+# ---- what users choose ----
+
+@zoo()
+def excluded_by_pattern(net):
+    two_layers(net).expect({"QLinearConv": 2}, options=["--exclude", "head"], float_nodes={"head": "excluded"})
+
+
+@zoo()
+def included_by_operator(net):
+    two_layers(net).expect({"QGemm": 1}, options=["--include", "op:Gemm"])
+
+
+@zoo()
+def per_tensor_weights(net):
+    two_layers(net).expect(TWO, db=24, options=["-o", "per-channel=off"])
+
+
+@zoo()
+def signed_activations(net):
+    """int8 activations: ONNX Runtime on x86 fuses them in straight chains like this one."""
+    two_layers(net).expect(TWO, options=["-o", "act-type=int8"])
