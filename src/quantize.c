@@ -21,7 +21,7 @@
 #include "report.h"
 #include "run/calibrate.h"
 
-enum { SYNTHETIC_SAMPLES = 8 };
+enum { SYNTHETIC_SAMPLES = 8, SUM_EVERY = 8 /* the noise estimate needs no more */ };
 
 struct job {
     const char              *input, *output;
@@ -164,7 +164,7 @@ static qonnx_status choose_observed(struct job *job, const qn_value_id **ids, si
 
 static qonnx_status observe(struct job *job)
 {
-    struct qn_calibrate_options options = { .threads = threads(job), .histogram_stride = job->settings.observer_row->needs_histogram ? 1 : 0, .on_progress = on_progress, .progress_context = job,
+    struct qn_calibrate_options options = { .threads = threads(job), .histogram_stride = job->settings.observer_row->needs_histogram ? 1 : 0, .sum_every = SUM_EVERY, .on_progress = on_progress, .progress_context = job,
                                             .on_output = qn_judge_keep, .output_context = &job->judge };
     const qn_value_id          *ids;
     const char                **names;

@@ -93,8 +93,10 @@ static qonnx_status make_workers(struct calibration *calibration, qonnx_error *e
         worker->calibration = calibration;
         worker->values = calloc(calibration->value_count + 1, sizeof *worker->values);
         if (!worker->values) return qn_fail_nomem(err);
-        for (size_t i = 0; i < calibration->value_count; i++)
+        for (size_t i = 0; i < calibration->value_count; i++) {
             QN_TRY(qn_stats_init(&worker->values[i].stats, calibration->options->histogram_stride, err));
+            if (calibration->options->sum_every) worker->values[i].stats.sum_every = calibration->options->sum_every;
+        }
     }
     return QONNX_OK;
 }
