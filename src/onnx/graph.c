@@ -128,6 +128,7 @@ static qonnx_status capture(struct builder *b, const struct scope *scope, const 
 
     if (!name || !*name || in_scope(scope, name)) return QONNX_OK;
     id = qn_names_find(&b->graph->names, name);
+    if (id == QN_NONE && qn_arena_failed(&b->graph->arena)) return qn_fail_nomem(b->err); /* the scope lost a name */
     if (id == QN_NONE) return qn_fail(b->err, QONNX_E_FORMAT, "a nested graph reads '%s', which is not defined before it", name);
     b->graph->values[id].flags |= QN_CAPTURED;
     return add_use(b, id, holder, QN_SLOT_CAPTURED);

@@ -96,7 +96,7 @@ static bool is_noop(const struct at *at)
 {
     if (qn_node_input(at->graph, at->node, 0) == QN_NONE || qn_node_output(at->graph, at->node, 0) == QN_NONE)
         return false;
-    if (strcmp(at->pb->op_type, "Dropout") != 0 && at->pb->n_output != 1) return false;
+    if (at->pb->n_output > (strcmp(at->pb->op_type, "Dropout") == 0 ? 2u : 1u)) return false;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (qn_node_is(at->graph, at->node, rows[i].op)) return rows[i].noop(at);
     return false;
@@ -139,6 +139,7 @@ static void remove_node(struct removal *r, bool *again)
         qn_edit_drop_value_info(r->edit, x->name);
         r->renamed[in] = true;
     }
+    *again = true; /* what it read besides may have no other use now */
     qn_edit_remove_node(r->edit, r->at.node);
     r->gone[r->at.node] = true;
 }

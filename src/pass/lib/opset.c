@@ -191,7 +191,7 @@ static qonnx_status ratio_to_input(struct qn_raise *r)
 {
     qn_value_id mask = has_output(r, 1) && !r->body ? qn_graph_find(r->graph, r->node->output[1]) : QN_NONE;
 
-    if (r->node->n_input != 1) return QONNX_OK;
+    if (r->node->n_input != 1 || r->node->n_output > 2) return QONNX_OK;
     if (has_output(r, 1) &&
         (mask == QN_NONE || r->graph->values[mask].use_count || (r->graph->values[mask].flags & QN_OUTPUT)))
         return refuse(r, "its mask output is used");

@@ -38,6 +38,33 @@ class Case:
     runs: bool = True
 
 
+RNG = np.random.default_rng(7)
+
+
+def numbers(*shape):
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+def head(opset=13, ir=8, extra=""):
+    return f'<ir_version: {ir}, opset_import: ["" : {opset}{extra}]>\n'
+
+
+def require(holds, text):
+    assert holds, text
+
+
+def initializers(model):
+    return {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+
+
+def holds(**wanted):
+    """The result has exactly these initializers, of these shapes."""
+    def check(model):
+        found = {name: array.shape for name, array in initializers(model).items()}
+        assert found == {name: tuple(shape) for name, shape in wanted.items()}, f"initializers {found}"
+    return check
+
+
 def model_of(case):
     model = onnx.parser.parse_model(case.text)
     for name, array in case.weights.items():
