@@ -7,7 +7,7 @@
 
 #include "onnx/model.h"
 
-enum { BLOCK = 256 * 1024, DIRECT = 16 * 1024 };
+enum { BLOCK = 512 * 1024 /* fits a core's cache */, DIRECT = 16 * 1024, DROP = 8 * 1024 * 1024 };
 static const size_t SHA256_LIMIT = 64u << 20; /* files up to this size get a sha256 unless told otherwise */
 
 struct stream {
@@ -32,17 +32,26 @@ static void part(struct stream *stream)
     if (!stream->output) stream->failed = true;
 }
 
+/* Gives what lies between *from and `to` back to the system once it is worth a call. */
+static void drop_behind(const struct qn_map *map, const uint8_t **from, const uint8_t *to, bool last)
+{
+    if (!map || (to - *from < DROP && !last)) return;
+    qn_map_drop(map, *from, (size_t)(to - *from));
+    *from = to;
+}
+
 /* Hashes the input from where its hasher is up to `end`. */
 static void hash_input(struct stream *stream, size_t end)
 {
     const struct qn_map *map = &stream->model->map;
+    const uint8_t       *undropped = map->data + stream->hashed;
 
     while (stream->hashed < end) {
         const uint8_t *from = map->data + stream->hashed;
         size_t         size = end - stream->hashed < BLOCK ? end - stream->hashed : BLOCK;
         qn_hasher_add(stream->input, from, size);
-        qn_map_drop(map, from, size);
         stream->hashed += size;
+        drop_behind(map, &undropped, from + size, stream->hashed == end);
     }
 }
 
@@ -93,6 +102,7 @@ static void append(ProtobufCBuffer *base, size_t size, const uint8_t *bytes)
 {
     struct stream       *stream = (struct stream *)base;
     const struct qn_map *map = NULL;
+    const uint8_t       *undropped = bytes;
 
     if (!size) return;
     if (size < DIRECT) {
@@ -106,9 +116,9 @@ static void append(ProtobufCBuffer *base, size_t size, const uint8_t *bytes)
     while (size && !stream->failed) {
         size_t some = size < BLOCK ? size : BLOCK;
         emit(stream, bytes, some);
-        if (map) qn_map_drop(map, bytes, some);
         bytes += some;
         size -= some;
+        drop_behind(map, &undropped, bytes, size == 0);
     }
 }
 
