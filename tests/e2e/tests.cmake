@@ -4,4 +4,10 @@ if(QN_ORT)
   foreach(group IN ITEMS convolutions joins linears moves numbers structure)
     add_test(NAME e2e_zoo_${group} COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_zoo.py $<TARGET_FILE:qonnx-quantize> ${group})
   endforeach()
+  foreach(model IN ITEMS mnist_resnet chargpt)
+    add_test(NAME e2e_model_${model}
+      COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_models.py $<TARGET_FILE:qonnx-quantize> ${CMAKE_SOURCE_DIR}/models/${model})
+  endforeach()
+  add_test(NAME e2e_promises
+    COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_promises.py $<TARGET_FILE:qonnx-quantize> ${CMAKE_SOURCE_DIR}/models/mnist_resnet)
 endif()

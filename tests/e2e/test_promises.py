@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: Apache-2.0
+"""test_promises.py PROGRAM FOLDER: what the program promises of any model, shown on the one in the folder (mnist_resnet).
+Each function below is a promise; it gets the program, the model's folder and an empty folder."""
+import os
+import shutil
+import sys
+import tempfile
+import traceback
+
+import does
+import numpy as np
+import onnx
+import runs
+import zoo
+from onnx import numpy_helper
+
+PROMISES = []
+
+
+def promise(function):
+    PROMISES.append(function)
+    return function
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def decisions(path):
+    return {row["name"]: (row["decision"], row.get("reason")) for row in runs.sidecar(path)["nodes"]}
+
+
+def calib_of(folder, count=16):
+    data = np.load(os.path.join(folder, "calib.npz"))
+    return {name: data[name][:count] for name in data.files}
+
+
+# ---- data ----
+
+@promise
+def works_without_samples_and_says_so(program, folder, scratch):
+    out = os.path.join(scratch, "out.onnx")
+    done = program(os.path.join(folder, "model.onnx"), out)
+    assert "--calib" in done.stderr, done.stderr
+    report = runs.sidecar(out)
+    assert report["calibration"]["ranges"] == "synthetic", report["calibration"]
+    assert any("--calib" in text for text in report["warnings"]), report["warnings"]
+    onnx.checker.check_model(out, full_check=True)
+    first = read(out)
+    program(os.path.join(folder, "model.onnx"), out)
+    assert read(out) == first, "made-up data are not the same in each run"
+    program(os.path.join(folder, "model.onnx"), out, "--seed", 7)
+    assert read(out) != first, "the seed changes nothing"
+
+
+@promise
+def every_form_of_samples_gives_the_same_model(program, folder, scratch):
+    data, made = calib_of(folder), {}
+    name, values = next(iter(data.items()))
+    np.savez(os.path.join(scratch, "all.npz"), **data)
+    np.savez_compressed(os.path.join(scratch, "packed.npz"), **data)
+    np.save(os.path.join(scratch, "all.npy"), values)
+    for kind in ("npz", "npy", "pb"):
+        os.makedirs(os.path.join(scratch, kind))
+    for i, value in enumerate(values):
+        np.savez(os.path.join(scratch, "npz", f"{i:03}.npz"), **{name: values[i:i + 1]})
+        np.save(os.path.join(scratch, "npy", f"{i:03}.npy"), value)
+        os.makedirs(os.path.join(scratch, "pb", f"test_data_set_{i}"))
+        with open(os.path.join(scratch, "pb", f"test_data_set_{i}", "input_0.pb"), "wb") as file:
+            file.write(numpy_helper.from_array(value, name).SerializeToString())
+    for form in ("all.npz", "packed.npz", "all.npy", "npz", "npy", "pb"):
+        out = os.path.join(scratch, f"{form}.onnx")
+        program(os.path.join(folder, "model.onnx"), out, "--calib", os.path.join(scratch, form))
+        assert runs.sidecar(out)["calibration"]["samples"] == len(values), form
+        made[form] = read(out)
+    assert len(set(made.values())) == 1, {form: hash(model) for form, model in made.items()}
+
+
+@promise
+def fewer_samples_are_fewer(program, folder, scratch):
+    out = os.path.join(scratch, "out.onnx")
+    program(os.path.join(folder, "model.onnx"), out, "--calib", os.path.join(folder, "calib.npz"), "--samples", 5)
+    assert runs.sidecar(out)["calibration"]["samples"] == 5
+    first = read(out)
+    np.savez(os.path.join(scratch, "five.npz"), **calib_of(folder, 5))
+    program(os.path.join(folder, "model.onnx"), out, "--calib", os.path.join(scratch, "five.npz"))
+    assert read(out) == first
+
+
+@promise
+def order_of_samples_does_not_matter(program, folder, scratch):
+    made = []
+    for turn, step in (("forth", 1), ("back", -1)):
+        out = os.path.join(scratch, turn + ".onnx")
+        np.savez(os.path.join(scratch, turn), **{name: v[::step] for name, v in calib_of(folder).items()})
+        program(os.path.join(folder, "model.onnx"), out, "--calib", os.path.join(scratch, turn + ".npz"))
+        made.append(read(out))
+    assert made[0] == made[1]
+
+
+@promise
+def symbolic_sizes_can_be_given(program, folder, scratch):
+    """A sequence model whose length cannot be known: without it synthetic data use something and the sidecar says what."""
+    source, out = os.path.join(scratch, "in.onnx"), os.path.join(scratch, "out.onnx")
+    onnx.save(zoo.make("attention_encoder").model(), source)
+    program(source, out, "--dim", "T=9", "--dim", "N=2")
+    onnx.checker.check_model(out, full_check=True)
+    text = read(runs.sidecar_path(out)).decode()
+    assert '"T=9"' in text, text[:2000]
+
+
+# ---- failures ----
+
+@promise
+def without_runtime_the_status_is_4(program, folder, scratch):
+    """One line that says how to get it; nothing is written and what was there stays."""
+    out = os.path.join(scratch, "out.onnx")
+    with open(out, "w", encoding="utf-8") as file:
+        file.write("precious")
+    missing = {"QONNX_ORT": os.path.join(scratch, "nothing.so"), "PATH": "/nonexistent", "LD_LIBRARY_PATH": ""}
+    done = program(os.path.join(folder, "model.onnx"), out, "--calib", os.path.join(folder, "calib.npz"), status=4, env=missing)
+    assert len(done.stderr.strip().splitlines()) == 1 and "onnxruntime" in done.stderr.lower().replace(" ", ""), done.stderr
+    assert read(out) == b"precious" and os.listdir(scratch) == ["out.onnx"], os.listdir(scratch)
+
+
+@promise
+def a_failure_leaves_what_was_there(program, folder, scratch):
+    model, out = os.path.join(folder, "model.onnx"), os.path.join(scratch, "out.onnx")
+    for path in (out, runs.sidecar_path(out)):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("precious")
+    np.savez(os.path.join(scratch, "wrong.npz"), input=np.zeros((3, 1, 1, 27, 28), np.float32))
+    np.savez(os.path.join(scratch, "other.npz"), other=np.zeros((3, 1), np.float32))
+    before = sorted(os.listdir(scratch))
+    for status, arguments in ((5, ["--calib", os.path.join(scratch, "wrong.npz")]), (5, ["--calib", os.path.join(scratch, "other.npz")]),
+                              (2, ["--exclude", "nothing-like-that"]), (2, ["--preset", "int9"]), (3, ["--exclude", "op:Gemm", "--strict"])):
+        done = program(model, out, *arguments, status=status)
+        # a warning about missing samples may come first
+        assert done.stderr.strip().splitlines()[-1].startswith("qonnx-quantize: error: "), done.stderr
+        assert read(out) == b"precious" and read(runs.sidecar_path(out)) == b"precious", arguments
+        assert sorted(os.listdir(scratch)) == before, sorted(os.listdir(scratch))
+
+
+@promise
+def a_model_may_be_replaced_by_its_quantized_form(program, folder, scratch):
+    model, out = os.path.join(scratch, "model.onnx"), os.path.join(scratch, "elsewhere.onnx")
+    shutil.copy(os.path.join(folder, "model.onnx"), model)
+    program(model, out, "--calib", os.path.join(folder, "calib.npz"), "--sidecar", os.path.join(scratch, "side.json"))
+    program(model, model, "--calib", os.path.join(folder, "calib.npz"))
+    assert read(model) == read(out)
+    assert sorted(os.listdir(scratch)) == ["elsewhere.onnx", "model.onnx", "model.quant.json", "side.json"], os.listdir(scratch)
+
+
+@promise
+def a_quantized_model_can_be_given_again(program, folder, scratch):
+    """Nothing is quantized twice."""
+    once, twice = os.path.join(scratch, "once.onnx"), os.path.join(scratch, "twice.onnx")
+    program(os.path.join(folder, "model.onnx"), once, "--calib", os.path.join(folder, "calib.npz"))
+    program(once, twice, "--calib", os.path.join(folder, "calib.npz"))
+    count = [sum(n.op_type == "QuantizeLinear" for n in onnx.load(path).graph.node) for path in (once, twice)]
+    assert count[0] == count[1], count
+    data = calib_of(folder, 4)
+    for a, b in zip(runs.run_samples(runs.session(once), data, 4), runs.run_samples(runs.session(twice), data, 4)):
+        assert np.array_equal(a[0], b[0])
+
+
+@promise
+def weights_may_lie_in_another_file(program, folder, scratch):
+    """External data: the quantized model is the same but for nothing."""
+    source, out = os.path.join(scratch, "in.onnx"), os.path.join(scratch, "out.onnx")
+    onnx.save(onnx.load(os.path.join(folder, "model.onnx")), source, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    program(source, out, "--calib", os.path.join(folder, "calib.npz"))
+    program(os.path.join(folder, "model.onnx"), os.path.join(scratch, "direct.onnx"), "--calib", os.path.join(folder, "calib.npz"))
+    assert read(out) == read(os.path.join(scratch, "direct.onnx"))
+
+
+# ---- choices ----
+
+@promise
+def excluded_nodes_stay_float(program, folder, scratch):
+    model, out, calib = os.path.join(folder, "model.onnx"), os.path.join(scratch, "out.onnx"), os.path.join(folder, "calib.npz")
+    program(model, out, "--calib", calib, "--exclude", "/c/Conv", "--exclude", "op:Gemm")
+    found = decisions(out)
+    assert found["/c/Conv"] == found["/fc/Gemm"] == ("float", "excluded"), found
+    assert runs.sidecar(out)["model"]["layers_quantized"] == 8
+    wrong, kernels = does.check(out)
+    assert not wrong and kernels["QLinearConv"] == 8 and not kernels["QGemm"], (wrong, kernels)
+
+
+@promise
+def only_included_nodes_are_quantized(program, folder, scratch):
+    model, out, calib = os.path.join(folder, "model.onnx"), os.path.join(scratch, "out.onnx"), os.path.join(folder, "calib.npz")
+    program(model, out, "--calib", calib, "--include", "/l/l.0/*")
+    found = decisions(out)
+    assert {name for name, (decision, _) in found.items() if decision == "quantized"} <= {n for n in found if n.startswith("/l/l.0/")}, found
+    assert found["/l/l.0/c1/Conv"][0] == "quantized" and found["/c/Conv"] == ("float", "not_included"), found
+    assert not does.check(out)[0]
+
+
+@promise
+def strict_passes_when_every_layer_is_quantized(program, folder, scratch):
+    model, calib = os.path.join(folder, "model.onnx"), os.path.join(folder, "calib.npz")
+    program(model, os.path.join(scratch, "out.onnx"), "--calib", calib, "--strict")
+    done = program(model, os.path.join(scratch, "no.onnx"), "--calib", calib, "--strict", "--exclude", "/c/Conv", status=3)
+    assert "/c/Conv" in done.stderr, done.stderr
+    assert not os.path.exists(os.path.join(scratch, "no.onnx"))
+
+
+@promise
+def a_demanded_quality_leaves_more_in_float(program, folder, scratch):
+    model, calib = os.path.join(folder, "model.onnx"), os.path.join(folder, "calib.npz")
+    quantized = []
+    for least in (10, 38):
+        out = os.path.join(scratch, f"{least}.onnx")
+        program(model, out, "--calib", calib, "--min-sqnr", least)
+        report = runs.sidecar(out)
+        quantized.append(report["model"]["layers_quantized"])
+        reasons = {row.get("reason") for row in report["nodes"]} - {None}
+        assert (least == 10) == (not reasons), reasons
+        reference, data = runs.session(model), calib_of(folder, 4)
+        wanted = runs.run_samples(reference, data, 4)
+        compared = runs.compare(wanted, runs.session(out), data, [o.name for o in reference.get_outputs()])
+        assert min(compared.db().values()) >= least - 3, compared.db()  # it is judged on a few samples only
+        assert not does.check(out)[0]
+    assert quantized[1] < quantized[0] == 10, quantized
+
+
+@promise
+def without_verification_the_bytes_are_the_same(program, folder, scratch):
+    made = []
+    for kind in ("load", "off"):
+        out = os.path.join(scratch, kind + ".onnx")
+        program(os.path.join(folder, "model.onnx"), out, "--calib", os.path.join(folder, "calib.npz"), "-o", f"verify={kind}")
+        made.append(read(out))
+    assert made[0] == made[1]
+
+
+@promise
+def other_processors_do_not_matter(program, folder, scratch):
+    """On one processor, and with more threads than samples."""
+    made = []
+    for name, prefix in (("free", []), ("bound", ["taskset", "-c", "0"])):
+        out = os.path.join(scratch, name + ".onnx")
+        if prefix and not shutil.which(prefix[0]):
+            continue
+        arguments = [os.path.join(folder, "model.onnx"), out, "--calib", os.path.join(folder, "calib.npz"), "--samples", "3"]
+        if prefix:
+            bound = runs.Program(shutil.which(prefix[0]))
+            bound(*prefix[1:], program.path, *arguments)
+        else:
+            program(*arguments, "--threads", 16)
+        made.append(read(out))
+    assert len(set(made)) == 1
+
+
+@promise
+def nothing_but_the_output_is_written(program, folder, scratch):
+    """No temporary is left in the output's folder, the current one or the one for temporaries."""
+    for name in ("out", "here", "tmp"):
+        os.makedirs(os.path.join(scratch, name))
+    program(os.path.join(folder, "model.onnx"), os.path.join(scratch, "out", "m.onnx"), "--calib", os.path.join(folder, "calib.npz"),
+            cwd=os.path.join(scratch, "here"), env={"TMPDIR": os.path.join(scratch, "tmp")})
+    assert sorted(os.listdir(os.path.join(scratch, "out"))) == ["m.onnx", "m.quant.json"]
+    assert not os.listdir(os.path.join(scratch, "here")) and not os.listdir(os.path.join(scratch, "tmp"))
+
+
+@promise
+def the_sidecar_is_true_of_the_model(program, folder, scratch):
+    """Scales and zero points in the file are those in the sidecar; a bias has the product of input and weight scale."""
+    out = os.path.join(scratch, "out.onnx")
+    program(os.path.join(folder, "model.onnx"), out, "--calib", os.path.join(folder, "calib.npz"))
+    model, report = onnx.load(out), runs.sidecar(out)
+    constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    scales = {n.input[0]: (constants[n.input[1]], constants[n.input[2]]) for n in model.graph.node if n.op_type in ("QuantizeLinear", "DequantizeLinear")}
+    tensors = {t["name"]: t for t in report["tensors"]}
+    for tensor in report["tensors"]:
+        scale, zero = scales[tensor["name"] if tensor["role"] == "activation" else tensor["name"] + "_quantized"]
+        assert np.array_equal(np.float32(tensor["y_scale"]), scale), tensor["name"]
+        assert np.array_equal(np.array(tensor["y_zero_point"]), zero) and zero.dtype.name == tensor["output_dtype"], tensor["name"]
+    made_by = {o: n for n in model.graph.node for o in n.output}
+    for node in model.graph.node:
+        if node.op_type in ("Conv", "Gemm") and len(node.input) == 3:
+            x, w, b = (constants[made_by[v].input[1]] for v in node.input)
+            assert np.array_equal(b, (x * w).astype(np.float32)) and w.ndim == 1 and x.ndim == 0, node.name
+            codes = constants[made_by[node.input[1]].input[0]]
+            assert codes.dtype == np.int8 and codes.min() >= -127, node.name
+    assert len(tensors) == len(report["tensors"])
+
+
+def main():
+    program, folder = runs.Program(sys.argv[1]), os.path.normpath(sys.argv[2])
+    chosen = [p for p in PROMISES if len(sys.argv) < 4 or p.__name__ in sys.argv[3:]]
+    failed = 0
+    for test in chosen:
+        with tempfile.TemporaryDirectory(prefix="qonnx-promise-") as scratch:
+            try:
+                test(program, folder, scratch)
+                print(f"kept: {test.__name__}", flush=True)
+            except Exception as error:  # noqa: BLE001
+                failed += 1
+                where = traceback.extract_tb(error.__traceback__)[1].lineno if isinstance(error, AssertionError) else traceback.format_exc()
+                print(f"BROKEN: {test.__name__} (line {where}): {error}", flush=True)
+    return 1 if failed or not chosen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
