@@ -105,7 +105,8 @@ int main(int argc, char **argv)
     keep_standard_streams_open();
     /* Some builds of ONNX Runtime otherwise keep a device number and a log of events in the user's cache folder. */
     setenv("ORT_DISABLE_TELEMETRY", "1", 0);
-    signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error like any other */
+    signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error like any other, */
+    signal(SIGXFSZ, SIG_IGN); /* and so is a file that may not grow */
     qonnx_install_signal_handlers();
 
     status = qn_args_parse(&args, argc, argv, &err);

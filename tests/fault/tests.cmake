@@ -9,3 +9,8 @@ endforeach()
 foreach(call IN ITEMS malloc calloc realloc strdup strndup write fsync fchmod close rename read mmap64 fstat64)
   target_link_options(test_system_calls PRIVATE -Wl,--wrap=${call})
 endforeach()
+
+if(TARGET qonnx-quantize)
+  add_test(NAME program_faults
+    COMMAND ${QN_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/program.py $<TARGET_FILE:qonnx-quantize> ${CMAKE_SOURCE_DIR})
+endif()
