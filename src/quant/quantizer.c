@@ -7,9 +7,9 @@
 #include <string.h>
 
 /* clang-format off */
-#define WEIGHT QN_ROLE_WEIGHT
-#define ACT    QN_ROLE_ACTIVATION
-#define BIAS   QN_ROLE_BIAS
+#define WEIGHT QN_FOR_WEIGHT
+#define ACT    QN_FOR_ACTIVATION
+#define BIAS   QN_FOR_BIAS
 enum { U = 0, S = 1, FULL = 0, NARROW = 1, TENSOR = 0, CHANNEL = 1, CENTRED = 0, SHIFTED = 1 };
 
 /* name, summary, role, range, bits, signed, narrow, per channel, zero point */
@@ -78,7 +78,7 @@ void qn_quantizer_init(struct qn_quantizer *q, const struct qn_quantizer_row *ro
 static qonnx_status check_bits(const struct qn_quantizer *q, qonnx_error *err)
 {
     const char *name = q->row->name;
-    const int   most = q->row->role == QN_ROLE_BIAS ? MAX_BIAS_BITS : MAX_BITS;
+    const int   most = q->row->role == QN_FOR_BIAS ? MAX_BIAS_BITS : MAX_BITS;
 
     if (!q->bits)
         return qn_fail(err, QONNX_E_USAGE,

@@ -16,7 +16,7 @@
 
 #define QN_RANGE_FLOOR 1e-10f
 
-enum qn_role { QN_ROLE_WEIGHT, QN_ROLE_ACTIVATION, QN_ROLE_BIAS };
+enum qn_quantizer_role { QN_FOR_WEIGHT, QN_FOR_ACTIVATION, QN_FOR_BIAS };
 
 /* Where the range comes from that is divided by the number of steps. */
 enum qn_statistic {
@@ -29,12 +29,12 @@ enum qn_statistic {
 };
 
 struct qn_quantizer_row {
-    const char       *name, *summary;
-    enum qn_role      role;
-    enum qn_statistic statistic;
-    int               bits; /* 0: there is no default */
-    bool              is_signed, narrow, per_channel;
-    bool              shifted; /* zero point from the minimum; else 0 */
+    const char            *name, *summary;
+    enum qn_quantizer_role role;
+    enum qn_statistic      statistic;
+    int                    bits; /* 0: there is no default */
+    bool                   is_signed, narrow, per_channel;
+    bool                   shifted; /* zero point from the minimum; else 0 */
 };
 
 /* The i-th row, NULL behind the last; the row of that name or NULL. */
