@@ -302,6 +302,13 @@ bool qn_node_is(const struct qn_graph *graph, qn_node_id node, const char *op_ty
     return default_domain && strcmp(pb->op_type, op_type) == 0;
 }
 
+/* Foreign text must not reach a terminal's control functions. */
+static void make_printable(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f) *text = '?';
+}
+
 const char *qn_node_label(const struct qn_graph *graph, qn_node_id node)
 {
     static _Thread_local char label[256];
@@ -311,6 +318,7 @@ const char *qn_node_label(const struct qn_graph *graph, qn_node_id node)
         snprintf(label, sizeof label, "node '%.150s' (%.60s)", pb->name, pb->op_type);
     else
         snprintf(label, sizeof label, "node #%u (%.60s)", node, pb->op_type);
+    make_printable(label);
     return label;
 }
 
@@ -341,8 +349,10 @@ void qn_graph_dump(const struct qn_graph *graph, struct qn_strbuf *text)
     }
     for (qn_node_id n = 0; n < graph->node_count; n++) {
         const Onnx__NodeProto *node = graph->pb->node[n];
+        size_t                 start = text->length;
         qn_strbuf_printf(text, "#%u ", n);
         qn_strbuf_printf(text, "%s%s%s", node->domain && *node->domain ? node->domain : "", node->domain && *node->domain ? "." : "", node->op_type);
+        make_printable(text->text + start);
         for (size_t i = 0; i < node->n_input; i++) {
             qn_strbuf_puts(text, i ? ", " : " ");
             qn_strbuf_quote(text, node->input[i]);

@@ -166,7 +166,8 @@ def names_of_any_kind(net):
     names = {}
     odd = ["a/b:0", "it's \"quoted\"", "with space", "größe", "数据", "x_quantized", "x_scale", "x_zero_point", "x_dequantized", "op:Conv*", "{}%s"]
     for i, node in enumerate(net.nodes):
-        names[node.output[0]] = odd[i % len(odd)] + ("" if i < len(odd) else str(i))
+        names[node.output[0]] = odd[i]
+        node.name = odd[i] + "\n\t'\x1b[31m"
     for tensor, name in zip(net.initializers, ["x_quantized_2", "w\n2", "x_scale_2"]):
         names[tensor.name] = name
         tensor.name = name
