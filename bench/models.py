@@ -4,6 +4,7 @@ evaluation samples, and prints one table in Markdown. README.md beside this file
 import argparse
 import json
 import os
+import subprocess
 import sys
 import tempfile
 
@@ -15,7 +16,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import does  # noqa: E402
 import runs  # noqa: E402
 
-COLUMNS = ["model", "nodes", "layers", "size", "dB exact", "dB full", "float", "int8", "speed", "CPU s", "wall s", "MB"]
+HERE = os.path.dirname(os.path.abspath(__file__))
+COLUMNS = ["model", "nodes", "layers", "size", "dB exact", "dB full", "dB full, no VNNI", "float", "int8", "speed", "CPU s", "wall s", "MB"]
 
 
 def judged_output(entry, session):
@@ -116,6 +118,25 @@ def speed(folder, path, pairs):
     return measure.ratio(*[lambda k, s=s, f=f: s.run(None, f[k % len(f)]) for s, f in zip(sessions, feeds)], pairs=pairs)
 
 
+def without_vnni(entry, folder, path, samples):
+    """SQNR on a processor without VNNI, of the first samples: the judged output and the worst."""
+    data = dict(np.load(os.path.join(folder, "eval.npz")))
+    reference = runs.session(os.path.join(folder, "model.onnx"), runs.FULL)
+    samples = min(samples, len(next(iter(data.values()))))
+    index, names = judged_output(entry, reference), [o.name for o in reference.get_outputs()]
+    with tempfile.TemporaryDirectory(prefix="qonnx-bench-") as scratch:
+        wanted = os.path.join(scratch, "wanted.npz")
+        np.savez(wanted, **{f"{i}_{k}": y for i, ys in enumerate(runs.run_samples(reference, data, samples)) for k, y in enumerate(ys)})
+        # threads that wait for work in a loop would take all the time there is
+        done = subprocess.run(["valgrind", "--tool=none", "-q", sys.executable, "-B", os.path.join(HERE, "without_vnni.py"), path,
+                               os.path.join(folder, "eval.npz"), wanted, str(samples)], capture_output=True, text=True,
+                              env={**os.environ, "PYTHONMALLOC": "malloc", "OPENBLAS_NUM_THREADS": "1"})
+    if done.returncode:
+        raise RuntimeError(f"valgrind: {done.stderr.strip()[-300:]}")
+    figures = json.loads(done.stdout.strip().splitlines()[-1])
+    return {"samples": samples, "db": figures, "judged": figures.get(names[index], float("nan"))}
+
+
 def ports_differ(before, after):
     inits = {t.name for m in (before, after) for t in m.graph.initializer}
     def of(values):
@@ -143,21 +164,23 @@ def one(program, entry, folder, path, settings):
     row.update(name=entry["name"], nodes=report["nodes"], quantized=report["nodes_quantized"], layers=report["layers"],
                layers_quantized=report["layers_quantized"], wrong=wrong, cpu=cost.cpu, wall=cost.wall, memory=cost.memory,
                size=os.path.getsize(os.path.join(folder, "model.onnx")) / os.path.getsize(path))
+    row["without_vnni"] = without_vnni(entry, folder, path, settings.without_vnni) if settings.without_vnni else None
     row["speed"] = speed(folder, path, settings.pairs) if settings.pairs else None
     return row
 
 
+def spread(values, judged):
+    return f"{judged:.1f}" + (f" (worst of {len(values)}: {min(values.values()):.1f})" if len(values) > 1 else "")
+
+
 def db(row, level):
-    values = row["db"][level]
-    judged = values.get(row["output"], float("nan"))
-    worst = min(values.values(), default=float("nan"))
-    return f"{judged:.1f}" + (f" (worst of {len(values)}: {worst:.1f})" if len(values) > 1 else "")
+    return spread(row["db"][level], row["db"][level].get(row["output"], float("nan")))
 
 
 def cells(row):
-    ratio = row["speed"]
+    ratio, old = row["speed"], row["without_vnni"]
     return [row["name"], f"{row['quantized']}/{row['nodes']}", f"{row['layers_quantized']}/{row['layers']}", f"{row['size']:.2f}×", db(row, "exact"),
-            db(row, "full"), row["float"], row["int8"], f"{ratio.median:.2f}× [{ratio.low:.2f}, {ratio.high:.2f}]" if ratio else "",
+            db(row, "full"), spread(old["db"], old["judged"]) if old else "", row["float"], row["int8"], f"{ratio.median:.2f}× [{ratio.low:.2f}, {ratio.high:.2f}]" if ratio else "",
             f"{row['cpu']:.2f}", f"{row['wall']:.2f}", f"{row['memory']:.0f}"]
 
 
@@ -167,12 +190,14 @@ def line(texts):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+    root = os.path.join(HERE, "..")
     parser.add_argument("--corpus", default=os.path.join(root, "models"))
     parser.add_argument("--program", default=os.path.join(root, "build", "release", "qonnx-quantize"))
     parser.add_argument("--out", help="folder for the quantized models; a temporary one otherwise")
     parser.add_argument("--limit", type=int, default=0, help="evaluation samples of each model; 0: all")
     parser.add_argument("--pairs", type=int, default=21, help="pairs of timings; 0: no timing")
+    parser.add_argument("--without-vnni", type=int, default=0, metavar="N",
+                        help="also the dB of N samples on a processor without VNNI, as valgrind shows it (slow)")
     parser.add_argument("--option", action="append", default=[], help="a further argument of the program (repeatable)")
     parser.add_argument("--json", help="also write every figure here")
     parser.add_argument("names", nargs="*", help="models; all otherwise")
