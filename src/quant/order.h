@@ -6,7 +6,9 @@
 #include "quant/pack.h"
 
 /* The k-th smallest, from 1, of the ordinary values (finite, |x| < QN_MASKED_FROM) of one channel, or of their
- * magnitudes. k must lie in 1 … their number. Three passes over the channel. */
-float qn_order_statistic(const float *x, struct qn_layout layout, size_t channel, bool magnitude, uint64_t k);
+ * magnitudes. There are n such values and k is one of 1 … n. One pass over the channel for ranks near an end, else
+ * three. */
+float qn_order_statistic(const float *x, struct qn_layout layout, size_t channel, bool magnitude, uint64_t k,
+                         uint64_t n);
 
 #endif

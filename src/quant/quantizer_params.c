@@ -65,6 +65,7 @@ static qonnx_status from_absmax(const struct qn_quantizer *q, const float *x, st
     return QONNX_OK;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): what a weight is, and where its parameters go */
 qonnx_status qn_quantizer_weight(const struct qn_quantizer *q, const float *weight, struct qn_layout layout, int axis,
                                  struct qn_arena *arena, int threads, struct qn_qparams *qp, qonnx_error *err)
 {
@@ -92,6 +93,7 @@ static qonnx_status from_product(const struct qn_metadata *input, const struct q
     return QONNX_OK;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the bias, its two operands, and where its parameters go */
 qonnx_status qn_quantizer_bias(const struct qn_quantizer *q, const float *bias, size_t n,
                                const struct qn_metadata *input, const struct qn_metadata *weight,
                                struct qn_arena *arena, struct qn_qparams *qp, qonnx_error *err)

@@ -99,10 +99,10 @@ static void take_channel(const struct qn_quantizer *q, const float *x, struct qn
     batch->masked += scan.masked;
     if (n && q->row->statistic == QN_STAT_ABS_PERCENTILE) {
         /* The last in order is the largest magnitude: what most tensors need, without a search. */
-        u = high == n ? fmaxf(-scan.min, scan.max) : qn_order_statistic(x, layout, channel, true, high);
+        u = high == n ? fmaxf(-scan.min, scan.max) : qn_order_statistic(x, layout, channel, true, high, n);
     } else if (n) {
-        const float top = high == n ? scan.max : qn_order_statistic(x, layout, channel, false, high);
-        m = fminf(low == 1 ? scan.min : qn_order_statistic(x, layout, channel, false, low), 0);
+        const float top = high == n ? scan.max : qn_order_statistic(x, layout, channel, false, high, n);
+        m = fminf(low == 1 ? scan.min : qn_order_statistic(x, layout, channel, false, low, n), 0);
         u = fabsf(top - m);
     }
     batch->u[channel] = floored(u);
