@@ -132,6 +132,11 @@ def fold_constant_cases():
     yield conv("column_stays", "Mul(a, k)", "Conv Mul", {"k": numbers(3, 1)})
     yield conv("image_stays", "Add(a, k)", "Add Conv", {"k": numbers(3, 3)})
     yield conv("wider_rank_stays", "Mul(a, k)", "Conv Mul", {"k": numbers(1, 1, 1, 1, 1)}, text="float[1,1,4,3,3] y")
+    for shape in ([1, 1, 4], [1, 4, 1], [1, 1, 1, 4], [1, 1, 4, 1]):  # as many values as channels, on another axis
+        yield fold(
+            "conv_other_axis_stays_" + "x".join(map(str, shape)),
+            "g (float[1,3,6,6] x) => (float[1,4,4,4] y) { a = Conv(x, w) y = Mul(a, k) }", None,
+            weights={"w": numbers(4, 3, 3, 3), "k": numbers(*shape)})
     yield conv("quotient_stays", "Div(k, a)", "Conv Div", {"k": np.float32(2)})
     yield conv("zero_divisor_stays", "Div(a, k)", "Conv Div", {"k": np.float32(0)}, runs=False)
     yield conv("infinite_stays", "Mul(a, k)", "Conv Mul", {"k": np.float32(np.inf)}, runs=False)
@@ -184,6 +189,10 @@ def fold_constant_cases():
         "g (float[1,3,5,5] x) => (float[1,4,3,3] y, float[4,3,3,3] z) <float k = {2}> { "
         "a = Conv(x, w) y = Mul(a, k) z = Identity(w) }",
         "Conv Identity", weights={"w": numbers(4, 3, 3, 3)})
+    yield fold(
+        "weights_are_an_output",
+        "g (float[1,3,5,5] x) => (float[1,4,3,3] y, float[4,3,3,3] w) <float k = {2}> { a = Conv(x, w) y = Mul(a, k) }",
+        "Conv", weights={"w": numbers(4, 3, 3, 3)}, outcome=holds(w=[4, 3, 3, 3], w_folded=[4, 3, 3, 3]))
 
     def as_input(model):
         model.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [4, 3, 3, 3]))
@@ -229,6 +238,9 @@ def fold_matrix_cases():
     yield fold(
         "gemm_wider_constant_stays", "g (float[2,3] x) => (float[1,2,4] y) { a = Gemm(x, w) y = Add(a, k) }", None,
         weights={"w": numbers(3, 4), "k": numbers(1, 1, 4)})
+    yield fold(
+        "gemm_square_column_stays", "g (float[4,3] x) => (float[4,4] y) { a = Gemm(x, w) y = Mul(a, k) }", None,
+        weights={"w": numbers(3, 4), "k": numbers(4, 1)})
     yield fold(
         "gemm_trans_a", "g (float[3,2] x) => (float[2,4] y) { a = Gemm<transA=1, alpha=2.0>(x, w) y = Add(a, k) }",
         "Gemm", weights={"w": numbers(3, 4), "k": numbers(4)})
