@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the benchmarks measure: whole processes, and ratios of interleaved CPU times on a machine that others use as well."""
 import dataclasses
+import glob
 import os
 import platform
 import statistics
@@ -109,3 +110,16 @@ def machine():
     vnni = [f for f in ("avx512_vnni", "avx_vnni") if f in flags]
     note = f"with {vnni[0]}: products of 8-bit numbers do not saturate" if vnni else "without VNNI: products of 8-bit numbers may saturate at full optimization"
     return f"onnxruntime {onnxruntime.__version__}; {model}, {os.cpu_count()} processors, {note}"
+
+
+def set_runtime():
+    """Programs that are started use the ONNX Runtime of this Python unless told otherwise."""
+    import onnxruntime
+    libraries = glob.glob(os.path.join(os.path.dirname(onnxruntime.__file__), "capi", "libonnxruntime.so*"))
+    os.environ.setdefault("QONNX_ORT", libraries[0])
+
+
+def sample_count(path):
+    import numpy as np
+    data = np.load(path)
+    return len(data[data.files[0]])
