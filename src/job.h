@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One run of the pipeline: what its stages hand on, and the stages that quantize.c lists. */
+#ifndef QN_JOB_H
+#define QN_JOB_H
+
+#include "emit/emit.h"
+#include "judge.h"
+#include "plan/solve.h"
+#include "report.h"
+#include "run/calibrate.h"
+
+struct qn_job {
+    const char              *input, *output;
+    const qonnx_callbacks   *callbacks;
+    qonnx_error             *err;
+    struct qn_settings       settings;
+    const struct qn_emitter *emitter;
+    struct qn_model          model;
+    struct qn_graph          graph, quantized; /* the float graph lives on beside the quantized one, for the report */
+    struct qn_plan           plan;
+    struct qn_calibration    calibration;
+    const struct qn_stats  **stats; /* by value id */
+    struct qn_verdict       *verdicts;
+    struct qn_judge          judge;
+    double                   sqnr; /* of the judged samples */
+    struct qn_runtime       *runtime;
+    struct qn_feed          *feed;
+    struct qn_arena          arena;
+    struct qn_warnings       warnings;
+    struct qn_save_result    saved;
+    struct qn_report         report;
+    const char              *sidecar;
+    struct qn_sink          *sidecar_sink;
+};
+
+void qn_job_tell(const struct qn_job *job, const char *stage, size_t done, size_t total);
+int  qn_job_threads(const struct qn_job *job);
+
+/* Where the sidecar goes: never over anything that is read. */
+QONNX_MUST_CHECK qonnx_status qn_job_name_sidecar(struct qn_job *job);
+/* Reads, indexes and checks the model. */
+QONNX_MUST_CHECK qonnx_status qn_job_open(struct qn_job *job);
+QONNX_MUST_CHECK qonnx_status qn_job_run_passes(struct qn_job *job);
+/* Runs the float model over the data: statistics of what the plan asks for, and the outputs to judge by. */
+QONNX_MUST_CHECK qonnx_status qn_job_observe(struct qn_job *job);
+/* Writes the plan into a copy of the float graph; and drops that copy again. */
+QONNX_MUST_CHECK qonnx_status qn_job_emit(struct qn_job *job, const struct qn_emitter *emitter);
+void qn_job_back_to_float(struct qn_job *job);
+/* The result opens in ONNX Runtime with all its rewrites. */
+QONNX_MUST_CHECK qonnx_status qn_job_verify(struct qn_job *job);
+QONNX_MUST_CHECK qonnx_status qn_job_save(struct qn_job *job);
+/* Sidecar and summary. */
+QONNX_MUST_CHECK qonnx_status qn_job_report(struct qn_job *job, qonnx_result **result);
+
+#endif

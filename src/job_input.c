@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The stages before the plan is solved: open, rewrite, observe. */
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/pool.h"
+#include "job.h"
+#include "onnx/check.h"
+#include "pass/pass.h"
+
+enum { SYNTHETIC_SAMPLES = 8, SUM_EVERY = 8 /* the noise estimate needs no more */ };
+
+void qn_job_tell(const struct qn_job *job, const char *stage, size_t done, size_t total)
+{
+    if (job->callbacks && job->callbacks->progress) job->callbacks->progress(job->callbacks->context, stage, done, total);
+}
+
+int qn_job_threads(const struct qn_job *job) { return job->settings.threads ? (int)job->settings.threads : qn_cpu_count(); }
+
+/* ---- open ---- */
+
+static bool same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+qonnx_status qn_job_name_sidecar(struct qn_job *job)
+{
+    const char *given = job->settings.sidecar;
+    size_t      stem = strlen(job->output);
+
+    if (given && strcmp(given, "none") == 0) return QONNX_OK;
+    if (stem > 5 && strcmp(job->output + stem - 5, ".onnx") == 0) stem -= 5;
+    job->sidecar = given ? given : qn_arena_printf(&job->arena, "%.*s.quant.json", (int)stem, job->output);
+    if (!job->sidecar) return qn_fail_nomem(job->err);
+    if (same_file(job->sidecar, job->input) || same_file(job->sidecar, job->output) || strcmp(job->sidecar, job->output) == 0 ||
+        (job->settings.calib && same_file(job->sidecar, job->settings.calib)))
+        return qn_fail(job->err, QONNX_E_USAGE, "--sidecar: '%s' is the model or the data", job->sidecar);
+    return QONNX_OK;
+}
+
+qonnx_status qn_job_open(struct qn_job *job)
+{
+    qonnx_status status;
+
+    qn_job_tell(job, "reading", 0, 0);
+    QN_TRY(qn_model_open(&job->model, job->input, job->settings.no_mmap, job->err));
+    status = qn_graph_build(&job->graph, &job->model, job->err);
+    if (status == QONNX_OK) status = qn_check(&job->graph, job->err);
+    job->report.input_size = job->model.map.size;
+    for (size_t i = 0; i < job->model.external_count; i++) job->report.input_external += job->model.externals[i].size;
+    job->report.input_opset = qn_model_opset(&job->model, "");
+    job->report.input_ir = job->model.pb->ir_version;
+    return status == QONNX_OK ? status : qn_wrap(job->err, status, "%s", job->input);
+}
+
+/* ---- float passes ---- */
+
+static const char *const default_passes[] = { "lift_constants", "remove_identity", "raise_opset", "fold_affine", "matmul_bias" };
+
+qonnx_status qn_job_run_passes(struct qn_job *job)
+{
+    const struct qn_list *chosen = &job->settings.pass;
+    const char *const    *names = chosen->count ? chosen->items : default_passes;
+    size_t                count = chosen->count ? chosen->count : sizeof default_passes / sizeof *default_passes;
+
+    qn_job_tell(job, "rewriting", 0, 0);
+    for (size_t i = 0; i < count; i++) {
+        const struct qn_pass *pass = qn_pass_find(names[i]);
+        qonnx_status          status;
+        if (!pass) return qn_fail(job->err, QONNX_E_USAGE, "--pass: unknown pass '%s'", names[i]);
+        if ((status = qn_pass_run(pass, &job->graph, job->err)) != QONNX_OK) return qn_wrap(job->err, status, "%s: pass %s", job->input, pass->name);
+    }
+    job->report.passes = names;
+    job->report.pass_count = count;
+    return QONNX_OK;
+}
+
+/* ---- observe ---- */
+
+static qonnx_status open_feed(struct qn_job *job, struct qn_arena *arena)
+{
+    const struct qn_settings *s = &job->settings;
+    struct qn_feed_options    options = { .samples = (size_t)s->samples, .shuffle = s->shuffle, .seed = (uint64_t)s->seed };
+    struct qn_dim_options     dims = { s->dim.items, s->dim.count, s->input_shape.items, s->input_shape.count };
+    const struct qn_port     *inputs;
+    size_t                    count;
+
+    QN_TRY(qn_model_inputs(&job->model, arena, &inputs, &count, job->err));
+    if (s->calib) return qn_feed_open(&job->feed, s->calib, inputs, count, &options, job->err);
+    qn_warn(&job->warnings, "no --calib: ranges come from synthetic inputs, so accuracy is a matter of luck; pass --calib PATH with samples of real inputs");
+    return qn_feed_synthetic(&job->feed, &job->graph, inputs, count, s->samples ? (size_t)s->samples : SYNTHETIC_SAMPLES, (uint64_t)s->seed, &dims, job->runtime, job->err);
+}
+
+static void on_progress(void *context, size_t done, size_t total) { qn_job_tell(context, "calibrating", done, total); }
+
+/* What the runs showed fills gaps in the declared shapes: ranks always, sizes (which may be those of the samples only)
+ * where the format asks for them. */
+static void learn(struct qn_job *job, qn_value_id id, const struct qn_observed *seen)
+{
+    struct qn_value *v = &job->graph.values[id];
+    int64_t         *dims;
+
+    job->stats[id] = &seen->stats;
+    if (!v->dtype) v->dtype = seen->dtype;
+    if (seen->rank < 0 || (v->rank >= 0 && !job->emitter->shapes) || !(dims = qn_arena_array(&job->arena, (size_t)seen->rank, sizeof *dims))) return;
+    for (int i = 0; i < seen->rank; i++) dims[i] = job->emitter->shapes ? seen->dims[i] : -1;
+    v->rank = seen->rank;
+    v->dims = dims;
+}
+
+/* The values to look at: those whose ranges the plan asks for, or all when the format asks for shapes. */
+static qonnx_status choose_observed(struct qn_job *job, const qn_value_id **ids, size_t *count)
+{
+    qn_value_id *all;
+
+    if (!job->emitter->shapes) return qn_plan_observed(&job->plan, ids, count, job->err);
+    if (!(all = qn_arena_array(&job->arena, job->graph.value_count, sizeof *all))) return qn_fail_nomem(job->err);
+    *count = 0;
+    for (qn_value_id v = 0; v < job->graph.value_count; v++)
+        if (job->graph.values[v].producer != QN_NONE || job->graph.values[v].flags & QN_INPUT) all[(*count)++] = v;
+    *ids = all;
+    return QONNX_OK;
+}
+
+qonnx_status qn_job_observe(struct qn_job *job)
+{
+    struct qn_calibrate_options options = { .threads = qn_job_threads(job), .histogram_stride = job->settings.observer_row->needs_histogram ? 1 : 0, .sum_every = SUM_EVERY, .on_progress = on_progress, .progress_context = job,
+                                            .on_output = qn_judge_keep, .output_context = &job->judge };
+    const qn_value_id          *ids;
+    const char                **names;
+    size_t                      count;
+    const struct qn_feed_info  *info;
+
+    QN_TRY(choose_observed(job, &ids, &count));
+    job->stats = qn_arena_array(&job->arena, job->graph.value_count, sizeof(struct qn_stats *));
+    names = qn_arena_array(&job->arena, count, sizeof *names);
+    if (!job->stats || !names) return qn_fail_nomem(job->err);
+    if (!count) return QONNX_OK;
+    for (size_t i = 0; i < count; i++) names[i] = job->graph.values[ids[i]].name;
+    QN_TRY(qn_ort_load(&job->runtime, job->settings.ort, job->err));
+    QN_TRY(open_feed(job, &job->arena));
+    QN_TRY(qn_judge_begin(&job->judge, job->model.pb->graph->n_output, job->err));
+    QN_TRY(qn_calibrate(&job->calibration, job->runtime, &job->model, names, count, job->feed, &options, job->err));
+    for (size_t i = 0; i < count; i++) learn(job, ids[i], &job->calibration.values[i]);
+    info = qn_feed_info(job->feed);
+    if (info->nan_count || info->inf_count)
+        qn_warn(&job->warnings, "the calibration data hold %llu NaN and %llu infinite values", (unsigned long long)info->nan_count, (unsigned long long)info->inf_count);
+    return QONNX_OK;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The stages after the plan is solved: emit, verify, save, report. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "job.h"
+#include "onnx/attr.h"
+#include "onnx/wire.h"
+#include "plan/presets.h"
+
+/* ---- emit, verify, save ---- */
+
+/* From here on the model's graph is a copy that gets edited; the plan and the report go on reading the float one. */
+static qonnx_status split_graph(struct qn_job *job)
+{
+    struct qn_arena  *arena = &job->model.arena;
+    Onnx__GraphProto *pb = job->model.pb->graph, *copy = (Onnx__GraphProto *)(void *)qn_arena_memdup(arena, pb, sizeof *pb);
+
+    if (!copy) return qn_fail_nomem(job->err);
+    copy->node = qn_arena_array(arena, pb->n_node, sizeof(Onnx__NodeProto *));
+    copy->input = (Onnx__ValueInfoProto **)(void *)qn_arena_memdup(arena, pb->input, pb->n_input * sizeof *pb->input);
+    for (size_t n = 0; copy->node && n < pb->n_node; n++) copy->node[n] = qn_node_copy(arena, pb->node[n]);
+    if (qn_arena_failed(arena)) return qn_fail_nomem(job->err);
+    job->model.pb->graph = copy;
+    return qn_graph_build(&job->quantized, &job->model, job->err);
+}
+
+qonnx_status qn_job_emit(struct qn_job *job, const struct qn_emitter *emitter)
+{
+    QN_TRY(split_graph(job));
+    return qn_emit(emitter, &job->plan, &job->quantized, job->err); /* ids are the same as in the plan's graph */
+}
+
+void qn_job_back_to_float(struct qn_job *job)
+{
+    job->model.pb->graph = job->graph.pb;
+    qn_graph_release(&job->quantized);
+}
+
+qonnx_status qn_job_verify(struct qn_job *job)
+{
+    struct qn_session_options options = { .optimize = true };
+    struct qn_session        *session;
+    qonnx_status              status;
+
+    if (!job->runtime || job->emitter->foreign || strcmp(job->settings.verify, "off") == 0) return QONNX_OK;
+    qn_job_tell(job, "verifying", 0, 0);
+    status = job->runtime->open(job->runtime, &job->model, &options, &session, job->err);
+    if (status != QONNX_OK) return qn_wrap(job->err, status, "the quantized model does not open");
+    job->runtime->close(session);
+    return QONNX_OK;
+}
+
+/* For preset copy: where a file that is not in protobuf's canonical form comes out differently. */
+static qonnx_status explain_difference(struct qn_job *job)
+{
+    struct qn_map    written = { 0 };
+    struct qn_strbuf path;
+    size_t           at = 0, least;
+
+    if (strcmp(job->saved.input.xxh3_128, job->saved.output.xxh3_128) == 0) return QONNX_OK;
+    QN_TRY(qn_map_open(&written, job->output, job->settings.no_mmap, job->err));
+    least = written.size < job->model.map.size ? written.size : job->model.map.size;
+    while (at < least && written.data[at] == job->model.map.data[at]) at++;
+    qn_map_release(&written);
+    qn_strbuf_init(&path);
+    qn_wire_path_at(&path, &onnx__model_proto__descriptor, job->model.map.data, job->model.map.size, at);
+    job->report.first_difference = qn_arena_printf(&job->arena, "%s (byte %zu)", path.text, at);
+    qn_strbuf_release(&path);
+    return job->report.first_difference ? QONNX_OK : qn_fail_nomem(job->err);
+}
+
+qonnx_status qn_job_save(struct qn_job *job)
+{
+    int sha256 = strcmp(job->settings.digest, "xxh3") == 0 ? 0 : strcmp(job->settings.digest, "sha256") == 0 ? 1 : -1;
+
+    qn_job_tell(job, "writing", 0, 0);
+    if (job->sidecar) QN_TRY(qn_sink_open(&job->sidecar_sink, job->sidecar, job->err)); /* trouble shows before the model is replaced */
+    QN_TRY(qn_model_save(&job->model, job->output, sha256, &job->saved, job->err));
+    return job->settings.preset_row->copy ? explain_difference(job) : QONNX_OK;
+}
+
+/* ---- report ---- */
+
+qonnx_status qn_job_report(struct qn_job *job, qonnx_result **result)
+{
+    struct qn_report *r = &job->report;
+    struct qn_strbuf  text, json;
+    qonnx_status      status;
+
+    r->input_path = job->input;
+    r->output_path = job->output;
+    r->settings = &job->settings;
+    r->saved = &job->saved;
+    r->output_opset = qn_model_opset(&job->model, "");
+    r->output_ir = job->model.pb->ir_version;
+    r->plan = job->settings.preset_row->copy ? NULL : &job->plan;
+    r->runtime = job->runtime ? job->runtime->version : NULL;
+    r->data = job->feed ? qn_feed_info(job->feed) : NULL;
+    r->samples = job->calibration.samples;
+    r->judged_samples = strcmp(job->settings.verify, "off") == 0 ? 0 : job->judge.samples < r->samples ? job->judge.samples : r->samples;
+    r->judged_sqnr = job->sqnr;
+    r->stats = (const struct qn_stats *const *)job->stats;
+    r->warnings = &job->warnings;
+    qn_strbuf_init(&text);
+    qn_strbuf_init(&json);
+    status = qn_report_text(r, &text, job->err);
+    if (status == QONNX_OK) status = qn_report_json(r, &json, job->err);
+    if (status == QONNX_OK && job->sidecar_sink) {
+        qn_sink_write(job->sidecar_sink, json.text, json.length);
+        status = qn_sink_commit(job->sidecar_sink, job->err);
+        job->sidecar_sink = NULL;
+    }
+    if (status == QONNX_OK && result) {
+        *result = calloc(1, sizeof **result);
+        if (!*result || !((*result)->text = strdup(text.text)) || !((*result)->json = strdup(json.text))) {
+            qonnx_result_free(*result);
+            *result = NULL;
+            status = qn_fail_nomem(job->err);
+        }
+    }
+    qn_strbuf_release(&text);
+    qn_strbuf_release(&json);
+    return status;
+}
