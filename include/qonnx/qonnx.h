@@ -57,6 +57,11 @@ QONNX_MUST_CHECK qonnx_status qonnx_quantize(const char *input, const char *outp
 QONNX_MUST_CHECK qonnx_status qonnx_compare(const char *first, const char *second, const qonnx_options *options,
                                             const qonnx_callbacks *callbacks, qonnx_result **result, qonnx_error *err);
 
+/* Reads a quantized model of any format (QDQ, QCDQ, QOperator, QONNX) and writes it in the one of option "format", or as a
+ * float model when that is "float". No code, scale or zero point changes. */
+QONNX_MUST_CHECK qonnx_status qonnx_convert(const char *input, const char *output, const qonnx_options *options,
+                                            const qonnx_callbacks *callbacks, qonnx_result **result, qonnx_error *err);
+
 /* A text view of what would be done with a model, without running it: `what` is "graph" (after the float passes) or "plan". */
 QONNX_MUST_CHECK qonnx_status qonnx_dump(const char *input, const char *what, const qonnx_options *options, qonnx_result **result, qonnx_error *err);
 

@@ -58,7 +58,8 @@ static bool choose(const struct word *words, size_t count, size_t i, const char 
 CHOICES(format_choice, { "qdq", "QuantizeLinear/DequantizeLinear around float operators" },
         { "qcdq", "QDQ with a Clip where codes use less than their type, as Brevitas exports it" },
         { "qoperator", "operators on codes: QLinearConv, QLinearMatMul and their kin, for ONNX Runtime" },
-        { "qonnx", "Quant nodes of qonnx.custom_op.general, for QONNX, FINN and hls4ml" })
+        { "qonnx", "Quant nodes of qonnx.custom_op.general, for QONNX, FINN and hls4ml" },
+        { "float", "convert only: no quantizers at all, constants as the floats that their codes stand for" })
 CHOICES(act_choice, { "uint8", "0 … 255 with a zero point" }, { "int8", "-128 … 127 with a zero point" })
 CHOICES(weight_choice, { "int8", "-127 … 127 around zero" })
 CHOICES(digest_choice, { "auto", "xxh3, and sha256 for files up to 64 MB" }, { "xxh3", "XXH3-128 only" }, { "sha256", "XXH3-128 and SHA-256" })
@@ -69,7 +70,7 @@ CHOICES(verify_choice, { "load", "open the result in ONNX Runtime before it is w
 /*    name             argument       default    help                                                                                                   group          commands  type  member … */
 static const struct row rows[] = {
     { { "preset",       "NAME",        "int8",    "what to make of the model",                                                                            "Quantization", "qd" },  TEXT, AT(preset), .choice = preset_choice },
-    { { "format",       "FORMAT",      "qdq",     "how the quantized model is written",                                                                   "Quantization", "qd" },  TEXT, AT(format), .choice = format_choice },
+    { { "format",       "FORMAT",      "qdq",     "how the quantized model is written",                                                                   "Quantization", "qdv" },  TEXT, AT(format), .choice = format_choice },
     { { "target",       "TARGET",      "generic", "the runtime it is for",                                                                                "Quantization", "qd" },  TEXT, AT(target), .choice = target_choice },
     { { "include",      "PATTERN",     NULL,      "quantize only nodes that match: a node or output name, or op:TYPE, with * and ?",                      "Quantization", "qd", true }, LIST, AT(include) },
     { { "exclude",      "PATTERN",     NULL,      "leave nodes that match in float",                                                                      "Quantization", "qd", true }, LIST, AT(exclude) },
@@ -84,9 +85,9 @@ static const struct row rows[] = {
     { { "calib",        "PATH",        NULL,      "samples: FILE.npz, FILE.npy, a folder of either, or a folder of test_data_set_K/input_J.pb",           "Data",         "qc" },  TEXT, AT(calib) },
     { { "samples",      "N",           "0",       "use at most N samples; 0 uses all",                                                                    "Data",         "qc" },  INT,  AT(samples), 0, INT32_MAX },
     { { "shuffle",      NULL,          "off",     "with --samples: a subset chosen by --seed instead of the first N",                                     "Data",         "qc" },  FLAG, AT(shuffle) },
-    { { "seed",         "N",           "0",       "seed of synthetic data and of --shuffle",                                                              "Data",         "qc" },  INT,  AT(seed), 0, INT64_MAX },
-    { { "dim",          "NAME=N",      NULL,      "size of a symbolic dimension for synthetic data",                                                      "Data",         "qc", true }, LIST, AT(dim) },
-    { { "input-shape",  "INPUT=DIMS",  NULL,      "shape of an input for synthetic data, as in x=1,3,224,224",                                            "Data",         "qc", true }, LIST, AT(input_shape) },
+    { { "seed",         "N",           "0",       "seed of synthetic data and of --shuffle",                                                              "Data",         "qcv" },  INT,  AT(seed), 0, INT64_MAX },
+    { { "dim",          "NAME=N",      NULL,      "size of a symbolic dimension for synthetic data",                                                      "Data",         "qcv", true }, LIST, AT(dim) },
+    { { "input-shape",  "INPUT=DIMS",  NULL,      "shape of an input for synthetic data, as in x=1,3,224,224",                                            "Data",         "qcv", true }, LIST, AT(input_shape) },
     { { "observer",     "NAME",        "minmax",  "how a range follows from the values seen",                                                             "Data",         "qd", false, true }, TEXT, AT(observer), .choice = observer_choice },
 
     { { "labels",       "FILE.npy",    NULL,      "true classes, one for each sample, to count right answers of both models",                             "Comparison",   "c" },   TEXT, AT(labels) },
@@ -95,13 +96,13 @@ static const struct row rows[] = {
     { { "exact",        NULL,          "off",     "run the second model without ONNX Runtime's optimizations: exact arithmetic",                          "Comparison",   "c" },   FLAG, AT(exact) },
     { { "time",         NULL,          "off",     "also measure the CPU time of a run of each model on one thread",                                       "Comparison",   "c" },   FLAG, AT(time) },
 
-    { { "sidecar",      "PATH|none",   NULL,      "where the JSON sidecar goes; OUT.quant.json otherwise",                                           "Output",       "q" },   TEXT, AT(sidecar) },
-    { { "digest",       "KIND",        "auto",    "digests of input and output in the sidecar",                                                           "Output",       "q" },   TEXT, AT(digest), .choice = digest_choice },
+    { { "sidecar",      "PATH|none",   NULL,      "where the JSON sidecar goes; OUT.quant.json otherwise",                                           "Output",       "qv" },   TEXT, AT(sidecar) },
+    { { "digest",       "KIND",        "auto",    "digests of input and output in the sidecar",                                                           "Output",       "qv" },   TEXT, AT(digest), .choice = digest_choice },
     { { "verify",       "KIND",        "load",    "check of the result before it is written",                                                             "Output",       "q", false, true }, TEXT, AT(verify), .choice = verify_choice },
 
-    { { "threads",      "N",           "0",       "threads to use; 0 means one for each processor; the result does not depend on it",                     "Running",      "qc" },  INT,  AT(threads), 0, 1024 },
-    { { "ort",          "PATH",        NULL,      "the ONNX Runtime library or its folder, instead of the places where it is looked for",                   "Running",      "qc" }, TEXT, AT(ort) },
-    { { "no-mmap",      NULL,          "off",     "read the model into memory instead of mapping it, for files that may change meanwhile",                "Running",      "qcd" }, FLAG, AT(no_mmap) },
+    { { "threads",      "N",           "0",       "threads to use; 0 means one for each processor; the result does not depend on it",                     "Running",      "qcv" },  INT,  AT(threads), 0, 1024 },
+    { { "ort",          "PATH",        NULL,      "the ONNX Runtime library or its folder, instead of the places where it is looked for",                   "Running",      "qcv" }, TEXT, AT(ort) },
+    { { "no-mmap",      NULL,          "off",     "read the model into memory instead of mapping it, for files that may change meanwhile",                "Running",      "qcdvi" }, FLAG, AT(no_mmap) },
 };
 /* clang-format on */
 enum { ROWS = sizeof rows / sizeof *rows };

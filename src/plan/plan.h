@@ -19,6 +19,7 @@ struct qn_tensor_plan {
     float              fixed_scale; /* not 0: parameters that do not depend on data */
     int32_t            fixed_zero_point;
     struct qn_qparams *params;      /* by solve; one object for a group */
+    void              *codes;       /* of a constant: its codes, of params->type, unpacked; NULL: to be made from its values */
     struct qn_range    range;       /* by solve: the float range the group's parameters cover */
     double             sqnr;        /* by solve: dB that the tensor keeps on the calibration data; NAN when not measured */
 };

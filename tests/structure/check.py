@@ -29,8 +29,9 @@ MAY_SEE = {
     "plan": {"base", "onnx", "quant"},
     "run": {"base", "onnx", "quant"},
     "pass": {"base", "onnx", "quant"},
+    "lift": {"base", "onnx", "quant", "plan"},
     "emit": {"base", "onnx", "quant", "plan", "run", "pass"},
-    "top": {"base", "onnx", "quant", "plan", "run", "pass", "emit"},
+    "top": {"base", "onnx", "quant", "plan", "run", "pass", "lift", "emit"},
     "cli": set(),
 }
 # The public headers are above all layers, but for the status codes, which all of them return, and the option table.
@@ -38,7 +39,7 @@ PUBLIC_FOR_ALL = {"qonnx/status.h", "qonnx/version.h"}
 PUBLIC_FOR = {"plan": {"qonnx/options.h"}}
 SEES_PUBLIC = {"top", "cli", "public"}
 GENERATED = {
-    "onnx.pb-c.h": {"onnx", "plan", "run", "pass", "emit", "top"},
+    "onnx.pb-c.h": {"onnx", "plan", "run", "pass", "lift", "emit", "top"},
     "pass.def": {"pass"},
     "emit.def": {"emit"},
     "observe.def": {"quant"},

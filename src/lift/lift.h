@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The way back: from a quantized file of any format to the pair (float graph, plan) that every emitter writes from.
+ *
+ * Everything comes from the file, nothing from rules: which values are quantized with what, which readers see the
+ * dequantized value, and the integer codes of constants, which never change on the way. What is not understood stays in
+ * the graph as it is, between what is, and is noted with a reason. */
+#ifndef QN_LIFT_LIFT_H
+#define QN_LIFT_LIFT_H
+
+#include "plan/plan.h"
+
+/* A quantized node that was left as it is. */
+struct qn_lift_note {
+    const char *node;   /* "node 'c' (QLinearConv)" */
+    const char *output; /* the name of its first output */
+    const char *reason;
+};
+
+struct qn_lift {
+    struct qn_plan             plan; /* over the graph that was lifted */
+    const struct qn_lift_note *notes;
+    size_t                     note_count;
+    size_t                     qdq, clips, qonnx, qoperator; /* quantized nodes that were read, by format */
+};
+
+/* Turns the model's graph into its float form, in place, and fills *lift with the plan over it. `settings` must outlive
+ * the lift. The names of float values, of inputs and of outputs stay. Release when done, not after a failure. */
+QONNX_MUST_CHECK qonnx_status qn_lift(struct qn_lift *lift, struct qn_graph *graph, const struct qn_settings *settings,
+                                      qonnx_error *err);
+void                          qn_lift_release(struct qn_lift *lift);
+
+#endif
