@@ -104,11 +104,12 @@ static inline void model_constant(struct qn_model *model, const char *name, int3
 static inline Onnx__NodeProto *model_node(struct qn_model *model, const char *op, const char *output, const char *const *inputs)
 {
     Onnx__GraphProto *graph = model->pb->graph;
+    const char       *made = qn_arena_strdup(&model->arena, output), *read[8];
     Onnx__NodeProto  *node;
     size_t            count = 0;
 
-    while (inputs[count]) count++;
-    node = qn_node_new(&model->arena, op, output, count, inputs, 1, &output);
+    for (; inputs[count]; count++) read[count] = qn_arena_strdup(&model->arena, inputs[count]);
+    node = qn_node_new(&model->arena, op, output, count, read, 1, &made);
     graph->node = model_append(model, graph->node, graph->n_node, node);
     graph->n_node++;
     return node;

@@ -74,6 +74,7 @@ enum {
     X(release_options, 100, void, (struct ort_options *))                                                               \
     X(release_domain, 101, void, (struct ort_domain *))                                                                 \
     X(add_config, 130, struct ort_status *, (struct ort_options *, const char *, const char *))                         \
+    X(add_initializer, 150, struct ort_status *, (struct ort_options *, const char *, const struct ort_value *))       \
     X(add_external, 210, struct ort_status *,                                                                           \
       (struct ort_options *, const char *const *, const struct ort_value *const *, size_t))
 

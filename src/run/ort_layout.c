@@ -7,12 +7,53 @@
 #include "base/names.h"
 #include "onnx/attr.h"
 #include "onnx/graph.h"
+#include "onnx/wire.h"
 #include "run/ort_model.h"
 
 /* Block sizes are powers of two up to this. */
 enum { LARGEST_BLOCK = 16, LONGEST_CHAIN = 256 };
 
 #define BLOCKED_DOMAIN "com.microsoft.nchwc"
+
+/* ---- reading ---- */
+
+static qonnx_status borrow_weights(struct qn_model *saved, const struct qn_model *original, qonnx_error *err)
+{
+    const Onnx__GraphProto *from = original->pb->graph;
+    Onnx__GraphProto       *graph = saved->pb->graph;
+    struct qn_names         names;
+
+    qn_names_init(&names, &saved->arena);
+    for (size_t i = 0; i < from->n_initializer; i++) /* ids are places in the list: names are unique, none is lacking */
+        if (!from->initializer[i]->name || qn_names_intern(&names, from->initializer[i]->name) != i)
+            return qn_fail(err, QONNX_E_FORMAT, "initializers without a name of their own");
+    for (size_t i = 0; i < graph->n_initializer; i++) {
+        const Onnx__TensorProto *tensor = graph->initializer[i];
+        uint32_t                 id = tensor->name ? qn_names_find(&names, tensor->name) : QN_NONE;
+        if (tensor->data_location != ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL) continue;
+        if (id == QN_NONE) return qn_fail(err, QONNX_E_RUNTIME, "a saved weight is nowhere");
+        graph->initializer[i] = from->initializer[id];
+    }
+    return QONNX_OK;
+}
+
+qonnx_status qn_ort_model_open_saved(struct qn_model *saved, const char *path, const struct qn_model *original, qonnx_error *err)
+{
+    ProtobufCMessage *message;
+    qonnx_status      status;
+
+    memset(saved, 0, sizeof *saved);
+    status = qn_map_open(&saved->map, path, false, err);
+    if (status == QONNX_OK)
+        status = qn_wire_parse(&message, &onnx__model_proto__descriptor, saved->map.data, saved->map.size, &saved->arena, err);
+    if (status == QONNX_OK) saved->pb = (Onnx__ModelProto *)message;
+    if (status == QONNX_OK && !saved->pb->graph) status = qn_fail(err, QONNX_E_RUNTIME, "a saved model without a graph");
+    if (status == QONNX_OK) status = borrow_weights(saved, original, err);
+    if (status != QONNX_OK) qn_model_release(saved);
+    return status;
+}
+
+/* ---- moving observers ---- */
 
 struct layout {
     Onnx__GraphProto   *graph;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run/ort_model.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/names.h"
 #include "onnx/attr.h"
@@ -43,18 +45,78 @@ static bool plain_data(const Onnx__TensorProto *tensor, struct ort_weight *weigh
     return held == count;
 }
 
-/* The same tensor without its data. The location is never opened: the runtime is given the data under the name. */
-static Onnx__TensorProto *hollow(struct qn_arena *arena, const Onnx__TensorProto *tensor)
-{
-    Onnx__TensorProto             *copy = qn_arena_alloc(arena, sizeof *copy);
-    Onnx__StringStringEntryProto  *entry = qn_arena_alloc(arena, sizeof *entry);
-    Onnx__StringStringEntryProto **list = qn_arena_alloc(arena, sizeof *list);
+/* ---- weights in files ---- */
 
-    if (qn_arena_failed(arena)) return NULL;
+/* A mapped file of the model, by its name in the folder that the runtime is told. */
+struct source {
+    const struct qn_map *map;
+    const char          *name;
+};
+
+struct sources {
+    struct source *list;
+    size_t         count;
+    const char    *folder;
+};
+
+/* Only what a path still leads to may be named by it, and only inside the folder of the model: the runtime refuses all
+ * else. The first source sets the folder. */
+static void add_source(struct sources *sources, const struct qn_map *map, const char *path, struct qn_arena *arena)
+{
+    char        real[PATH_MAX];
+    struct stat info;
+    char       *slash;
+    size_t      length;
+
+    if (!map->mapped || !path || !realpath(path, real) || stat(real, &info) != 0) return;
+    if (!S_ISREG(info.st_mode) || info.st_dev != map->device || info.st_ino != map->inode || (size_t)info.st_size != map->size) return;
+    if (!sources->folder) {
+        slash = strrchr(real, '/');
+        sources->folder = qn_arena_memdup(arena, real, (size_t)(slash - real) + 1);
+        if (!sources->folder) return;
+    }
+    length = strlen(sources->folder);
+    if (strncmp(real, sources->folder, length) == 0)
+        sources->list[sources->count++] = (struct source){ map, qn_arena_strdup(arena, real + length) };
+}
+
+static void find_sources(struct sources *sources, const struct qn_model *model, struct qn_arena *arena)
+{
+    memset(sources, 0, sizeof *sources);
+    if (!(sources->list = qn_arena_array(arena, model->external_count + 1, sizeof *sources->list))) return;
+    add_source(sources, &model->map, model->path, arena);
+    for (size_t i = 0; i < model->external_count && sources->folder; i++)
+        add_source(sources, &model->externals[i], model->external_paths[i], arena);
+}
+
+static const struct source *source_of(const struct sources *sources, const struct ort_weight *weight)
+{
+    for (size_t i = 0; i < sources->count; i++)
+        if (qn_map_contains(sources->list[i].map, weight->data)) return &sources->list[i];
+    return NULL;
+}
+
+/* ---- leaving weights out ---- */
+
+static void add_entry(struct qn_arena *arena, Onnx__TensorProto *tensor, const char *key, const char *value)
+{
+    Onnx__StringStringEntryProto *entry = qn_arena_alloc(arena, sizeof *entry);
+
+    if (!entry) return;
     onnx__string_string_entry_proto__init(entry);
-    entry->key = qn_arena_strdup(arena, "location");
-    entry->value = qn_arena_strdup(arena, "in-memory");
-    list[0] = entry;
+    entry->key = qn_arena_strdup(arena, key);
+    entry->value = (char *)(uintptr_t)value;
+    tensor->external_data[tensor->n_external_data++] = entry;
+}
+
+/* The same tensor with its data elsewhere: in a file, or, under a name that is never opened, in what the runtime is given
+ * besides. */
+static Onnx__TensorProto *hollow(struct qn_arena *arena, const struct ort_weight *weight, const struct source *source)
+{
+    const Onnx__TensorProto *tensor = weight->tensor;
+    Onnx__TensorProto       *copy = qn_arena_alloc(arena, sizeof *copy);
+
+    if (!copy) return NULL;
     onnx__tensor_proto__init(copy);
     copy->name = tensor->name;
     copy->has_data_type = true;
@@ -63,24 +125,31 @@ static Onnx__TensorProto *hollow(struct qn_arena *arena, const Onnx__TensorProto
     copy->dims = tensor->dims;
     copy->has_data_location = true;
     copy->data_location = ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
-    copy->n_external_data = 1;
-    copy->external_data = list;
+    if (!(copy->external_data = qn_arena_array(arena, 3, sizeof(Onnx__StringStringEntryProto *)))) return NULL;
+    add_entry(arena, copy, "location", source ? source->name : qn_arena_strdup(arena, "in-memory"));
+    if (!source) return copy;
+    add_entry(arena, copy, "offset", qn_arena_printf(arena, "%zu", (size_t)((const uint8_t *)weight->data - source->map->data)));
+    add_entry(arena, copy, "length", qn_arena_printf(arena, "%zu", weight->size));
     return copy;
 }
 
-static void take_out_weights(struct ort_model *packed, Onnx__GraphProto *graph)
+static void take_out_weights(struct ort_model *packed, Onnx__GraphProto *graph, const struct sources *sources)
 {
-    Onnx__TensorProto **list = qn_arena_array(&packed->arena, graph->n_initializer, sizeof *list);
+    Onnx__TensorProto **list = qn_arena_array(&packed->arena, graph->n_initializer, sizeof(Onnx__TensorProto *));
 
     packed->weights = qn_arena_array(&packed->arena, graph->n_initializer, sizeof *packed->weights);
     if (qn_arena_failed(&packed->arena)) return;
     for (size_t i = 0; i < graph->n_initializer; i++) {
-        struct ort_weight weight = { .tensor = graph->initializer[i], .name = graph->initializer[i]->name };
+        struct ort_weight    weight = { .tensor = graph->initializer[i], .name = graph->initializer[i]->name };
+        const struct source *source;
         list[i] = graph->initializer[i];
         if (!plain_data(list[i], &weight) || weight.size <= SMALL_WEIGHT) continue;
-        list[i] = hollow(&packed->arena, graph->initializer[i]);
-        packed->weights[packed->weight_count++] = weight;
-        packed->weight_bytes += weight.size;
+        source = source_of(sources, &weight);
+        list[i] = hollow(&packed->arena, &weight, source);
+        if (source)
+            packed->folder = sources->folder;
+        else
+            packed->weights[packed->weight_count++] = weight;
     }
     graph->initializer = list;
 }
@@ -186,18 +255,21 @@ static void import_domain(struct qn_arena *arena, Onnx__ModelProto *model)
     model->n_opset_import = count;
 }
 
-qonnx_status qn_ort_model_pack(struct ort_model *packed, const struct qn_model *model, const struct ort_watch *watches,
-                               size_t watch_count, qonnx_error *err)
+qonnx_status qn_ort_model_pack(struct ort_model *packed, const struct qn_model *model,
+                               const struct qn_model *files, const struct ort_watch *watches, size_t watch_count,
+                               qonnx_error *err)
 {
     Onnx__ModelProto copy = *model->pb; /* shallow: lists that change are new, all else is shared */
     Onnx__GraphProto graph;
+    struct sources   sources = { 0 };
     qonnx_status     status;
 
     memset(packed, 0, sizeof *packed);
     if (!copy.graph) return qn_fail(err, QONNX_E_FORMAT, "the model has no graph");
     graph = *copy.graph;
     copy.graph = &graph;
-    take_out_weights(packed, &graph);
+    if (files) find_sources(&sources, files, &packed->arena);
+    take_out_weights(packed, &graph, &sources);
     status = set_observers(packed, &graph, watches, watch_count, err);
     if (watch_count) import_domain(&packed->arena, &copy);
     if (status == QONNX_OK && !qn_arena_failed(&packed->arena)) {

@@ -5,6 +5,9 @@
  * observers are moved onto tensors in the runtime's own layout (ort_layout.c), and that is run as it is. */
 #include <stdio.h>
 #include <stdlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -41,6 +44,7 @@ struct loading {
     const struct ort_watch          *watches;
     size_t                           watch_count;
     int                              level;
+    const struct qn_model           *files; /* weights may be read from this one's files; NULL: not from files */
     const char                      *save_as; /* NULL: nowhere */
 };
 
@@ -72,6 +76,8 @@ static qonnx_status lend_weights(const struct ort_runtime *ort, struct ort_loade
     const struct ort_api *api = &ort->api;
     const char          **names = qn_arena_array(&packed->arena, packed->weight_count, sizeof *names);
 
+    if (packed->folder) ORT_TRY(api, add_config(options, "session.model_external_initializers_file_folder_path", packed->folder), "weights");
+
     loaded->weights = calloc(packed->weight_count + 1, sizeof(struct ort_value *));
     if (!names || !loaded->weights) return qn_fail_nomem(err);
     for (size_t i = 0; i < packed->weight_count; i++) {
@@ -83,6 +89,8 @@ static qonnx_status lend_weights(const struct ort_runtime *ort, struct ort_loade
                               weight->tensor->n_dims, qn_ort_type(weight->tensor->data_type), &loaded->weights[i]),
                 weight->name);
         loaded->weight_count = i + 1;
+        /* What no rewrite of the graph replaces is used where it lies. */
+        ORT_TRY(api, add_initializer(options, weight->name, loaded->weights[i]), weight->name);
     }
     if (!packed->weight_count) return QONNX_OK;
     ORT_TRY(api, add_external(options, names, (const struct ort_value *const *)loaded->weights, packed->weight_count), "weights");
@@ -97,7 +105,7 @@ static qonnx_status load_with(const struct ort_run_session *session, struct ort_
     qonnx_status          status;
 
     QN_TRY(set_options(options, session, loading, err));
-    QN_TRY(qn_ort_model_pack(&packed, loading->model, loading->watches, loading->watch_count, err));
+    QN_TRY(qn_ort_model_pack(&packed, loading->model, loading->files, loading->watches, loading->watch_count, err));
     status = lend_weights(session->ort, loaded, options, &packed, err);
     if (status == QONNX_OK)
         status = qn_ort_check(api,
@@ -135,6 +143,16 @@ static bool worth_two_stages(const struct loading *loading)
     return convolves && bytes <= TWO_STAGE_MAX;
 }
 
+/* What was needed for the first stage goes back to the system before the second one: the heap's free pages, and those of
+ * the model's file, which is not read again. */
+static void forget_first_stage(const struct qn_model *model)
+{
+    qn_map_drop(&model->map, model->map.data, model->map.size);
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
 /* The saved model goes to a file that is in no folder, so that nothing is left behind however this ends. */
 static qonnx_status load_in_two_stages(struct ort_run_session *session, const struct loading *loading, qonnx_error *err)
 {
@@ -150,7 +168,8 @@ static qonnx_status load_in_two_stages(struct ort_run_session *session, const st
     stage.save_as = path;
     status = load(session, &first, &stage, err);
     unload(&session->ort->api, &first);
-    if (status == QONNX_OK) status = qn_model_open(&session->saved, path, false, err);
+    forget_first_stage(loading->model);
+    if (status == QONNX_OK) status = qn_ort_model_open_saved(&session->saved, path, loading->model, err);
     close(file);
     QN_TRY(status);
     QN_TRY(qn_ort_model_watches(&session->saved, &watches, &stage.watch_count, err));
@@ -159,7 +178,9 @@ static qonnx_status load_in_two_stages(struct ort_run_session *session, const st
     stage.watches = watches;
     stage.level = ORT_LEVEL_NONE;
     stage.save_as = NULL;
-    return load(session, &session->loaded, &stage, err);
+    status = load(session, &session->loaded, &stage, err);
+    forget_first_stage(loading->model);
+    return status;
 }
 
 static qonnx_status load_as_wanted(struct ort_run_session *session, const struct qn_model *model,
@@ -173,10 +194,14 @@ static qonnx_status load_as_wanted(struct ort_run_session *session, const struct
     for (size_t i = 0; i < wanted->observe_count; i++) watches[i] = (struct ort_watch){ wanted->observe[i], i };
     loading.watches = watches;
     loading.level = wanted->optimize ? ORT_LEVEL_ALL : ORT_LEVEL_NONE;
-    if (worth_two_stages(&loading)) { /* a short cut: whatever it stumbles over, the straight way may still do */
+    loading.files = model;
+    /* Two short cuts (runtimes before 1.18 do not take the second). Whatever they stumble over, the straight way may do. */
+    if (worth_two_stages(&loading)) {
         if (load_in_two_stages(session, &loading, &ignored) == QONNX_OK) return QONNX_OK;
         qn_model_release(&session->saved);
     }
+    if (load(session, &session->loaded, &loading, &ignored) == QONNX_OK) return QONNX_OK;
+    loading.files = NULL;
     return load(session, &session->loaded, &loading, err);
 }
 

@@ -181,12 +181,18 @@ struct trial {
     struct qn_sample   sample;
 };
 
+/* Zeros will do: only shapes are on trial, and 0 is a row of every table. */
 static bool trial_run(void *context, const struct qn_recipe *recipes, size_t count)
 {
     struct trial *trial = context;
     struct qn_run run = { 0 };
 
-    if (qn_generate(&trial->sample, recipes, count, 0, 0, NULL) != QONNX_OK) return false;
+    for (size_t i = 0; i < count; i++) {
+        const struct qn_recipe *r = &recipes[i];
+        void                   *data;
+        if (qn_sample_place(&trial->sample, count, i, r->port->name, r->dtype, r->rank, r->dims, &data, NULL) != QONNX_OK) return false;
+        memset(data, 0, trial->sample.views[i].size);
+    }
     run.inputs = trial->sample.views;
     return trial->session->runtime->run(trial->session, &run, NULL) == QONNX_OK;
 }

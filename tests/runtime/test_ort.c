@@ -1,0 +1,515 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * ort.c and its neighbours against the real library, found through QONNX_ORT. */
+#include <dlfcn.h>
+#include <math.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "fake_runtime.h"
+#include "npy_files.h"
+#include "run/calibrate.h"
+#include "run/ort_session.h"
+
+static struct qn_runtime *ort;
+
+static int load_runtime(void **state)
+{
+    qonnx_error err = { 0 };
+
+    (void)state;
+    if (qn_ort_load(&ort, NULL, &err) == QONNX_OK) return 0;
+    print_error("%s\n", err.message);
+    return -1;
+}
+
+static int release_runtime(void **state)
+{
+    (void)state;
+    ort->release(ort);
+    return 0;
+}
+
+static struct qn_session *open_session(const struct qn_model *model, struct qn_session_options options)
+{
+    struct qn_session *session = NULL;
+    qonnx_error        err = { 0 };
+
+    if (ort->open(ort, model, &options, &session, &err) != QONNX_OK) fail_msg("%s", err.message);
+    return session;
+}
+
+struct kept {
+    float    first, last;
+    size_t   count;
+    int32_t  dtype;
+    size_t   order[64], calls;
+};
+
+static qonnx_status keep(void *context, size_t index, const struct qn_view *view, qonnx_error *err)
+{
+    struct kept *kept = context;
+
+    (void)err;
+    kept->order[kept->calls++ % 64] = index;
+    kept->count = qn_view_count(view);
+    kept->dtype = view->dtype;
+    if (view->dtype != QN_FLOAT) return QONNX_OK;
+    kept->first = ((const float *)view->data)[0];
+    kept->last = ((const float *)view->data)[kept->count - 1];
+    return QONNX_OK;
+}
+
+static qonnx_status ignore(void *context, size_t index, const struct qn_view *view, qonnx_error *err)
+{
+    (void)context, (void)index, (void)view, (void)err;
+    return QONNX_OK;
+}
+
+/* ---- plain runs ---- */
+
+/* y = x + w, w of 1000 elements. */
+static void add_model(struct qn_model *model, const float *w)
+{
+    static const int64_t dims[] = { 1000 };
+
+    model_init(model);
+    model_input(model, "x", QN_FLOAT, 1, dims, NULL);
+    model_constant(model, "w", QN_FLOAT, 1, dims, w, 4000);
+    model_node(model, "Add", "y", INPUTS("x", "w"));
+    model_output(model, "y", QN_FLOAT);
+}
+
+static void weights_are_used_where_they_lie(void **state)
+{
+    static const int64_t dims[] = { 1000 };
+    static float         w[1000], x[1000];
+    struct qn_view       input = { "x", QN_FLOAT, 1, dims, x, sizeof x };
+    struct kept          kept = { 0 };
+    struct qn_model      model;
+    struct qn_session   *session;
+
+    (void)state;
+    for (int i = 0; i < 1000; i++) x[i] = (float)i;
+    add_model(&model, w);
+    session = open_session(&model, (struct qn_session_options){ .optimize = true });
+    assert_int_equal(session->input_count, 1);
+    assert_string_equal(session->inputs[0].name, "x");
+    assert_string_equal(session->outputs[0].name, "y");
+    w[0] = 5; /* changed under the session: a copy would not notice */
+    w[999] = -1;
+    assert_int_equal(ort->run(session, &(struct qn_run){ &input, keep, &kept }, NULL), QONNX_OK);
+    assert_true(kept.first == 5 && kept.last == 998);
+    ort->close(session);
+    qn_model_release(&model);
+}
+
+static void packing_leaves_the_model_as_it_was(void **state)
+{
+    static float    w[1000];
+    struct qn_model model;
+    uint8_t        *before, *after;
+    size_t          size_before, size_after;
+
+    (void)state;
+    add_model(&model, w);
+    assert_int_equal(qn_model_pack(&model, &model.arena, &before, &size_before, NULL), QONNX_OK);
+    ort->close(open_session(&model, (struct qn_session_options){ .observe = (const char *const[]){ "x", "y" },
+                                                                 .observe_count = 2, .observer = ignore }));
+    assert_int_equal(qn_model_pack(&model, &model.arena, &after, &size_after, NULL), QONNX_OK);
+    assert_int_equal(size_before, size_after);
+    assert_memory_equal(before, after, size_before);
+    qn_model_release(&model);
+}
+
+static void integers_and_bools_come_out_as_they_are(void **state)
+{
+    static const int64_t dims[] = { 3 };
+    const int64_t        x[] = { 1, 2, 3 };
+    struct qn_view       input = { "x", QN_INT64, 1, dims, x, sizeof x };
+    struct kept          kept = { 0 };
+    struct qn_model      model;
+    struct qn_session   *session;
+
+    (void)state;
+    model_init(&model);
+    model_input(&model, "x", QN_INT64, 1, dims, NULL);
+    model_node(&model, "Equal", "y", INPUTS("x", "x"));
+    model_output(&model, "y", QN_BOOL);
+    session = open_session(&model, (struct qn_session_options){ 0 });
+    assert_int_equal(ort->run(session, &(struct qn_run){ &input, keep, &kept }, NULL), QONNX_OK);
+    assert_int_equal(kept.dtype, QN_BOOL);
+    assert_int_equal(kept.count, 3);
+    ort->close(session);
+    qn_model_release(&model);
+}
+
+static void what_the_runtime_refuses_is_told(void **state)
+{
+    static const int64_t wrong[] = { 7 };
+    static float         w[1000], x[7];
+    struct qn_view       input = { "x", QN_FLOAT, 1, wrong, x, sizeof x };
+    struct qn_model      model;
+    struct qn_session   *session;
+    qonnx_error          err = { 0 };
+
+    (void)state;
+    add_model(&model, w);
+    session = open_session(&model, (struct qn_session_options){ 0 });
+    assert_int_equal(ort->run(session, &(struct qn_run){ &input, NULL, NULL }, &err), QONNX_E_RUNTIME);
+    assert_non_null(strstr(err.message, "ONNX Runtime: run:"));
+    ort->close(session);
+    memset(&err, 0, sizeof err);
+    model.pb->graph->node[0]->op_type = qn_arena_strdup(&model.arena, "NoSuchOp");
+    assert_int_equal(ort->open(ort, &model, &(struct qn_session_options){ 0 }, &session, &err), QONNX_E_RUNTIME);
+    assert_non_null(strstr(err.message, "NoSuchOp"));
+    qn_model_release(&model);
+}
+
+/* ---- observers ---- */
+
+enum { LINKS = 40 };
+
+/* x -> t0 -> t1 ... -> y, each one more. */
+static void chain_model(struct qn_model *model, int64_t size, const float *one)
+{
+    char name[LINKS + 1][8];
+
+    model_init(model);
+    model_input(model, "x", QN_FLOAT, 1, &size, NULL);
+    model_constant(model, "one", QN_FLOAT, 0, NULL, one, 4);
+    for (int i = 0; i < LINKS; i++) {
+        snprintf(name[i], sizeof name[i], "t%d", i);
+        model_node(model, i % 2 ? "Add" : "Mul", name[i], INPUTS(i ? name[i - 1] : "x", "one"));
+    }
+    model_output(model, name[LINKS - 1], QN_FLOAT);
+}
+
+/* In whatever order they are asked for, observers run in that of the values: only then are tensors freed early. */
+static void observers_run_as_values_are_made(void **state)
+{
+    static const float one = 1, x[4] = { 0 };
+    static const int64_t size = 4;
+    const char        *names[] = { "t9", "t0", "t39", "x", "t20", "t3" };
+    const size_t       order[] = { 3, 1, 5, 0, 4, 2 };
+    struct qn_view     input = { "x", QN_FLOAT, 1, &size, x, sizeof x };
+    struct qn_model    model;
+
+    (void)state;
+    chain_model(&model, size, &one);
+    for (int optimize = 0; optimize < 2; optimize++) {
+        struct kept        kept = { 0 };
+        struct qn_session *session = open_session(
+            &model, (struct qn_session_options){ .optimize = optimize, .observe = names, .observe_count = 6, .observer = keep });
+        assert_int_equal(ort->run(session, &(struct qn_run){ &input, NULL, &kept }, NULL), QONNX_OK);
+        assert_int_equal(kept.calls, 6);
+        for (int i = 0; i < 6; i++) assert_int_equal(kept.order[i], order[i]);
+        assert_true(kept.last == LINKS / 2);
+        ort->close(session);
+    }
+    qn_model_release(&model);
+}
+
+static void observing_every_value_keeps_few_of_them(void **state)
+{
+    static const float one = 1;
+    const int64_t      size = 1 << 20; /* 4 MB each, 160 MB in all */
+    float             *x = calloc((size_t)size, sizeof *x);
+    struct qn_view     input = { "x", QN_FLOAT, 1, &size, x, (size_t)size * sizeof *x };
+    char               name[LINKS][8];
+    const char        *names[LINKS];
+    struct qn_model    model;
+    struct qn_session *session;
+    struct rusage      before, after;
+
+    (void)state;
+    chain_model(&model, size, &one);
+    for (int i = 0; i < LINKS; i++) {
+        snprintf(name[i], sizeof name[i], "t%d", i);
+        names[i] = name[i];
+    }
+    session = open_session(&model, (struct qn_session_options){ .observe = names, .observe_count = LINKS, .observer = ignore });
+    getrusage(RUSAGE_SELF, &before);
+    assert_int_equal(ort->run(session, &(struct qn_run){ &input, NULL, NULL }, NULL), QONNX_OK);
+    getrusage(RUSAGE_SELF, &after);
+    assert_true(after.ru_maxrss - before.ru_maxrss < 64 * 1024);
+    ort->close(session);
+    free(x);
+    qn_model_release(&model);
+}
+
+static qonnx_status fail_at_t3(void *context, size_t index, const struct qn_view *view, qonnx_error *err)
+{
+    int *calls = context;
+
+    (void)view;
+    ++*calls;
+    return index == 1 ? qn_fail(err, QONNX_E_DATA, "no more of this") : QONNX_OK;
+}
+
+static void a_failing_observer_ends_the_run_with_its_error(void **state)
+{
+    static const float one = 1, x[4] = { 0 };
+    static const int64_t size = 4;
+    struct qn_view     input = { "x", QN_FLOAT, 1, &size, x, sizeof x };
+    struct qn_model    model;
+    struct qn_session *session;
+    qonnx_error        err = { 0 };
+    int                calls = 0;
+
+    (void)state;
+    chain_model(&model, size, &one);
+    session = open_session(&model, (struct qn_session_options){ .observe = (const char *const[]){ "t0", "t3", "t9" },
+                                                                .observe_count = 3, .observer = fail_at_t3 });
+    assert_int_equal(ort->run(session, &(struct qn_run){ &input, NULL, &calls }, &err), QONNX_E_DATA);
+    assert_string_equal(err.message, "no more of this");
+    assert_int_equal(calls, 2);
+    ort->close(session);
+    qn_model_release(&model);
+}
+
+static void a_value_nobody_makes_cannot_be_observed(void **state)
+{
+    static const float one = 1;
+    struct qn_model    model;
+    struct qn_session *session;
+    qonnx_error        err = { 0 };
+
+    (void)state;
+    chain_model(&model, 4, &one);
+    assert_int_equal(ort->open(ort, &model,
+                               &(struct qn_session_options){ .observe = (const char *const[]){ "ghost" }, .observe_count = 1, .observer = keep },
+                               &session, &err),
+                     QONNX_E_USAGE);
+    assert_non_null(strstr(err.message, "'ghost'"));
+    qn_model_release(&model);
+}
+
+/* ---- calibration ---- */
+
+enum { SIZE = 12, RUNS = 6 };
+
+/* Conv of `channels` to `channels` with a bias of 100, so that all its values are far above 0; Relu; and again. */
+static void conv_model(struct qn_model *model, int64_t channels, float *weights, float *bias)
+{
+    const int64_t input[] = { 1, channels, SIZE, SIZE }, kernel[] = { channels, channels, 3, 3 };
+    int64_t       pads[] = { 1, 1, 1, 1 };
+    size_t        count = (size_t)(channels * channels * 9);
+
+    for (size_t i = 0; i < count; i++) weights[i] = (float)((int)(i * 7919 % 201) - 100) / 2000;
+    for (int64_t i = 0; i < channels; i++) bias[i] = 100;
+    model_init(model);
+    model_input(model, "x", QN_FLOAT, 4, input, NULL);
+    model_constant(model, "w", QN_FLOAT, 4, kernel, weights, count * 4);
+    model_constant(model, "b", QN_FLOAT, 1, &channels, bias, (size_t)channels * 4);
+    qn_attr_set_ints(&model->arena, model_node(model, "Conv", "c0", INPUTS("x", "w", "b")), "pads", 4, pads);
+    model_node(model, "Relu", "r0", INPUTS("c0"));
+    qn_attr_set_ints(&model->arena, model_node(model, "Conv", "c1", INPUTS("r0", "w", "b")), "pads", 4, pads);
+    model_node(model, "Relu", "r1", INPUTS("c1"));
+    model_output(model, "r1", QN_FLOAT);
+}
+
+static struct qn_feed *random_images(struct scratch *scratch, const struct qn_model *model, struct qn_arena *arena, int64_t channels)
+{
+    const struct qn_port *inputs;
+    struct qn_feed       *feed = NULL;
+    size_t                count, size = (size_t)channels * SIZE * SIZE;
+    char                  name[16], shape[64];
+    float                *x = malloc(size * sizeof *x);
+
+    for (int r = 0; r < RUNS; r++) {
+        for (size_t i = 0; i < size; i++) x[i] = (float)((i + (size_t)r * 31) * 2654435761u % 1000) / 500 - 1;
+        snprintf(name, sizeof name, "%d.npy", r);
+        snprintf(shape, sizeof shape, "(1, %d, %d, %d)", (int)channels, SIZE, SIZE);
+        npy_write(scratch, name, "<f4", shape, x, size * sizeof *x);
+    }
+    free(x);
+    assert_int_equal(qn_model_inputs(model, arena, &inputs, &count, NULL), QONNX_OK);
+    assert_int_equal(qn_feed_open(&feed, scratch->folder, inputs, 1, &(struct qn_feed_options){ 0 }, NULL), QONNX_OK);
+    return feed;
+}
+
+struct range {
+    float    min[3], max[3];
+    uint64_t count[3];
+};
+
+static qonnx_status widen(void *context, size_t index, const struct qn_view *view, qonnx_error *err)
+{
+    struct range *range = context;
+    const float  *x = view->data;
+
+    (void)err;
+    for (size_t i = 0; i < qn_view_count(view); i++) {
+        if (x[i] < range->min[index]) range->min[index] = x[i];
+        if (x[i] > range->max[index]) range->max[index] = x[i];
+    }
+    range->count[index] += qn_view_count(view);
+    return QONNX_OK;
+}
+
+/* Ranges in the runtime's own layout are those of the plain one; where blocks are padded, zeros must not enter. */
+static void ranges_do_not_depend_on_the_layout(void **state)
+{
+    const char *const names[] = { "x", "r0", "r1" };
+    const int64_t     widths[] = { 16, 3, 32, 20 };
+
+    (void)state;
+    for (size_t k = 0; k < sizeof widths / sizeof *widths; k++) {
+        struct scratch    scratch;
+        struct qn_model   model;
+        struct qn_feed   *feed;
+        struct qn_sample  sample = { 0 };
+        static float      weights[32 * 32 * 9], bias[32];
+        struct range      ranges[2];
+        scratch_open(&scratch);
+        conv_model(&model, widths[k], weights, bias);
+        feed = random_images(&scratch, &model, &model.arena, widths[k]);
+        for (int own = 0; own < 2; own++) {
+            struct range      *range = &ranges[own];
+            struct qn_session *session = open_session(&model, (struct qn_session_options){ .optimize = true, .observe = names,
+                                                                                          .observe_count = 3, .observer = widen,
+                                                                                          .any_order = own });
+            assert_int_equal(((struct ort_run_session *)session)->saved.pb != NULL, own); /* two stages, not the way round */
+            for (int i = 0; i < 3; i++) *range = (struct range){ { INFINITY, INFINITY, INFINITY }, { -INFINITY, -INFINITY, -INFINITY }, { 0 } };
+            assert_int_equal(qn_feed_rewind(feed, NULL), QONNX_OK);
+            for (bool done = false;;) {
+                assert_int_equal(qn_feed_next(feed, &sample, &done, NULL), QONNX_OK);
+                if (done) break;
+                assert_int_equal(ort->run(session, &(struct qn_run){ sample.views, NULL, range }, NULL), QONNX_OK);
+            }
+            ort->close(session);
+        }
+        assert_memory_equal(&ranges[0], &ranges[1], sizeof ranges[0]);
+        assert_int_equal(ranges[1].count[1], RUNS * widths[k] * SIZE * SIZE);
+        assert_true(ranges[1].min[1] > 50); /* padding would be 0 */
+        qn_sample_release(&sample);
+        qn_feed_close(feed);
+        qn_model_release(&model);
+        scratch_close(&scratch);
+    }
+}
+
+static void calibration_gives_the_same_bytes_for_any_number_of_threads(void **state)
+{
+    const char *const     names[] = { "r1", "c0", "x", "r0" };
+    struct scratch        scratch;
+    struct qn_model       model;
+    struct qn_feed       *feed;
+    struct qn_calibration one, many;
+    static float          weights[16 * 16 * 9], bias[16];
+
+    (void)state;
+    scratch_open(&scratch);
+    conv_model(&model, 16, weights, bias);
+    feed = random_images(&scratch, &model, &model.arena, 16);
+    assert_int_equal(qn_calibrate(&one, ort, &model, names, 4, feed,
+                                  &(struct qn_calibrate_options){ .threads = 1, .histogram_stride = 1 }, NULL),
+                     QONNX_OK);
+    assert_int_equal(one.samples, RUNS);
+    assert_true(one.values[3].stats.min > 50);
+    assert_int_equal(one.values[1].rank, 4);
+    assert_int_equal(one.values[1].dims[1], 16);
+    for (int threads = 2; threads <= 4; threads++) {
+        assert_int_equal(qn_feed_rewind(feed, NULL), QONNX_OK);
+        assert_int_equal(qn_calibrate(&many, ort, &model, names, 4, feed,
+                                      &(struct qn_calibrate_options){ .threads = threads, .histogram_stride = 1 }, NULL),
+                         QONNX_OK);
+        for (size_t i = 0; i < 4; i++) {
+            struct qn_stats x = one.values[i].stats, y = many.values[i].stats;
+            assert_memory_equal(x.histogram, y.histogram, sizeof *x.histogram);
+            x.histogram = y.histogram = NULL;
+            assert_memory_equal(&x, &y, sizeof x);
+        }
+        qn_calibration_release(&many);
+    }
+    qn_calibration_release(&one);
+    qn_feed_close(feed);
+    qn_model_release(&model);
+    scratch_close(&scratch);
+}
+
+/* ---- finding the library ---- */
+
+static void a_library_asked_for_by_name_is_the_only_one_tried(void **state)
+{
+    struct qn_runtime *other = NULL;
+    qonnx_error        err = { 0 };
+
+    (void)state;
+    assert_int_equal(qn_ort_load(&other, "/nowhere/libonnxruntime.so", &err), QONNX_E_NO_RUNTIME);
+    assert_non_null(strstr(err.message, "--ort: cannot load ONNX Runtime from '/nowhere/libonnxruntime.so'"));
+    memset(&err, 0, sizeof err);
+    assert_int_equal(qn_ort_load(&other, "libm.so.6", &err), QONNX_E_NO_RUNTIME);
+    assert_non_null(strstr(err.message, "not ONNX Runtime"));
+    assert_null(other);
+}
+
+static void a_folder_with_the_library_will_do(void **state)
+{
+    struct qn_runtime *other = NULL;
+    char              *path = strdup(getenv("QONNX_ORT"));
+    qonnx_error        err = { 0 };
+
+    (void)state;
+    assert_non_null(strrchr(path, '/'));
+    *strrchr(path, '/') = 0;
+    assert_int_equal(qn_ort_load(&other, path, &err), QONNX_OK);
+    assert_int_equal(strncmp(other->version, "onnxruntime 1.", 14), 0);
+    other->release(other);
+    free(path);
+}
+
+/* The last place to look is the package of the python3 on PATH; without any the error says how to get one. */
+static void the_python_package_is_found_and_else_the_error_helps(void **state)
+{
+    struct scratch     scratch;
+    struct qn_runtime *other = NULL;
+    qonnx_error        err = { 0 };
+    char              *library = strdup(getenv("QONNX_ORT")), *path = strdup(getenv("PATH")), script[5000];
+    bool               installed = dlopen("libonnxruntime.so.1", RTLD_NOW) || dlopen("libonnxruntime.so", RTLD_NOW);
+
+    (void)state;
+    scratch_open(&scratch);
+    mkdir(scratch_path(&scratch, "package"), 0700);
+    assert_int_equal(symlink(library, scratch_path(&scratch, "libonnxruntime.so.1")), 0);
+    assert_int_equal(rename(scratch_path(&scratch, "package"), scratch_path(&scratch, "capi")), 0);
+    assert_int_equal(rename(scratch_path(&scratch, "libonnxruntime.so.1"), scratch_path(&scratch, "capi/libonnxruntime.so.1")), 0);
+    unsetenv("QONNX_ORT");
+    setenv("PATH", scratch.folder, 1);
+    if (!installed) {
+        assert_int_equal(qn_ort_load(&other, NULL, &err), QONNX_E_NO_RUNTIME);
+        assert_non_null(strstr(err.message, "pip install onnxruntime"));
+        assert_non_null(strstr(err.message, "--ort PATH"));
+    }
+    snprintf(script, sizeof script, "#!/bin/sh\necho %s\n", scratch.folder);
+    scratch_write(&scratch, "python3", script, strlen(script));
+    assert_int_equal(chmod(scratch_path(&scratch, "python3"), 0700), 0);
+    memset(&err, 0, sizeof err);
+    if (qn_ort_load(&other, NULL, &err) != QONNX_OK) fail_msg("%s", err.message);
+    other->release(other);
+    setenv("QONNX_ORT", library, 1);
+    setenv("PATH", path, 1);
+    free(library);
+    free(path);
+    scratch_close(&scratch);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(observing_every_value_keeps_few_of_them), /* first, while little memory has been used */
+        cmocka_unit_test(weights_are_used_where_they_lie),
+        cmocka_unit_test(packing_leaves_the_model_as_it_was),
+        cmocka_unit_test(integers_and_bools_come_out_as_they_are),
+        cmocka_unit_test(what_the_runtime_refuses_is_told),
+        cmocka_unit_test(observers_run_as_values_are_made),
+        cmocka_unit_test(a_failing_observer_ends_the_run_with_its_error),
+        cmocka_unit_test(a_value_nobody_makes_cannot_be_observed),
+        cmocka_unit_test(ranges_do_not_depend_on_the_layout),
+        cmocka_unit_test(calibration_gives_the_same_bytes_for_any_number_of_threads),
+        cmocka_unit_test(a_library_asked_for_by_name_is_the_only_one_tried),
+        cmocka_unit_test(a_folder_with_the_library_will_do),
+        cmocka_unit_test(the_python_package_is_found_and_else_the_error_helps),
+    };
+    return cmocka_run_group_tests(tests, load_runtime, release_runtime);
+}
