@@ -126,7 +126,7 @@ qonnx_status qn_layer_terms(bool transposed, const int64_t *dims, size_t rank, c
         if (transposed) {
             const uint64_t stride = strides[i - 2] > 0 ? (uint64_t)strides[i - 2] : 1;
             const uint64_t steps = size / stride + (size % stride != 0);
-            overflow |= __builtin_add_overflow(kernel, steps > 1 ? steps : 1, &kernel);
+            overflow |= __builtin_add_overflow(kernel, steps, &kernel);
         } else {
             overflow |= __builtin_mul_overflow(kernel, size, &kernel);
         }

@@ -7,6 +7,9 @@
 #include "cmocka_all.h"
 #include "quant/quantizer.h"
 
+/* assert_float_equal() lets the last bit differ, whatever the tolerance. */
+#define assert_same_float(a, b) assert_true((a) == (b))
+
 static struct qn_arena arena;
 
 static int release(void **state)
@@ -78,8 +81,8 @@ static void a_convolution_with_its_own_bias_scales_has_a_zero_point_as_in_brevit
     assert_int_equal(f.out.zero_count, 3);
     assert_int_equal(f.out.axis, 1);
     for (int i = 0; i < 3; i++) {
-        assert_float_equal(f.out.scale[i], weight_scales[i] * input_scale, 0);
-        assert_float_equal(f.out.zero_point[i], -f.values[i] / (weight_scales[i] * input_scale), 0);
+        assert_same_float(f.out.scale[i], weight_scales[i] * input_scale);
+        assert_same_float(f.out.zero_point[i], -f.values[i] / (weight_scales[i] * input_scale));
     }
     assert_false(signbit(f.out.zero_point[2]));
 }
@@ -93,11 +96,11 @@ static void compared_channel_by_channel_the_zero_point_is_zero(void **state)
     f.layer.compare = QN_COMPARE_CHANNELS;
     derive(&f);
     assert_int_equal(f.out.zero_count, 1);
-    assert_float_equal(f.out.zero_point[0], 0, 0);
+    assert_same_float(f.out.zero_point[0], 0);
     build(&f, false);
     derive(&f);
     assert_int_equal(f.out.zero_count, 1);
-    assert_float_equal(f.out.zero_point[0], 0, 0);
+    assert_same_float(f.out.zero_point[0], 0);
 }
 
 static void scales_closer_than_1e_8_count_as_equal(void **state)
@@ -118,6 +121,30 @@ static void scales_closer_than_1e_8_count_as_equal(void **state)
     assert_int_equal(f.out.zero_count, 3);
 }
 
+static void scales_closer_than_a_hundred_thousandth_count_as_equal(void **state)
+{
+    const float ones[] = { 1, 1, 1 }, one = 1, near[] = { 0.999995f, 1, 1.000005f };
+    const struct {
+        int   channel;
+        float scale;
+    } far[] = { { 0, 0.9999f }, { 1, 1.0001f } };
+    struct fixture f;
+
+    (void)state;
+    build(&f, true);
+    f.input = scaled(&one, 1);
+    f.weight = scaled(ones, 3);
+    memcpy(f.bias.scale, near, sizeof near);
+    derive(&f);
+    assert_int_equal(f.out.zero_count, 1);
+    for (int i = 0; i < 2; i++) {
+        memcpy(f.bias.scale, near, sizeof near);
+        f.bias.scale[far[i].channel] = far[i].scale;
+        derive(&f);
+        assert_int_equal(f.out.zero_count, 3);
+    }
+}
+
 static void a_float_bias_is_a_zero_point_that_need_not_be_whole(void **state)
 {
     struct fixture f;
@@ -130,7 +157,7 @@ static void a_float_bias_is_a_zero_point_that_need_not_be_whole(void **state)
     derive(&f);
     assert_int_equal(f.out.scale_count, 1);
     assert_int_equal(f.out.zero_count, 3);
-    assert_float_equal(f.out.zero_point[1], -0.1f / 0.25f, 0);
+    assert_same_float(f.out.zero_point[1], -0.1f / 0.25f);
     assert_int_equal(f.out.bits, 21); /* a float bias does not widen */
 }
 
@@ -305,7 +332,7 @@ static void what_a_quantizer_puts_out_carries_its_parameters(void **state)
     assert_false(meta.is_signed);
     assert_int_equal(meta.axis, 1);
     assert_int_equal(meta.scale_count, 3);
-    assert_float_equal(meta.zero_point[2], 7, 0);
+    assert_same_float(meta.zero_point[2], 7);
 }
 
 static void out_of_memory_is_reported(void **state)
@@ -329,6 +356,7 @@ int main(void)
         TEST(a_convolution_with_its_own_bias_scales_has_a_zero_point_as_in_brevitas_0_13),
         TEST(compared_channel_by_channel_the_zero_point_is_zero),
         TEST(scales_closer_than_1e_8_count_as_equal),
+        TEST(scales_closer_than_a_hundred_thousandth_count_as_equal),
         TEST(a_float_bias_is_a_zero_point_that_need_not_be_whole),
         TEST(the_tutorial_convolution_has_21_bits_and_22_with_an_8_bit_bias),
         TEST(the_output_is_signed_if_an_operand_is),

@@ -7,6 +7,9 @@
 #include "cmocka_all.h"
 #include "quant/running.h"
 
+/* assert_float_equal() lets the last bit differ, whatever the tolerance. */
+#define assert_same_float(a, b) assert_true((a) == (b))
+
 static struct qn_arena arena;
 
 static int release(void **state)
@@ -140,7 +143,10 @@ static void an_unsigned_given_range_needs_no_minimum(void **state)
     q.max_val = 6;
     assert_accepted(q);
     assert_int_equal(qn_quantizer_activation(&q, NULL, 1, -1, &arena, &qp, &error), QONNX_OK);
-    assert_float_equal(qp.scale[0], 6.0f / 255.0f, 0);
+    assert_same_float(qp.scale[0], 6.0f / 255.0f);
+    q.max_val = 1e-12; /* what is given has no floor */
+    assert_int_equal(qn_quantizer_activation(&q, NULL, 1, -1, &arena, &qp, &error), QONNX_OK);
+    assert_same_float(qp.scale[0], 1e-12f / 255.0f);
     q.max_val = 0;
     assert_refused(q, "no range but 0");
     q = named("Int8ActPerTensorFloatMinMaxInit");
@@ -167,16 +173,16 @@ static void the_range_is_divided_by_the_steps_to_the_lowest_code_or_to_the_highe
         q.bits = bits;
         q.is_signed = true;
         q.narrow = false;
-        assert_float_equal(qn_quantizer_steps(&q), exp2f((float)bits - 1), 0);
+        assert_same_float(qn_quantizer_steps(&q), exp2f((float)bits - 1));
         q.narrow = true;
-        assert_float_equal(qn_quantizer_steps(&q), exp2f((float)bits - 1) - 1, 0);
+        assert_same_float(qn_quantizer_steps(&q), exp2f((float)bits - 1) - 1);
         q.is_signed = false;
-        assert_float_equal(qn_quantizer_steps(&q), exp2f((float)bits) - 2, 0);
+        assert_same_float(qn_quantizer_steps(&q), exp2f((float)bits) - 2);
         q.narrow = false;
-        assert_float_equal(qn_quantizer_steps(&q), exp2f((float)bits) - 1, 0);
+        assert_same_float(qn_quantizer_steps(&q), exp2f((float)bits) - 1);
     }
     q = named("Int32Bias");
-    assert_float_equal(qn_quantizer_steps(&q), 2147483648.0f, 0);
+    assert_same_float(qn_quantizer_steps(&q), 2147483648.0f);
 }
 
 static void wide_biases_are_stored_in_32_bits_and_clamped_to_their_own_width(void **state)
@@ -211,7 +217,7 @@ static void wide_biases_are_stored_in_32_bits_and_clamped_to_their_own_width(voi
 static void a_bias_has_as_many_scales_as_the_weight(void **state)
 {
     const float               weights[] = { 0.5f, 0.25f, 3 }, input_scale = 0.1f, bias[] = { 1, 2, 3 };
-    struct qn_metadata        input = centred(&input_scale, 1), weight = centred(weights, 3);
+    struct qn_metadata        input = centred(&input_scale, 1), weight = centred(weights, 3), channels;
     const struct qn_quantizer q = named("Int32Bias");
     struct qn_qparams         qp;
     qonnx_error               error = { 0 };
@@ -220,11 +226,15 @@ static void a_bias_has_as_many_scales_as_the_weight(void **state)
     assert_int_equal(qn_quantizer_bias(&q, bias, 3, &input, &weight, &arena, &qp, &error), QONNX_OK);
     assert_int_equal(qp.count, 3);
     assert_int_equal(qp.axis, 0);
-    for (int i = 0; i < 3; i++) assert_float_equal(qp.scale[i], weights[i] * input_scale, 0);
+    for (int i = 0; i < 3; i++) assert_same_float(qp.scale[i], weights[i] * input_scale);
     weight.scale_count = 1;
     assert_int_equal(qn_quantizer_bias(&q, bias, 3, &input, &weight, &arena, &qp, &error), QONNX_OK);
     assert_int_equal(qp.count, 1);
     assert_int_equal(qp.axis, -1);
+    channels = centred(weights, 3); /* in front of a depthwise convolution */
+    assert_int_equal(qn_quantizer_bias(&q, bias, 3, &channels, &weight, &arena, &qp, &error), QONNX_OK);
+    assert_int_equal(qp.count, 3);
+    assert_same_float(qp.scale[2], weights[2] * weights[0]);
     weight.scale_count = 2;
     assert_int_equal(qn_quantizer_bias(&q, bias, 3, &input, &weight, &arena, &qp, &error), QONNX_E_UNSUPPORTED);
     assert_string_equal(error.message, "1 input scales and 2 weight scales do not fit a bias of 3");
@@ -255,13 +265,13 @@ static void an_internally_scaled_bias_needs_no_input(void **state)
 
     (void)state;
     assert_int_equal(qn_quantizer_bias(&q, bias, 3, NULL, NULL, &arena, &qp, &error), QONNX_OK);
-    assert_float_equal(qp.scale[0], 3.0f / 128.0f, 0);
+    assert_same_float(qp.scale[0], 3.0f / 128.0f);
     assert_int_equal(qn_quantize(bias, QN_LAYOUT_FLAT(3), &qp, QN_SHIFT_THEN_ROUND, codes, 1, &error), QONNX_OK);
     assert_int_equal(codes[1], -128);
     q.per_channel = true;
     assert_int_equal(qn_quantizer_bias(&q, bias, 3, NULL, NULL, &arena, &qp, &error), QONNX_OK);
     assert_int_equal(qp.count, 3);
-    assert_float_equal(qp.scale[2], 2.0f / 128.0f, 0);
+    assert_same_float(qp.scale[2], 2.0f / 128.0f);
 }
 
 static void output_channels_are_on_axis_1_of_a_transposed_convolution(void **state)
@@ -301,11 +311,11 @@ static void shifted_weights_take_their_zero_point_from_the_minimum(void **state)
     (void)state;
     assert_int_equal(qp.count, 3);
     assert_string_equal(qp.type->name, "uint8");
-    assert_float_equal(qp.scale[0], 4.0f / 255.0f, 0);
+    assert_same_float(qp.scale[0], 4.0f / 255.0f);
     assert_int_equal(qp.zero_point[0], 64);
-    assert_float_equal(qp.scale[1], 4.0f / 255.0f, 0); /* from 0, not from the smallest value */
+    assert_same_float(qp.scale[1], 4.0f / 255.0f); /* from 0, not from the smallest value */
     assert_int_equal(qp.zero_point[1], 0);
-    assert_float_equal(qp.scale[2], 2.0f / 255.0f, 0); /* does not reach up to 0 */
+    assert_same_float(qp.scale[2], 2.0f / 255.0f); /* does not reach up to 0 */
     assert_int_equal(qp.zero_point[2], 255);
 }
 
@@ -319,7 +329,7 @@ static void a_shifted_quantizer_with_signed_codes_counts_from_the_lowest(void **
     q.is_signed = true;
     assert_accepted(q);
     qp = weight_params(q, x, 1, 2);
-    assert_float_equal(qp.scale[0], 4.0f / 128.0f, 0);
+    assert_same_float(qp.scale[0], 4.0f / 128.0f);
     assert_int_equal(qp.zero_point[0], -128 + 32);
 }
 
@@ -331,12 +341,12 @@ static void bad_weights_give_a_usable_scale(void **state)
     const struct qn_qparams   qp = weight_params(q, x, 4, 2), other = weight_params(shifted, x, 4, 2);
 
     (void)state;
-    assert_float_equal(qp.scale[0], 1.0f / 127.0f, 0);
-    assert_float_equal(qp.scale[1], 1e-10f / 127.0f, 0);
-    assert_float_equal(qp.scale[2], QN_SCALE_MAX, 0);
-    assert_float_equal(qp.scale[3], 1e-10f / 127.0f, 0);
-    assert_float_equal(other.scale[1], 1e-10f / 255.0f, 0);
-    assert_float_equal(other.scale[2], QN_SCALE_MAX, 0);
+    assert_same_float(qp.scale[0], 1.0f / 127.0f);
+    assert_same_float(qp.scale[1], 1e-10f / 127.0f);
+    assert_same_float(qp.scale[2], QN_SCALE_MAX);
+    assert_same_float(qp.scale[3], 1e-10f / 127.0f);
+    assert_same_float(other.scale[1], 1e-10f / 255.0f);
+    assert_same_float(other.scale[2], QN_SCALE_MAX);
     for (int i = 0; i < 4; i++) assert_int_equal(other.zero_point[i], 0);
 }
 

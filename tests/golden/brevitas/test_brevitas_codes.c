@@ -164,18 +164,18 @@ static void percentiles_are_the_recorded_order_statistics(void **state)
         }
         for (size_t j = 0; j < sizeof others / sizeof others[0]; j++) {
             absolute.high_percentile = others[j].percentile;
-            assert_float_equal(statistic(&absolute, x, n, NULL),
-                               or_floor(golden_float(json_object_get(row, others[j].key))), 0);
+            assert_same_float(statistic(&absolute, x, n, NULL),
+                              or_floor(golden_float(json_object_get(row, others[j].key))));
         }
-        assert_float_equal(statistic(&interval, x, n, &m), or_floor(golden_float(json_object_get(row, "interval"))), 0);
-        assert_float_equal(m, golden_float(json_object_get(row, "neg_percentile_0.001")), 0);
+        assert_same_float(statistic(&interval, x, n, &m), or_floor(golden_float(json_object_get(row, "interval"))));
+        assert_same_float(m, golden_float(json_object_get(row, "neg_percentile_0.001")));
         /* The same ranks by search, where the short cut for the extremes would not look. */
         top = qn_order_statistic(magnitude, QN_LAYOUT_FLAT(n), 0, true,
                                  (uint64_t)json_integer_value(json_object_get(row, "high_k_1indexed")), n);
-        assert_float_equal(top, golden_float(json_object_get(row, "abs_percentile_99.999")), 0);
+        assert_same_float(top, golden_float(json_object_get(row, "abs_percentile_99.999")));
         low = qn_order_statistic(x, QN_LAYOUT_FLAT(n), 0, false,
                                  (uint64_t)json_integer_value(json_object_get(row, "low_k_1indexed")), n);
-        assert_float_equal(fminf(low, 0), golden_float(json_object_get(row, "neg_percentile_0.001")), 0);
+        assert_same_float(fminf(low, 0), golden_float(json_object_get(row, "neg_percentile_0.001")));
     }
     assert_int_equal(i, 15);
     json_decref(json);
