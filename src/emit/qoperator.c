@@ -234,29 +234,23 @@ static void write_twin(struct folder *f, const struct qn_rule *rule, struct twin
     consume(f, t);
 }
 
-/* MatMul with a float result: integer product, then scale. */
-static qonnx_status write_matmul_integer(struct folder *f, struct twin *t, qonnx_error *err)
+/* MatMul with a float result: integer product, then both scales, as a product of their own: a runtime folds it, and a
+ * reader finds them. */
+static void write_matmul_integer(struct folder *f, struct twin *t)
 {
-    const Onnx__NodeProto   *pb = f->graph->pb->node[t->node];
-    const Onnx__TensorProto *ws = qn_node_constant(f->graph, t->from[1], 1);
-    float                    xs = scalar(f, t->from[0], 1, NAN), *product;
-    const float             *w;
-    size_t                   count;
+    const Onnx__NodeProto *pb = f->graph->pb->node[t->node];
     const char *base = pb->output[0], *sum = qn_edit_name(f->edit, base, "_int32"), *cast = qn_edit_name(f->edit, base, "_unscaled"), *scale = qn_edit_name(f->edit, base, "_scale");
-    const char *operands[] = { input(f, t->from[0], 0), input(f, t->from[1], 0), input(f, t->from[0], 2), weight_zero(f, t->from[1]) }, *scaled[] = { cast, scale };
+    const char *operands[] = { input(f, t->from[0], 0), input(f, t->from[1], 0), input(f, t->from[0], 2), weight_zero(f, t->from[1]) };
+    const char *scales[] = { input(f, t->from[0], 1), input(f, t->from[1], 1) }, *scaled[] = { cast, scale };
     Onnx__NodeProto *node;
 
-    QN_TRY(qn_tensor_floats(ws, f->arena, &w, &count, err));
-    if (!(product = qn_arena_array(f->arena, count, sizeof *product))) return qn_fail_nomem(err);
-    for (size_t i = 0; i < count; i++) product[i] = xs * w[i];
-    qn_edit_add_initializer(f->edit, qn_tensor_new(f->arena, scale, QN_FLOAT, ws->n_dims, ws->dims, product, count * sizeof *product));
     qn_edit_replace_node(f->edit, t->node, qn_node_new(f->arena, "MatMulInteger", pb->name ? pb->name : "", 4, operands, 1, &sum));
     node = qn_node_new(f->arena, "Cast", qn_edit_name(f->edit, base, "_Cast"), 1, &sum, 1, &cast);
     qn_attr_set_int(f->arena, node, "to", QN_FLOAT);
     qn_edit_insert_after(f->edit, t->node, node);
+    qn_edit_insert_after(f->edit, t->node, qn_node_new(f->arena, "Mul", qn_edit_name(f->edit, scale, "_Mul"), 2, scales, 1, &scale));
     qn_edit_insert_after(f->edit, t->node, qn_node_new(f->arena, "Mul", qn_edit_name(f->edit, base, "_Mul"), 2, scaled, 1, (const char *const *)pb->output));
     consume(f, t);
-    return QONNX_OK;
 }
 
 /* ---- moves ---- */
@@ -289,25 +283,27 @@ static bool write_move(struct folder *f, qn_node_id n)
 
 /* ---- all ---- */
 
-static qonnx_status fold_node(struct folder *f, qn_node_id n, qonnx_error *err)
+static void fold_node(struct folder *f, qn_node_id n)
 {
     const struct qn_rule *row = qn_node_is(f->graph, n, f->graph->pb->node[n]->op_type) ? qn_rule_find(f->graph->pb->node[n]->op_type) : NULL;
     struct qn_rule        rule;
     struct twin           t = { .node = n };
 
-    if (!row || (row->refine && (rule = *row, row->refine(f->graph, n, &rule)) == QN_REASON_SLOWER_ON_TARGET)) return QONNX_OK;
+    if (!row || (row->refine && (rule = *row, row->refine(f->graph, n, &rule)) == QN_REASON_SLOWER_ON_TARGET)) return;
     rule = *row;
     if (rule.kind == QN_KIND_MOVE) {
         write_move(f, n);
-        return QONNX_OK;
+        return;
     }
-    if (!rule.twin || !find_inputs(f, &rule, &t) || t.from[0] == QN_NONE) return QONNX_OK;
+    if (!rule.twin || !find_inputs(f, &rule, &t) || t.from[0] == QN_NONE) return;
     find_output(f, &t);
-    if (!types_fit(f, &rule, &t)) return QONNX_OK;
-    if (strcmp(rule.op, "MatMul") == 0 && t.q == QN_NONE) return f->graph->values[qn_node_input(f->graph, t.from[1], 0)].init ? write_matmul_integer(f, &t, err) : QONNX_OK;
-    if (t.q == QN_NONE && strcmp(rule.op, "Gemm") != 0) return QONNX_OK;
+    if (!types_fit(f, &rule, &t)) return;
+    if (strcmp(rule.op, "MatMul") == 0 && t.q == QN_NONE) {
+        if (f->graph->values[qn_node_input(f->graph, t.from[1], 0)].init) write_matmul_integer(f, &t);
+        return;
+    }
+    if (t.q == QN_NONE && strcmp(rule.op, "Gemm") != 0) return;
     write_twin(f, &rule, &t);
-    return QONNX_OK;
 }
 
 static qonnx_status fold(const struct qn_graph *graph, struct qn_edit *edit, qonnx_error *err)
@@ -318,10 +314,7 @@ static qonnx_status fold(const struct qn_graph *graph, struct qn_edit *edit, qon
 
     f.consumed = qn_arena_array(&scratch, graph->value_count, sizeof *f.consumed);
     if (!f.consumed) status = qn_fail_nomem(err);
-    for (qn_node_id n = 0; n < graph->node_count && status == QONNX_OK; n++) {
-        status = fold_node(&f, n, err);
-        if (status != QONNX_OK) qn_wrap(err, status, "%s", qn_node_label(graph, n));
-    }
+    for (qn_node_id n = 0; n < graph->node_count && status == QONNX_OK; n++) fold_node(&f, n);
     for (qn_value_id v = 0; v < graph->value_count && status == QONNX_OK; v++)
         if (f.consumed[v] && f.consumed[v] == graph->values[v].use_count && !(graph->values[v].flags & (QN_OUTPUT | QN_CAPTURED))) {
             qn_edit_remove_node(edit, graph->values[v].producer);

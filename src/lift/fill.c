@@ -7,6 +7,7 @@
 #include "lift/lifter.h"
 #include "onnx/attr.h"
 #include "onnx/tensor.h"
+#include "plan/presets.h"
 
 /* ---- tensors ---- */
 
@@ -147,13 +148,17 @@ static qonnx_status settle_tensors(struct qn_lifter *l, const struct qn_item **b
     return QONNX_OK;
 }
 
+static const struct qn_target no_target = { .name = "none" };
+
 qonnx_status qn_lift_fill(struct qn_lifter *l)
 {
     struct qn_plan        *plan = &l->lift->plan;
     const struct qn_item **by_value = qn_arena_array(&l->scratch, l->graph->value_count, sizeof(struct qn_item *));
 
     plan->graph = l->graph;
-    plan->settings = l->settings;
+    l->lift->settings = *l->settings;
+    l->lift->settings.target_row = &no_target;
+    plan->settings = &l->lift->settings;
     plan->rounding = l->any_shift_first ? QN_SHIFT_THEN_ROUND : QN_ROUND_THEN_SHIFT;
     plan->tensors = qn_arena_array(l->arena, l->graph->value_count, sizeof *plan->tensors);
     plan->nodes = qn_arena_array(l->arena, l->graph->node_count, sizeof *plan->nodes);

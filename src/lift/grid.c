@@ -239,7 +239,8 @@ const char *qn_grid_of_quant(struct qn_lifter *l, qn_node_id n, struct qn_grid *
     if (!scalar_of(l, n, 3, &bits)) return "its bit width is not one constant";
     if (bits == 1) return "it has one bit";
     if (!(bits >= 2 && bits <= 32) || bits != rintf(bits)) return "its bit width is not a whole number from 2 to 32";
-    if (!(type = qn_qtype_for((int)bits, is_signed, 8)) || !qn_int_range((int)bits, is_signed, narrow, &lo, &hi)) return "no integer type holds its codes";
+    /* wide constants are biases, which go into int32 */
+    if (!(type = qn_qtype_for((int)bits, is_signed, x != QN_NONE && l->graph->values[x].init && bits > 8 ? 32 : 8)) || !qn_int_range((int)bits, is_signed, narrow, &lo, &hi)) return "no integer type holds its codes";
     if (qn_tensor_count(scale, &count, NULL) != QONNX_OK || !count) return "its scale cannot be read";
     if ((reason = broadcast_axis(scale, rank, &axis))) return reason;
     if (x != QN_NONE && axis >= 0 && rank >= 0 && l->graph->values[x].dims[axis] >= 0 && (uint64_t)l->graph->values[x].dims[axis] != count)

@@ -17,14 +17,15 @@ struct qn_lift_note {
 };
 
 struct qn_lift {
-    struct qn_plan             plan; /* over the graph that was lifted */
+    struct qn_plan             plan;     /* over the graph that was lifted */
+    struct qn_settings         settings; /* the plan's: those given, for no target, so that nothing is adapted to one */
     const struct qn_lift_note *notes;
     size_t                     note_count;
     size_t                     qdq, clips, qonnx, qoperator; /* quantized nodes that were read, by format */
 };
 
-/* Turns the model's graph into its float form, in place, and fills *lift with the plan over it. `settings` must outlive
- * the lift. The names of float values, of inputs and of outputs stay. Release when done, not after a failure. */
+/* Turns the model's graph into its float form, in place, and fills *lift with the plan over it. *lift may not
+ * move, and `settings` must outlive it. The names of float values, of inputs and of outputs stay. Release when done, not after a failure. */
 QONNX_MUST_CHECK qonnx_status qn_lift(struct qn_lift *lift, struct qn_graph *graph, const struct qn_settings *settings,
                                       qonnx_error *err);
 void                          qn_lift_release(struct qn_lift *lift);

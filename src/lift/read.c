@@ -156,7 +156,7 @@ static const char *read_dequantize(struct qn_lifter *l, qn_node_id n, qn_value_i
     x = place_of(l, v);
     if (x.form == QN_CONSTANT_CODES) return read_constant(l, n, out, l->clips[x.item]);
     if (x.form == QN_VIEW || (x.form == QN_PLAIN && l->graph->values[v].dtype == QN_FLOAT)) return "it dequantizes what is not quantized";
-    if ((reason = qn_grid_of_qdq(l, n, l->graph->values[v].dtype, &grid))) return reason;
+    if ((reason = qn_grid_of_qdq(l, n, x.form == QN_CODES ? l->items[x.item].grid->qp.type->onnx_type : l->graph->values[v].dtype, &grid))) return reason;
     if (x.form == QN_CODES) {
         if (!qn_same_numbers(&grid->qp, &l->items[x.item].grid->qp)) return "it reads codes with other parameters than they were made with";
         l->at[out] = (struct qn_place_of){ x.item, QN_VIEW };
