@@ -8,9 +8,10 @@ import subprocess
 import sys
 import tempfile
 
-import measure
-import numpy as np
-import onnx
+sys.path.append(sys.path.pop(0))  # this folder last: copy.py here is not Python's copy
+import measure  # noqa: E402
+import numpy as np  # noqa: E402
+import onnx  # noqa: E402
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "e2e"))
 import does  # noqa: E402
