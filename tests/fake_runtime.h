@@ -40,8 +40,8 @@ static inline void *model_append(struct qn_model *model, void *list, size_t coun
 }
 
 /* dims: -1 with names[i] for an unknown size; rank -1 for no shape. */
-static inline Onnx__ValueInfoProto *model_value(struct qn_model *model, const char *name, int32_t dtype, int rank, const int64_t *dims,
-                                                const char *const *names)
+static inline Onnx__ValueInfoProto *model_value(struct qn_model *model, const char *name, int32_t dtype, int rank,
+                                                const int64_t *dims, const char *const *names)
 {
     struct qn_arena      *arena = &model->arena;
     Onnx__ValueInfoProto *info = qn_arena_alloc(arena, sizeof *info);
@@ -59,7 +59,7 @@ static inline Onnx__ValueInfoProto *model_value(struct qn_model *model, const ch
     info->type->tensor_type->shape = qn_arena_alloc(arena, sizeof *info->type->tensor_type->shape);
     onnx__tensor_shape_proto__init(info->type->tensor_type->shape);
     for (int i = 0; i < rank; i++) {
-        Onnx__TensorShapeProto           *shape = info->type->tensor_type->shape;
+        Onnx__TensorShapeProto            *shape = info->type->tensor_type->shape;
         Onnx__TensorShapeProto__Dimension *dim = qn_arena_alloc(arena, sizeof *dim);
         onnx__tensor_shape_proto__dimension__init(dim);
         if (dims[i] >= 0) {
@@ -79,20 +79,22 @@ static inline void model_input(struct qn_model *model, const char *name, int32_t
                                const char *const *names)
 {
     Onnx__GraphProto *graph = model->pb->graph;
-    graph->input = model_append(model, graph->input, graph->n_input, model_value(model, name, dtype, rank, dims, names));
+    graph->input =
+        model_append(model, graph->input, graph->n_input, model_value(model, name, dtype, rank, dims, names));
     graph->n_input++;
 }
 
 static inline void model_output(struct qn_model *model, const char *name, int32_t dtype)
 {
     Onnx__GraphProto *graph = model->pb->graph;
-    graph->output = model_append(model, graph->output, graph->n_output, model_value(model, name, dtype, -1, NULL, NULL));
+    graph->output =
+        model_append(model, graph->output, graph->n_output, model_value(model, name, dtype, -1, NULL, NULL));
     graph->n_output++;
 }
 
 /* The bytes are not copied. */
-static inline void model_constant(struct qn_model *model, const char *name, int32_t dtype, size_t rank, const int64_t *dims,
-                                  const void *bytes, size_t size)
+static inline void model_constant(struct qn_model *model, const char *name, int32_t dtype, size_t rank,
+                                  const int64_t *dims, const void *bytes, size_t size)
 {
     Onnx__GraphProto *graph = model->pb->graph;
     graph->initializer = model_append(model, graph->initializer, graph->n_initializer,
@@ -101,7 +103,8 @@ static inline void model_constant(struct qn_model *model, const char *name, int3
 }
 
 /* One output; inputs end with NULL. */
-static inline Onnx__NodeProto *model_node(struct qn_model *model, const char *op, const char *output, const char *const *inputs)
+static inline Onnx__NodeProto *model_node(struct qn_model *model, const char *op, const char *output,
+                                          const char *const *inputs)
 {
     Onnx__GraphProto *graph = model->pb->graph;
     const char       *made = qn_arena_strdup(&model->arena, output), *read[8];
@@ -114,14 +117,15 @@ static inline Onnx__NodeProto *model_node(struct qn_model *model, const char *op
     graph->n_node++;
     return node;
 }
-#define INPUTS(...) (const char *const[]){ __VA_ARGS__, NULL }
+#define INPUTS(...)                                                                                                    \
+    (const char *const[]) { __VA_ARGS__, NULL }
 
 /* ---- the runtime ---- */
 
 struct fake_runtime {
     struct qn_runtime base;
-    float             fail_from; /* runs whose input starts with at least this fail; 0: none */
-    int64_t           only_size; /* runs fail unless the first input has this many elements; 0: any */
+    float             fail_from;   /* runs whose input starts with at least this fail; 0: none */
+    int64_t           only_size;   /* runs fail unless the first input has this many elements; 0: any */
     int32_t           output_type; /* 0: float */
     atomic_int        opened, closed, runs;
 };
@@ -133,23 +137,26 @@ struct fake_session {
     struct qn_arena           arena;
 };
 
-static inline qonnx_status fake_open(struct qn_runtime *runtime, const struct qn_model *model, const struct qn_session_options *options,
-                                     struct qn_session **result, qonnx_error *err)
+static inline qonnx_status fake_open(struct qn_runtime *runtime, const struct qn_model *model,
+                                     const struct qn_session_options *options, struct qn_session **result,
+                                     qonnx_error *err)
 {
     struct fake_session *session = calloc(1, sizeof *session);
 
     session->base.runtime = runtime;
     session->options = *options;
     session->gain = (double)model->pb->model_version / 1000;
-    assert_int_equal(qn_model_inputs(model, &session->arena, &session->base.inputs, &session->base.input_count, err), QONNX_OK);
-    assert_int_equal(qn_model_outputs(model, &session->arena, &session->base.outputs, &session->base.output_count, err), QONNX_OK);
+    assert_int_equal(qn_model_inputs(model, &session->arena, &session->base.inputs, &session->base.input_count, err),
+                     QONNX_OK);
+    assert_int_equal(qn_model_outputs(model, &session->arena, &session->base.outputs, &session->base.output_count, err),
+                     QONNX_OK);
     ((struct fake_runtime *)runtime)->opened++;
     *result = &session->base;
     return QONNX_OK;
 }
 
-static inline qonnx_status fake_give(qn_view_fn fn, void *context, size_t index, const char *name, int32_t type, const struct qn_view *like,
-                                     double factor, double offset, qonnx_error *err)
+static inline qonnx_status fake_give(qn_view_fn fn, void *context, size_t index, const char *name, int32_t type,
+                                     const struct qn_view *like, double factor, double offset, qonnx_error *err)
 {
     size_t         count = qn_view_count(like), item = type == QN_INT64 ? 8 : 4;
     char          *data = malloc(count * item + 1);
@@ -178,12 +185,14 @@ static inline qonnx_status fake_run(struct qn_session *base, const struct qn_run
     fake->runs++;
     if (fake->only_size && (int64_t)qn_view_count(&run->inputs[0]) != fake->only_size)
         return qn_fail(err, QONNX_E_RUNTIME, "fake: wrong size");
-    if (fake->fail_from != 0 && x[0] >= fake->fail_from) return qn_fail(err, QONNX_E_RUNTIME, "fake: %g is too much", (double)x[0]);
+    if (fake->fail_from != 0 && x[0] >= fake->fail_from)
+        return qn_fail(err, QONNX_E_RUNTIME, "fake: %g is too much", (double)x[0]);
     for (size_t i = 0; i < session->options.observe_count; i++)
-        QN_TRY(fake_give(session->options.observer, run->context, i, session->options.observe[i], QN_FLOAT, &run->inputs[0],
-                         (double)i + 1, 0, err));
+        QN_TRY(fake_give(session->options.observer, run->context, i, session->options.observe[i], QN_FLOAT,
+                         &run->inputs[0], (double)i + 1, 0, err));
     for (size_t i = 0; run->on_output && i < base->output_count; i++)
-        QN_TRY(fake_give(run->on_output, run->context, i, base->outputs[i].name, type, &run->inputs[0], session->gain, (double)i, err));
+        QN_TRY(fake_give(run->on_output, run->context, i, base->outputs[i].name, type, &run->inputs[0], session->gain,
+                         (double)i, err));
     return QONNX_OK;
 }
 

@@ -31,8 +31,8 @@ static inline struct npy_bytes *npy_make(const char *descr, const char *shape, c
     return npy;
 }
 
-static inline const char *npy_write(struct scratch *scratch, const char *name, const char *descr, const char *shape, const void *data,
-                                    size_t size)
+static inline const char *npy_write(struct scratch *scratch, const char *name, const char *descr, const char *shape,
+                                    const void *data, size_t size)
 {
     struct npy_bytes *npy = npy_make(descr, shape, data, size);
     const char       *path = scratch_write(scratch, name, npy->bytes, npy->size);
@@ -46,7 +46,8 @@ struct npz_member {
     struct npy_bytes *npy;  /* freed by npz_write */
 };
 
-static inline const char *npz_write(struct scratch *scratch, const char *name, const struct npz_member *members, size_t count)
+static inline const char *npz_write(struct scratch *scratch, const char *name, const struct npz_member *members,
+                                    size_t count)
 {
     const char *path = scratch_path(scratch, name);
     zip_t      *zip = zip_open(path, ZIP_CREATE | ZIP_TRUNCATE, NULL);

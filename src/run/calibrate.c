@@ -50,7 +50,8 @@ static qonnx_status observe(void *context, size_t index, const struct qn_view *v
     struct worker *worker = context;
     struct seen   *seen = &worker->values[index];
 
-    if (index >= worker->calibration->value_count) return qn_fail(err, QONNX_E_INTERNAL, "an observer nobody asked for");
+    if (index >= worker->calibration->value_count)
+        return qn_fail(err, QONNX_E_INTERNAL, "an observer nobody asked for");
     merge_shape(seen, view->dtype, view->rank, view->dims);
     if (view->dtype == QN_FLOAT) qn_stats_add(&seen->stats, view->data, view->size / sizeof(float));
     return QONNX_OK;
@@ -78,7 +79,8 @@ static void free_workers(struct calibration *calibration)
 {
     for (int w = 0; calibration->workers && w < calibration->worker_count; w++) {
         struct worker *worker = &calibration->workers[w];
-        for (size_t i = 0; worker->values && i < calibration->value_count; i++) qn_stats_release(&worker->values[i].stats);
+        for (size_t i = 0; worker->values && i < calibration->value_count; i++)
+            qn_stats_release(&worker->values[i].stats);
         free(worker->values);
     }
     free(calibration->workers);
@@ -102,7 +104,8 @@ static qonnx_status make_workers(struct calibration *calibration, qonnx_error *e
 }
 
 /* Merges all workers into the result. */
-static qonnx_status collect(struct qn_calibration *result, struct calibration *calibration, const char *const *names, qonnx_error *err)
+static qonnx_status collect(struct qn_calibration *result, struct calibration *calibration, const char *const *names,
+                            qonnx_error *err)
 {
     struct qn_observed *values = qn_arena_array(&result->arena, calibration->value_count, sizeof *values);
 
@@ -126,7 +129,8 @@ static qonnx_status collect(struct qn_calibration *result, struct calibration *c
         seen->stats.max += 0.0f;
         dims = qn_arena_array(&result->arena, QN_MAX_RANK, sizeof *dims);
         values[i].name = qn_arena_strdup(&result->arena, names[i]);
-        if (!dims || !values[i].name || (id = qn_names_intern(&result->index, values[i].name)) == QN_NONE) return qn_fail_nomem(err);
+        if (!dims || !values[i].name || (id = qn_names_intern(&result->index, values[i].name)) == QN_NONE)
+            return qn_fail_nomem(err);
         result->by_name[id] = &values[i];
         values[i].dtype = seen->dtype;
         values[i].rank = seen->dtype ? seen->rank : -1;
@@ -143,8 +147,10 @@ static qonnx_status calibrate(struct qn_calibration *result, struct calibration 
                               struct qn_feed *feed, qonnx_error *err)
 {
     const struct qn_calibrate_options *options = calibration->options;
-    struct qn_pass pass = { .feed = feed, .threads = calibration->worker_count, .work = run_sample, .context = calibration };
+    struct qn_pass                     pass = { .feed = feed, .threads = calibration->worker_count };
 
+    pass.work = run_sample;
+    pass.context = calibration;
     pass.on_progress = options->on_progress;
     pass.progress_context = options->progress_context;
     QN_TRY(make_workers(calibration, err));

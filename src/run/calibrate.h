@@ -17,16 +17,16 @@ struct qn_observed {
 };
 
 struct qn_calibration {
-    struct qn_observed *values; /* in the order of the names */
-    size_t              value_count;
-    size_t              samples; /* runs done */
-    struct qn_names     index;   /* of names, for qn_calibration_find */
+    struct qn_observed  *values; /* in the order of the names */
+    size_t               value_count;
+    size_t               samples; /* runs done */
+    struct qn_names      index;   /* of names, for qn_calibration_find */
     struct qn_observed **by_name;
-    struct qn_arena     arena;
+    struct qn_arena      arena;
 };
 
 struct qn_calibrate_options {
-    int  threads;   /* runs at once; below 1 means 1. The result's bytes do not depend on it */
+    int    threads;          /* runs at once; below 1 means 1. The result's bytes do not depend on it */
     size_t histogram_stride; /* as for qn_stats_init; 0: no histograms */
     size_t sum_every;        /* as in struct qn_stats; 0 means 1 */
     void (*on_progress)(void *context, size_t done, size_t total); /* may be NULL; called by one thread at a time */
@@ -41,9 +41,10 @@ struct qn_calibrate_options {
  * inputs and node outputs of the main graph. On failure nothing needs releasing. */
 QONNX_MUST_CHECK qonnx_status qn_calibrate(struct qn_calibration *result, struct qn_runtime *runtime,
                                            const struct qn_model *model, const char *const *names, size_t name_count,
-                                           struct qn_feed *feed, const struct qn_calibrate_options *options, qonnx_error *err);
-void qn_calibration_release(struct qn_calibration *calibration);
+                                           struct qn_feed *feed, const struct qn_calibrate_options *options,
+                                           qonnx_error *err);
+void                          qn_calibration_release(struct qn_calibration *calibration);
 /* The entry of a name, or NULL. */
-const struct qn_observed *qn_calibration_find(const struct qn_calibration *calibration, const char *name);
+const struct qn_observed     *qn_calibration_find(const struct qn_calibration *calibration, const char *name);
 
 #endif

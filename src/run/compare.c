@@ -1,24 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run/compare.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "onnx/dtype.h"
-#include "quant/exact_sum.h"
+#include "run/compare_sums.h"
 #include "run/labels.h"
-#include "run/npy.h"
 #include "run/passes.h"
-
-/* Sums over all samples of one output; exact, so that no order of threads shows. */
-struct sums {
-    uint64_t            elements, nonfinite, unequal, top1_count, top1_agree, finite;
-    struct qn_exact_sum signal, noise, dot, second, absolute;
-    double              max_error, sqnr_min;
-    int32_t             dtype;
-};
 
 /* The first model's output, kept until the second model's comes. */
 struct kept {
@@ -29,12 +18,12 @@ struct kept {
 };
 
 struct worker {
-    struct comparison  *comparison;
-    struct sums        *sums; /* one for each matched output */
-    struct kept        *kept;
-    struct qn_judgement judgement;
-    size_t              position;
-    double              callback_time;
+    struct comparison     *comparison;
+    struct qn_output_sums *sums; /* one for each matched output */
+    struct kept           *kept;
+    struct qn_judgement    judgement;
+    size_t                 position;
+    double                 callback_time;
 };
 
 struct comparison {
@@ -53,98 +42,6 @@ static double cpu_now(void)
     struct timespec t;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static bool is_real(int32_t type) { return qn_elements_convertible(type, QN_FLOAT) && !qn_elements_convertible(type, QN_INT64); }
-
-static double decibel(double signal, double noise)
-{
-    if (noise == 0) return INFINITY;
-    return signal == 0 ? -INFINITY : 10 * log10(signal / noise);
-}
-
-/* ---- one output of one sample ---- */
-
-struct sample_sums {
-    double   signal, noise, dot, second, absolute, max_error;
-    uint64_t finite, nonfinite, unequal;
-};
-
-static void add_pair(struct sample_sums *s, double x, double y)
-{
-    double error = x - y;
-
-    if (!isfinite(x) || !isfinite(y)) {
-        bool same = x == y || (isnan(x) && isnan(y));
-        s->nonfinite += !same;
-        s->unequal += !same;
-        return;
-    }
-    s->finite++;
-    s->unequal += x != y;
-    s->signal += x * x;
-    s->noise += error * error;
-    s->dot += x * y;
-    s->second += y * y;
-    s->absolute += fabs(error);
-    if (fabs(error) > s->max_error) s->max_error = fabs(error);
-}
-
-static void compare_reals(struct sums *sums, const struct qn_view *x, const struct qn_view *y, size_t count)
-{
-    struct sample_sums s = { 0 };
-    double             sqnr;
-
-    if (x->dtype == QN_FLOAT && y->dtype == QN_FLOAT) {
-        const float *a = x->data, *b = y->data;
-        for (size_t i = 0; i < count; i++) add_pair(&s, (double)a[i], (double)b[i]);
-    } else {
-        for (size_t i = 0; i < count; i++) add_pair(&s, qn_view_number(x, i), qn_view_number(y, i));
-    }
-    sums->finite += s.finite;
-    sums->nonfinite += s.nonfinite;
-    sums->unequal += s.unequal;
-    qn_exact_sum_add(&sums->signal, s.signal);
-    qn_exact_sum_add(&sums->noise, s.noise);
-    qn_exact_sum_add(&sums->dot, s.dot);
-    qn_exact_sum_add(&sums->second, s.second);
-    qn_exact_sum_add(&sums->absolute, s.absolute);
-    if (s.max_error > sums->max_error) sums->max_error = s.max_error;
-    sqnr = decibel(s.signal, s.noise);
-    if (sqnr < sums->sqnr_min) sums->sqnr_min = sqnr;
-}
-
-static void compare_top1(struct sums *sums, const struct qn_view *x, const struct qn_view *y, size_t count)
-{
-    size_t classes = x->rank ? (size_t)x->dims[x->rank - 1] : 1;
-
-    if (classes < 2) return;
-    for (size_t start = 0; start < count; start += classes) {
-        sums->top1_count++;
-        sums->top1_agree += qn_view_argmax(x, start, classes) == qn_view_argmax(y, start, classes);
-    }
-}
-
-static qonnx_status compare_views(struct sums *sums, const struct qn_view *x, const struct qn_view *y, qonnx_error *err)
-{
-    size_t count = qn_view_count(x), item;
-    bool   same_shape = x->rank == y->rank;
-
-    for (int i = 0; same_shape && i < x->rank; i++) same_shape = x->dims[i] == y->dims[i];
-    if (!same_shape || is_real(x->dtype) != is_real(y->dtype) || (!is_real(x->dtype) && x->dtype != y->dtype))
-        return qn_fail(err, QONNX_E_DATA, "output '%s' differs in type or shape between the models", x->name);
-    sums->dtype = x->dtype;
-    if (!x->size || !y->size) return QONNX_OK; /* empty, or texts */
-    sums->elements += count;
-    if (is_real(x->dtype)) {
-        compare_reals(sums, x, y, count);
-        compare_top1(sums, x, y, count);
-        return QONNX_OK;
-    }
-    item = x->size / count ? x->size / count : 1;
-    for (size_t i = 0; i < x->size / item; i++)
-        sums->unequal += memcmp((const char *)x->data + i * item, (const char *)y->data + i * item, item) != 0;
-    return QONNX_OK;
 }
 
 /* ---- runs ---- */
@@ -173,7 +70,8 @@ static qonnx_status judge(struct worker *worker, size_t output, const struct qn_
     return qn_labels_judge(&comparison->labels, worker->position, view, which, &worker->judgement, err);
 }
 
-static qonnx_status take_output(struct worker *worker, size_t index, const struct qn_view *view, int which, qonnx_error *err)
+static qonnx_status take_output(struct worker *worker, size_t index, const struct qn_view *view, int which,
+                                qonnx_error *err)
 {
     size_t       output = worker->comparison->match[which][index];
     double       start = cpu_now();
@@ -181,7 +79,7 @@ static qonnx_status take_output(struct worker *worker, size_t index, const struc
 
     if (output == SIZE_MAX) return QONNX_OK;
     status = which == 0 ? keep(&worker->kept[output], view, err)
-                        : compare_views(&worker->sums[output], &worker->kept[output].view, view, err);
+                        : qn_sums_add(&worker->sums[output], &worker->kept[output].view, view, err);
     if (status == QONNX_OK) status = judge(worker, output, view, which, err);
     worker->callback_time += cpu_now() - start;
     return status;
@@ -209,7 +107,8 @@ static qonnx_status compare_sample(void *context, int number, const struct qn_sa
         double             start = cpu_now();
         worker->callback_time = 0;
         QN_TRY(qn_wrap(err, session->runtime->run(session, &run, err), which ? "second model" : "first model"));
-        if (comparison->times[which]) comparison->times[which][sample->index] = cpu_now() - start - worker->callback_time;
+        if (comparison->times[which])
+            comparison->times[which][sample->index] = cpu_now() - start - worker->callback_time;
     }
     return QONNX_OK;
 }
@@ -248,17 +147,21 @@ static qonnx_status match_outputs(struct comparison *comparison, struct qn_compa
     return comparison->matched ? QONNX_OK : qn_fail(err, QONNX_E_DATA, "the models have no output of the same name");
 }
 
-static qonnx_status find_label_output(struct comparison *comparison, const struct qn_comparison *result, size_t samples, qonnx_error *err)
+static qonnx_status find_label_output(struct comparison *comparison, const struct qn_comparison *result, size_t samples,
+                                      qonnx_error *err)
 {
     const char *wanted = comparison->options->label_output;
 
     comparison->label_output = SIZE_MAX;
     for (size_t i = 0; i < result->output_count && comparison->label_output == SIZE_MAX; i++)
-        if (wanted ? strcmp(wanted, result->outputs[i].name) == 0 : is_real(result->outputs[i].dtype) || !result->outputs[i].dtype)
+        if (wanted ? strcmp(wanted, result->outputs[i].name) == 0
+                   : qn_is_real(result->outputs[i].dtype) || !result->outputs[i].dtype)
             comparison->label_output = i;
-    if (comparison->label_output == SIZE_MAX && wanted) return qn_fail(err, QONNX_E_USAGE, "the models have no output '%s'", wanted);
+    if (comparison->label_output == SIZE_MAX && wanted)
+        return qn_fail(err, QONNX_E_USAGE, "the models have no output '%s'", wanted);
     if (!comparison->options->labels) return QONNX_OK;
-    if (comparison->label_output == SIZE_MAX) return qn_fail(err, QONNX_E_DATA, "the models have no float output to judge by labels");
+    if (comparison->label_output == SIZE_MAX)
+        return qn_fail(err, QONNX_E_DATA, "the models have no float output to judge by labels");
     return qn_labels_read(&comparison->labels, comparison->options->labels, samples, err);
 }
 
@@ -275,7 +178,7 @@ static qonnx_status make_workers(struct comparison *comparison, size_t samples, 
         worker->sums = calloc(comparison->matched, sizeof *worker->sums);
         worker->kept = calloc(comparison->matched, sizeof *worker->kept);
         if (!worker->sums || !worker->kept) return qn_fail_nomem(err);
-        for (size_t i = 0; i < comparison->matched; i++) worker->sums[i].sqnr_min = INFINITY;
+        for (size_t i = 0; i < comparison->matched; i++) qn_sums_init(&worker->sums[i]);
     }
     for (int which = 0; which < 2 && options->time; which++)
         if (!(comparison->times[which] = calloc(samples + 1, sizeof(double)))) return qn_fail_nomem(err);
@@ -300,45 +203,6 @@ static void tear_down(struct comparison *comparison, struct qn_runtime *runtime)
 
 /* ---- results ---- */
 
-static void merge_sums(struct sums *into, const struct sums *from)
-{
-    if (from->dtype) into->dtype = from->dtype;
-    into->elements += from->elements;
-    into->nonfinite += from->nonfinite;
-    into->unequal += from->unequal;
-    into->finite += from->finite;
-    into->top1_count += from->top1_count;
-    into->top1_agree += from->top1_agree;
-    qn_exact_sum_merge(&into->signal, &from->signal);
-    qn_exact_sum_merge(&into->noise, &from->noise);
-    qn_exact_sum_merge(&into->dot, &from->dot);
-    qn_exact_sum_merge(&into->second, &from->second);
-    qn_exact_sum_merge(&into->absolute, &from->absolute);
-    if (from->max_error > into->max_error) into->max_error = from->max_error;
-    if (from->sqnr_min < into->sqnr_min) into->sqnr_min = from->sqnr_min;
-}
-
-static void finish_output(struct qn_output_comparison *output, const struct sums *sums)
-{
-    double signal = qn_exact_sum_value(&sums->signal), noise = qn_exact_sum_value(&sums->noise);
-    double second = qn_exact_sum_value(&sums->second), dot = qn_exact_sum_value(&sums->dot);
-
-    if (sums->dtype) output->dtype = sums->dtype;
-    output->is_float = is_real(output->dtype);
-    output->elements = sums->elements;
-    output->unequal = sums->unequal;
-    output->nonfinite = sums->nonfinite;
-    output->top1_count = sums->top1_count;
-    output->top1_agree = sums->top1_agree;
-    if (!output->is_float) return;
-    output->sqnr = decibel(signal, noise);
-    output->sqnr_min = sums->sqnr_min;
-    output->cosine = signal > 0 && second > 0 ? dot / (sqrt(signal) * sqrt(second)) : signal == second ? 1 : 0;
-    if (output->cosine > 1) output->cosine = 1;
-    output->max_error = sums->max_error;
-    output->mean_error = sums->finite ? qn_exact_sum_value(&sums->absolute) / (double)sums->finite : 0;
-}
-
 static int ascending(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -362,14 +226,16 @@ static void finish(struct qn_comparison *result, struct comparison *comparison)
     }
     result->label_output = comparison->label_output == SIZE_MAX ? 0 : comparison->label_output;
     for (size_t i = 0; i < comparison->matched; i++) {
-        for (int w = 1; w < comparison->worker_count; w++) merge_sums(&comparison->workers[0].sums[i], &comparison->workers[w].sums[i]);
-        finish_output(&result->outputs[i], &comparison->workers[0].sums[i]);
+        for (int w = 1; w < comparison->worker_count; w++)
+            qn_sums_merge(&comparison->workers[0].sums[i], &comparison->workers[w].sums[i]);
+        qn_sums_finish(&result->outputs[i], &comparison->workers[0].sums[i]);
     }
     for (int which = 0; which < 2; which++)
         if (comparison->times[which]) result->cpu_seconds[which] = median(comparison->times[which], result->samples);
 }
 
-static qonnx_status compare(struct qn_comparison *result, struct comparison *comparison, struct qn_feed *feed, qonnx_error *err)
+static qonnx_status compare(struct qn_comparison *result, struct comparison *comparison, struct qn_feed *feed,
+                            qonnx_error *err)
 {
     const struct qn_compare_options *options = comparison->options;
     const struct qn_feed_info       *info = qn_feed_info(feed);

@@ -15,11 +15,11 @@ struct qn_output_comparison {
      * figures below. */
     uint64_t    nonfinite;
     bool        is_float;
-    double      sqnr;     /* dB over all samples; +inf for equal outputs, -inf when the first is all zero and the second not */
-    double      sqnr_min; /* of the worst sample */
-    double      cosine;   /* of all samples as one vector; 1 when both are all zero */
-    double      max_error, mean_error; /* absolute */
-    uint64_t    top1_count, top1_agree; /* argmax over the last axis, if that has at least 2 elements; else 0 of 0 */
+    double   sqnr; /* dB over all samples; +inf for equal outputs, -inf when the first is all zero and the second not */
+    double   sqnr_min;               /* of the worst sample */
+    double   cosine;                 /* of all samples as one vector; 1 when both are all zero */
+    double   max_error, mean_error;  /* absolute */
+    uint64_t top1_count, top1_agree; /* argmax over the last axis, if that has at least 2 elements; else 0 of 0 */
 };
 
 /* What labels were taken for. */
@@ -34,9 +34,9 @@ struct qn_comparison {
     size_t                       output_count;
     size_t                       samples;
     enum qn_label_kind           label_kind;
-    size_t                       label_output; /* index in outputs */
+    size_t                       label_output;                /* index in outputs */
     uint64_t                     label_count, label_right[2]; /* judged positions; right ones of either model */
-    double                       cpu_seconds[2]; /* median CPU time of a run, 0 when not timed */
+    double                       cpu_seconds[2];              /* median CPU time of a run, 0 when not timed */
     struct qn_arena              arena;
 };
 
@@ -44,7 +44,7 @@ struct qn_compare_options {
     bool        second_exact; /* run the second model without graph rewrites: Q/DQ in float */
     bool        time;         /* also measure run times; implies one thread */
     int         threads;
-    const char *labels;       /* .npy of [N], [N, positions ...], perhaps with a last axis of acceptable classes; or NULL */
+    const char *labels; /* .npy of [N], [N, positions ...], perhaps with a last axis of acceptable classes; or NULL */
     const char *label_output; /* output the labels are for; NULL: the first float output */
     void (*on_progress)(void *context, size_t done, size_t total);
     void *progress_context;
@@ -52,9 +52,10 @@ struct qn_compare_options {
 
 /* Runs both models over the feed. E_DATA when they share no output, or the labels do not fit. On failure nothing needs
  * releasing. Figures are the same for any number of threads. */
-QONNX_MUST_CHECK qonnx_status qn_compare(struct qn_comparison *result, struct qn_runtime *runtime, const struct qn_model *first,
-                                         const struct qn_model *second, struct qn_feed *feed,
-                                         const struct qn_compare_options *options, qonnx_error *err);
-void qn_comparison_release(struct qn_comparison *comparison);
+QONNX_MUST_CHECK qonnx_status qn_compare(struct qn_comparison *result, struct qn_runtime *runtime,
+                                         const struct qn_model *first, const struct qn_model *second,
+                                         struct qn_feed *feed, const struct qn_compare_options *options,
+                                         qonnx_error *err);
+void                          qn_comparison_release(struct qn_comparison *comparison);
 
 #endif

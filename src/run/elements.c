@@ -54,8 +54,8 @@ static struct number integer(int64_t value)
     return (struct number){ .negative = value < 0, .magnitude = value < 0 ? 0 - (uint64_t)value : (uint64_t)value };
 }
 
-#define LOAD(type, name)                    \
-    type name;                              \
+#define LOAD(type, name)                                                                                               \
+    type name;                                                                                                         \
     memcpy(&name, (const type *)from + i, sizeof name)
 
 static struct number load(const void *from, int32_t type, size_t i)
@@ -125,7 +125,10 @@ static void integer_limits(int32_t type, uint64_t *above, uint64_t *below)
     }
 }
 
-static bool is_real(int32_t type) { return type == QN_FLOAT || type == QN_DOUBLE || type == QN_FLOAT16 || type == BFLOAT16; }
+static bool is_real(int32_t type)
+{
+    return type == QN_FLOAT || type == QN_DOUBLE || type == QN_FLOAT16 || type == BFLOAT16;
+}
 
 static bool is_integer(int32_t type)
 {

@@ -9,10 +9,10 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "run/random.h"
 #include "onnx/dtype.h"
 #include "run/feed_source.h"
 #include "run/npy.h"
+#include "run/random.h"
 
 struct qn_feed {
     struct qn_source      *source;
@@ -67,8 +67,8 @@ static qonnx_status sample_init(struct qn_sample *sample, size_t count, qonnx_er
     return qn_fail_nomem(err);
 }
 
-qonnx_status qn_sample_place(struct qn_sample *sample, size_t count, size_t i, const char *name, int32_t dtype, int rank,
-                             const int64_t *dims, void **data, qonnx_error *err)
+qonnx_status qn_sample_place(struct qn_sample *sample, size_t count, size_t i, const char *name, int32_t dtype,
+                             int rank, const int64_t *dims, void **data, qonnx_error *err)
 {
     const struct qn_dtype *row = qn_dtype_find(dtype);
     size_t                 size = row ? (size_t)row->bits / 8 : 0;
@@ -108,15 +108,16 @@ static qonnx_status shape_mismatch(const struct qn_port *port, int rank, const i
     return QONNX_E_DATA;
 }
 
-qonnx_status qn_fit_shape(const struct qn_port *port, int rank, const int64_t *dims, int *fit_rank, int64_t fit_dims[QN_MAX_RANK],
-                          struct qn_strbuf *notes, qonnx_error *err)
+qonnx_status qn_fit_shape(const struct qn_port *port, int rank, const int64_t *dims, int *fit_rank,
+                          int64_t fit_dims[QN_MAX_RANK], struct qn_strbuf *notes, qonnx_error *err)
 {
     int extra = port->rank == rank + 1 && (port->dims[0] == 1 || port->dims[0] < 0) ? 1 : 0;
 
     if (port->rank >= 0 && port->rank != rank + extra) return shape_mismatch(port, rank, dims, err);
     if (extra) {
         fit_dims[0] = 1;
-        qn_feed_note(notes, "data for '%s' have one axis less than the input: a leading one of size 1 is added", port->name);
+        qn_feed_note(notes, "data for '%s' have one axis less than the input: a leading one of size 1 is added",
+                     port->name);
     }
     for (int i = 0; i < rank; i++) fit_dims[i + extra] = dims[i];
     *fit_rank = rank + extra;
@@ -125,7 +126,8 @@ qonnx_status qn_fit_shape(const struct qn_port *port, int rank, const int64_t *d
     return QONNX_OK;
 }
 
-qonnx_status qn_fit_type(const struct qn_port *port, int32_t found, int32_t *fit, struct qn_strbuf *notes, qonnx_error *err)
+qonnx_status qn_fit_type(const struct qn_port *port, int32_t found, int32_t *fit, struct qn_strbuf *notes,
+                         qonnx_error *err)
 {
     *fit = port->dtype ? port->dtype : found;
     if (*fit == found) return QONNX_OK;
@@ -134,7 +136,8 @@ qonnx_status qn_fit_type(const struct qn_port *port, int32_t found, int32_t *fit
         snprintf(name, sizeof name, "%s", qn_dtype_name(found));
         return qn_fail(err, QONNX_E_DATA, "holds %s, the model's input takes %s", name, qn_dtype_name(*fit));
     }
-    qn_feed_note(notes, "data for '%s' are converted from %s to %s", port->name, qn_dtype_find(found)->name, qn_dtype_find(*fit)->name);
+    qn_feed_note(notes, "data for '%s' are converted from %s to %s", port->name, qn_dtype_find(found)->name,
+                 qn_dtype_find(*fit)->name);
     return QONNX_OK;
 }
 
@@ -149,7 +152,8 @@ static void start_pass(struct qn_feed *feed)
     XXH3_128bits_reset(feed->hash);
 }
 
-qonnx_status qn_feed_new(struct qn_feed **result, struct qn_source *source, const struct qn_feed_options *options, struct qn_strbuf *notes, qonnx_error *err)
+qonnx_status qn_feed_new(struct qn_feed **result, struct qn_source *source, const struct qn_feed_options *options,
+                         struct qn_strbuf *notes, qonnx_error *err)
 {
     struct qn_feed *feed = calloc(1, sizeof *feed);
 
@@ -186,8 +190,8 @@ qonnx_status qn_feed_open(struct qn_feed **feed, const char *path, const struct 
     for (size_t i = 0; i < input_count && status == QONNX_OK; i++) {
         const struct qn_dtype *dtype = qn_dtype_find(inputs[i].dtype);
         if (inputs[i].dtype && (!dtype || dtype->bits < 8))
-            status = qn_fail(err, QONNX_E_UNSUPPORTED, "the model's input '%s' takes %s, which cannot be fed", inputs[i].name,
-                             qn_dtype_name(inputs[i].dtype));
+            status = qn_fail(err, QONNX_E_UNSUPPORTED, "the model's input '%s' takes %s, which cannot be fed",
+                             inputs[i].name, qn_dtype_name(inputs[i].dtype));
     }
     if (status == QONNX_OK) status = qn_source_open_files(&source, path, &want, err);
     if (status == QONNX_OK) return qn_feed_new(feed, source, options, &notes, err);

@@ -31,7 +31,7 @@ struct qn_feed_options {
 struct qn_sample {
     size_t          index;    /* 0, 1, 2 ... in the feed's order */
     size_t          position; /* the same in all of the data: differs from index for a chosen subset */
-    struct qn_view *views; /* one for each input, in the order of the ports */
+    struct qn_view *views;    /* one for each input, in the order of the ports */
     void          **buffers;
     size_t         *capacities;
     int64_t        *dims;
@@ -40,8 +40,8 @@ struct qn_sample {
 void qn_sample_release(struct qn_sample *sample);
 
 struct qn_feed_info {
-    size_t      count;     /* samples a pass gives */
-    size_t      available; /* samples in all of the data */
+    size_t      count;                /* samples a pass gives */
+    size_t      available;            /* samples in all of the data */
     uint64_t    nan_count, inf_count; /* in float inputs, of the first full pass */
     bool        synthetic;
     char        digest[33]; /* XXH3-128 of the bytes fed in the first full pass, in the order of samples and inputs */
@@ -73,11 +73,12 @@ QONNX_MUST_CHECK qonnx_status qn_feed_synthetic(struct qn_feed **feed, const str
                                                 struct qn_runtime *runtime, qonnx_error *err);
 
 /* The next sample, QONNX_OK with *done when there is none. Callable from several threads, each with its own sample. */
-QONNX_MUST_CHECK qonnx_status qn_feed_next(struct qn_feed *feed, struct qn_sample *sample, bool *done, qonnx_error *err);
+QONNX_MUST_CHECK qonnx_status qn_feed_next(struct qn_feed *feed, struct qn_sample *sample, bool *done,
+                                           qonnx_error *err);
 /* Starts over: the same samples again. */
 QONNX_MUST_CHECK qonnx_status qn_feed_rewind(struct qn_feed *feed, qonnx_error *err);
 /* Digest and NaN counts are complete after a full pass. Texts live as long as the feed. */
-const struct qn_feed_info *qn_feed_info(struct qn_feed *feed);
-void qn_feed_close(struct qn_feed *feed); /* NULL is allowed */
+const struct qn_feed_info    *qn_feed_info(struct qn_feed *feed);
+void                          qn_feed_close(struct qn_feed *feed); /* NULL is allowed */
 
 #endif

@@ -27,11 +27,11 @@ struct files {
     struct file         *files;
     size_t               file_count, capacity, next_file;
     /* The open file. */
-    size_t         left; /* samples */
-    struct qn_npz *npz;
-    struct qn_npy *arrays; /* one for each input */
-    int            skip;   /* leading axes that count samples: 1 or 0 */
-    bool           open;
+    size_t               left; /* samples */
+    struct qn_npz       *npz;
+    struct qn_npy       *arrays; /* one for each input */
+    int                  skip;   /* leading axes that count samples: 1 or 0 */
+    bool                 open;
 };
 
 static void close_file(struct files *files)
@@ -128,16 +128,18 @@ static qonnx_status fit_arrays(struct files *files, qonnx_error *err)
         int32_t        dtype;
         int            rank;
         size_t         samples;
-        if (array->rank < files->skip) return qn_fail(err, QONNX_E_DATA, "array '%s' is a single number, it has no sample axis", name);
+        if (array->rank < files->skip)
+            return qn_fail(err, QONNX_E_DATA, "array '%s' is a single number, it has no sample axis", name);
         samples = files->skip ? (size_t)array->dims[0] : 1;
         if (i && samples != files->left)
             return qn_fail(err, QONNX_E_DATA, "array '%s' holds %zu samples, array '%s' holds %zu", name, samples,
                            files->want.ports[0].name, files->left);
         files->left = samples;
-        QN_TRY(qn_wrap(err, qn_fit_type(&files->want.ports[i], array->dtype, &dtype, files->want.notes, err), "array '%s'", name));
+        QN_TRY(qn_wrap(err, qn_fit_type(&files->want.ports[i], array->dtype, &dtype, files->want.notes, err),
+                       "array '%s'", name));
         QN_TRY(qn_wrap(err,
-                       qn_fit_shape(&files->want.ports[i], array->rank - files->skip, array->dims + files->skip, &rank, dims,
-                                    files->want.notes, err),
+                       qn_fit_shape(&files->want.ports[i], array->rank - files->skip, array->dims + files->skip, &rank,
+                                    dims, files->want.notes, err),
                        "array '%s'", name));
         bytes |= qn_npy_row_count(array, files->skip);
     }
@@ -153,7 +155,8 @@ static qonnx_status open_file(struct files *files, size_t index, qonnx_error *er
     close_file(files);
     files->open = true;
     if (files->kind == KIND_PB) {
-        for (size_t i = 0; i < files->want.count && status == QONNX_OK; i++) status = qn_pb_read(path, i, &files->want, NULL, err);
+        for (size_t i = 0; i < files->want.count && status == QONNX_OK; i++)
+            status = qn_pb_read(path, i, &files->want, NULL, err);
         files->left = 1;
         return status;
     }
@@ -178,7 +181,8 @@ static qonnx_status read_arrays(struct files *files, struct qn_sample *sample, q
             int     rank;
             void   *data;
             QN_TRY(qn_fit_type(port, array->dtype, &dtype, files->want.notes, err));
-            QN_TRY(qn_fit_shape(port, array->rank - files->skip, array->dims + files->skip, &rank, dims, files->want.notes, err));
+            QN_TRY(qn_fit_shape(port, array->rank - files->skip, array->dims + files->skip, &rank, dims,
+                                files->want.notes, err));
             QN_TRY(qn_sample_place(sample, files->want.count, i, port->name, dtype, rank, dims, &data, err));
             status = qn_npy_read(array, data, dtype, count, err);
         } else {
@@ -211,8 +215,9 @@ static qonnx_status files_next(struct qn_source *source, struct qn_sample *sampl
             return qn_fail(err, QONNX_E_DATA, "%s: changed while it was in use", files->files[files->next_file].path);
         files->next_file++;
     }
-    status = files->kind == KIND_PB ? read_pbs(files, sample, err)
-                                    : qn_wrap(err, read_arrays(files, sample, err), "%s", files->files[files->next_file - 1].path);
+    status = files->kind == KIND_PB
+                 ? read_pbs(files, sample, err)
+                 : qn_wrap(err, read_arrays(files, sample, err), "%s", files->files[files->next_file - 1].path);
     if (status == QONNX_OK && --files->left == 0) close_file(files);
     return status;
 }
@@ -266,16 +271,24 @@ static bool ends_with(const char *text, const char *end)
 static bool of_kind(enum kind kind, const char *name)
 {
     if (*name == '.') return false;
-    return kind == KIND_NPZ ? ends_with(name, ".npz") : kind == KIND_NPY ? ends_with(name, ".npy") : !strncmp(name, "test_data_set_", 14);
+    return kind == KIND_NPZ   ? ends_with(name, ".npz")
+           : kind == KIND_NPY ? ends_with(name, ".npy")
+                              : !strncmp(name, "test_data_set_", 14);
 }
 
-static int by_name(const void *a, const void *b) { return strcmp(((const struct file *)a)->path, ((const struct file *)b)->path); }
-static int by_number(const void *a, const void *b) { return strverscmp(((const struct file *)a)->path, ((const struct file *)b)->path); }
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct file *)a)->path, ((const struct file *)b)->path);
+}
+static int by_number(const void *a, const void *b)
+{
+    return strverscmp(((const struct file *)a)->path, ((const struct file *)b)->path);
+}
 
 /* Adds the folder's files of one kind. */
 static qonnx_status list_kind(struct files *files, const char *path, enum kind kind, qonnx_error *err)
 {
-    DIR          *folder = opendir(path);
+    DIR           *folder = opendir(path);
     struct dirent *entry;
     qonnx_status   status = QONNX_OK;
 
@@ -283,7 +296,8 @@ static qonnx_status list_kind(struct files *files, const char *path, enum kind k
     while (status == QONNX_OK && (entry = readdir(folder)))
         if (of_kind(kind, entry->d_name)) status = add_file(files, path, entry->d_name, err);
     closedir(folder);
-    if (files->file_count) qsort(files->files, files->file_count, sizeof *files->files, kind == KIND_PB ? by_number : by_name);
+    if (files->file_count)
+        qsort(files->files, files->file_count, sizeof *files->files, kind == KIND_PB ? by_number : by_name);
     files->kind = kind;
     return status;
 }
@@ -304,7 +318,8 @@ static qonnx_status list_folder(struct files *files, const char *path, qonnx_err
         files->kind = KIND_PB;
         if (stat(first, &info) == 0) return add_file(files, "", path, err);
     }
-    for (enum kind kind = KIND_NPZ; kind <= KIND_PB && !files->file_count; kind++) QN_TRY(list_kind(files, path, kind, err));
+    for (enum kind kind = KIND_NPZ; kind <= KIND_PB && !files->file_count; kind++)
+        QN_TRY(list_kind(files, path, kind, err));
     if (files->file_count) return QONNX_OK;
     return qn_fail(err, QONNX_E_DATA, "%s: no .npz, .npy or test_data_set_* in this folder", path);
 }
@@ -332,7 +347,8 @@ static qonnx_status look_into_all(struct files *files, qonnx_error *err)
     return QONNX_OK;
 }
 
-qonnx_status qn_source_open_files(struct qn_source **source, const char *path, const struct qn_feed_ports *want, qonnx_error *err)
+qonnx_status qn_source_open_files(struct qn_source **source, const char *path, const struct qn_feed_ports *want,
+                                  qonnx_error *err)
 {
     struct files *files = calloc(1, sizeof *files);
     qonnx_status  status;
@@ -348,7 +364,8 @@ qonnx_status qn_source_open_files(struct qn_source **source, const char *path, c
     qn_strbuf_init(&files->later_notes);
     status = list_files(files, path, err);
     if (status == QONNX_OK && files->kind == KIND_NPY && want->count != 1)
-        status = qn_fail(err, QONNX_E_DATA, "%s: .npy files feed models with one input, this one has %zu: use an .npz", path, want->count);
+        status = qn_fail(err, QONNX_E_DATA, "%s: .npy files feed models with one input, this one has %zu: use an .npz",
+                         path, want->count);
     if (status == QONNX_OK) status = look_into_all(files, err);
     if (status == QONNX_OK && !files->base.count) status = qn_fail(err, QONNX_E_DATA, "%s: holds no samples", path);
     if (status != QONNX_OK) {

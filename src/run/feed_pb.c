@@ -35,7 +35,8 @@ static const void *stored_elements(const Onnx__TensorProto *tensor, int32_t *sto
     return tensor->int32_data;
 }
 
-static qonnx_status copy_elements(const Onnx__TensorProto *tensor, void *to, int32_t dtype, size_t count, qonnx_error *err)
+static qonnx_status copy_elements(const Onnx__TensorProto *tensor, void *to, int32_t dtype, size_t count,
+                                  qonnx_error *err)
 {
     int32_t     stored, meaning;
     const void *from = stored_elements(tensor, &stored, &meaning);
@@ -57,8 +58,8 @@ static qonnx_status copy_elements(const Onnx__TensorProto *tensor, void *to, int
     return good ? QONNX_OK : qn_fail(err, QONNX_E_DATA, "element %zu does not fit its type", at);
 }
 
-static qonnx_status place_tensor(const Onnx__TensorProto *tensor, size_t k, const struct qn_feed_ports *want, struct qn_sample *sample,
-                                 qonnx_error *err)
+static qonnx_status place_tensor(const Onnx__TensorProto *tensor, size_t k, const struct qn_feed_ports *want,
+                                 struct qn_sample *sample, qonnx_error *err)
 {
     const struct qn_port  *port = &want->ports[k];
     const struct qn_dtype *found = qn_dtype_find(tensor->data_type);
@@ -70,7 +71,8 @@ static qonnx_status place_tensor(const Onnx__TensorProto *tensor, size_t k, cons
 
     QN_TRY(qn_tensor_check(tensor, err));
     QN_TRY(qn_tensor_count(tensor, &count, err));
-    if (!found || !qn_elements_convertible(found->type, found->type) || tensor->n_external_data || tensor->n_dims > QN_MAX_RANK)
+    if (!found || !qn_elements_convertible(found->type, found->type) || tensor->n_external_data ||
+        tensor->n_dims > QN_MAX_RANK)
         return qn_fail(err, QONNX_E_DATA, "holds %s, or too many axes, or external data: it cannot be fed",
                        qn_dtype_name(tensor->data_type));
     QN_TRY(qn_fit_type(port, tensor->data_type, &dtype, want->notes, err));
@@ -80,7 +82,8 @@ static qonnx_status place_tensor(const Onnx__TensorProto *tensor, size_t k, cons
     return copy_elements(tensor, data, dtype, count, err);
 }
 
-qonnx_status qn_pb_read(const char *folder, size_t k, const struct qn_feed_ports *want, struct qn_sample *sample, qonnx_error *err)
+qonnx_status qn_pb_read(const char *folder, size_t k, const struct qn_feed_ports *want, struct qn_sample *sample,
+                        qonnx_error *err)
 {
     struct qn_arena   arena = { 0 };
     struct qn_map     map = { 0 };

@@ -28,25 +28,27 @@ struct qn_feed_ports {
 /* Adds a line, unless it is there already. */
 void qn_feed_note(struct qn_strbuf *notes, const char *format, ...) QONNX_PRINTF(2, 3);
 
-QONNX_MUST_CHECK qonnx_status qn_source_open_files(struct qn_source **source, const char *path, const struct qn_feed_ports *want,
-                                                   qonnx_error *err);
+QONNX_MUST_CHECK qonnx_status qn_source_open_files(struct qn_source **source, const char *path,
+                                                   const struct qn_feed_ports *want, qonnx_error *err);
 /* Reads folder/input_K.pb into a sample; with sample NULL only checks it. */
-QONNX_MUST_CHECK qonnx_status qn_pb_read(const char *folder, size_t k, const struct qn_feed_ports *want, struct qn_sample *sample,
-                                         qonnx_error *err);
+QONNX_MUST_CHECK qonnx_status qn_pb_read(const char *folder, size_t k, const struct qn_feed_ports *want,
+                                         struct qn_sample *sample, qonnx_error *err);
 
 /* Takes over the source, also when this fails. */
-QONNX_MUST_CHECK qonnx_status qn_feed_new(struct qn_feed **feed, struct qn_source *source, const struct qn_feed_options *options, struct qn_strbuf *notes,
+QONNX_MUST_CHECK qonnx_status qn_feed_new(struct qn_feed **feed, struct qn_source *source,
+                                          const struct qn_feed_options *options, struct qn_strbuf *notes,
                                           qonnx_error *err);
 
-/* The shape a run is given when data of this shape are meant for the port: the same, or with a leading 1 more. E_DATA when
- * it does not fit. `what` names the data in errors and notes. */
+/* The shape a run is given when data of this shape are meant for the port: the same, or with a leading 1 more.
+ * E_DATA when it does not fit. `what` names the data in errors and notes. */
 QONNX_MUST_CHECK qonnx_status qn_fit_shape(const struct qn_port *port, int rank, const int64_t *dims, int *fit_rank,
                                            int64_t fit_dims[QN_MAX_RANK], struct qn_strbuf *notes, qonnx_error *err);
 /* The type a run is given, and a note when elements convert. */
-QONNX_MUST_CHECK qonnx_status qn_fit_type(const struct qn_port *port, int32_t found, int32_t *fit, struct qn_strbuf *notes,
-                                          qonnx_error *err);
+QONNX_MUST_CHECK qonnx_status qn_fit_type(const struct qn_port *port, int32_t found, int32_t *fit,
+                                          struct qn_strbuf *notes, qonnx_error *err);
 /* Makes room for input i of a sample of `count` inputs and describes it; *data is to be filled. */
-QONNX_MUST_CHECK qonnx_status qn_sample_place(struct qn_sample *sample, size_t count, size_t i, const char *name, int32_t dtype, int rank,
-                                              const int64_t *dims, void **data, qonnx_error *err);
+QONNX_MUST_CHECK qonnx_status qn_sample_place(struct qn_sample *sample, size_t count, size_t i, const char *name,
+                                              int32_t dtype, int rank, const int64_t *dims, void **data,
+                                              qonnx_error *err);
 
 #endif

@@ -17,7 +17,8 @@ double qn_view_number(const struct qn_view *view, size_t i)
 
     if (view->dtype == QN_FLOAT) return (double)((const float *)view->data)[i];
     if (!dtype || !qn_elements_convertible(view->dtype, QN_DOUBLE)) return NAN;
-    qn_elements_convert(&value, QN_DOUBLE, (const char *)view->data + i * ((size_t)dtype->bits / 8), view->dtype, 1, &at);
+    qn_elements_convert(&value, QN_DOUBLE, (const char *)view->data + i * ((size_t)dtype->bits / 8), view->dtype, 1,
+                        &at);
     return value;
 }
 
@@ -42,7 +43,8 @@ static int64_t label_at(const struct qn_labels *labels, size_t i)
     size_t  at, item = (size_t)qn_dtype_find(labels->dtype)->bits / 8;
 
     /* A uint64 beyond int64 names no class: it stays 0 of no output. */
-    if (!qn_elements_convert(&value, QN_INT64, (const char *)labels->data + i * item, labels->dtype, 1, &at)) return INT64_MAX;
+    if (!qn_elements_convert(&value, QN_INT64, (const char *)labels->data + i * item, labels->dtype, 1, &at))
+        return INT64_MAX;
     return value;
 }
 
@@ -53,8 +55,8 @@ static qonnx_status read_labels(struct qn_labels *labels, struct qn_npy *array, 
     if (qn_elements_convertible(array->dtype, QN_FLOAT) && !qn_elements_convertible(array->dtype, QN_INT64))
         return qn_fail(err, QONNX_E_DATA, "holds %s; labels are integers", qn_dtype_name(array->dtype));
     if (!array->rank || (size_t)array->dims[0] != samples)
-        return qn_fail(err, QONNX_E_DATA, "holds labels for %" PRId64 " samples, the data have %zu", array->rank ? array->dims[0] : 0,
-                       samples);
+        return qn_fail(err, QONNX_E_DATA, "holds labels for %" PRId64 " samples, the data have %zu",
+                       array->rank ? array->dims[0] : 0, samples);
     labels->samples = samples;
     labels->per_sample = qn_npy_row_count(array, 1);
     labels->dtype = array->dtype;
@@ -87,8 +89,8 @@ void qn_labels_release(struct qn_labels *labels)
     memset(labels, 0, sizeof *labels);
 }
 
-static void judge_binary(const struct qn_labels *labels, size_t first, const struct qn_view *output, size_t count, int which,
-                         struct qn_judgement *judgement)
+static void judge_binary(const struct qn_labels *labels, size_t first, const struct qn_view *output, size_t count,
+                         int which, struct qn_judgement *judgement)
 {
     judgement->kind = QN_LABELS_BINARY;
     if (which == 0) judgement->count += count;
@@ -97,8 +99,8 @@ static void judge_binary(const struct qn_labels *labels, size_t first, const str
 }
 
 /* `choices` acceptable classes for each position. */
-static void judge_classes(const struct qn_labels *labels, size_t first, const struct qn_view *output, size_t positions, size_t choices,
-                          int which, struct qn_judgement *judgement)
+static void judge_classes(const struct qn_labels *labels, size_t first, const struct qn_view *output, size_t positions,
+                          size_t choices, int which, struct qn_judgement *judgement)
 {
     size_t classes = (size_t)output->dims[output->rank - 1];
 
@@ -129,7 +131,8 @@ qonnx_status qn_labels_judge(const struct qn_labels *labels, size_t position, co
     } else if (classes > 1 && labels->per_sample % positions == 0) {
         judge_classes(labels, first, output, positions, labels->per_sample / positions, which, judgement);
     } else {
-        return qn_fail(err, QONNX_E_DATA, "%zu labels a sample do not fit output '%s' with %zu positions of %zu classes",
+        return qn_fail(err, QONNX_E_DATA,
+                       "%zu labels a sample do not fit output '%s' with %zu positions of %zu classes",
                        labels->per_sample, output->name, positions, classes);
     }
     return QONNX_OK;

@@ -18,12 +18,14 @@ struct qn_judgement {
 };
 
 /* Reads a .npy of integers whose first axis has `samples` elements. */
-QONNX_MUST_CHECK qonnx_status qn_labels_read(struct qn_labels *labels, const char *path, size_t samples, qonnx_error *err);
-void qn_labels_release(struct qn_labels *labels); /* a zeroed struct may be released */
+QONNX_MUST_CHECK qonnx_status qn_labels_read(struct qn_labels *labels, const char *path, size_t samples,
+                                             qonnx_error *err);
+void                          qn_labels_release(struct qn_labels *labels); /* a zeroed struct may be released */
 
 /* Judges one model's output for sample `position`: adds to right[which], and with which 0 to count. */
-QONNX_MUST_CHECK qonnx_status qn_labels_judge(const struct qn_labels *labels, size_t position, const struct qn_view *output, int which,
-                                              struct qn_judgement *judgement, qonnx_error *err);
+QONNX_MUST_CHECK qonnx_status qn_labels_judge(const struct qn_labels *labels, size_t position,
+                                              const struct qn_view *output, int which, struct qn_judgement *judgement,
+                                              qonnx_error *err);
 
 /* Element i of a view of numbers, as double. */
 double qn_view_number(const struct qn_view *view, size_t i);

@@ -49,7 +49,9 @@ static qonnx_status read_all(struct qn_stream *stream, void *to, size_t size, qo
     ptrdiff_t got = size ? stream->read(stream->handle, to, size) : 0;
 
     if (got < 0) return qn_fail(err, QONNX_E_DATA, "reading failed: the file is damaged");
-    return (size_t)got == size ? QONNX_OK : qn_fail(err, QONNX_E_DATA, "ends too early: %zu bytes are missing", size - (size_t)got);
+    return (size_t)got == size
+               ? QONNX_OK
+               : qn_fail(err, QONNX_E_DATA, "ends too early: %zu bytes are missing", size - (size_t)got);
 }
 
 /* ---- the header: a Python dictionary with three known keys ---- */
@@ -149,14 +151,16 @@ static qonnx_status parse_header(struct qn_npy *array, const char *text, qonnx_e
 
     if (!take(&p, "{")) return qn_fail(err, QONNX_E_DATA, "malformed .npy header");
     while (!take(&p, "}")) {
-        if (!take_text(&p, key, sizeof key) || !take(&p, ":")) return qn_fail(err, QONNX_E_DATA, "malformed .npy header");
+        if (!take_text(&p, key, sizeof key) || !take(&p, ":"))
+            return qn_fail(err, QONNX_E_DATA, "malformed .npy header");
         if (strcmp(key, "descr") == 0) {
             if (!take_text(&p, type, sizeof type))
                 return qn_fail(err, QONNX_E_DATA, "has a structured element type; plain numbers are needed");
             seen |= 1;
         } else if (strcmp(key, "fortran_order") == 0) {
             fortran = take(&p, "True");
-            if (!fortran && !take(&p, "False")) return qn_fail(err, QONNX_E_DATA, "malformed .npy header: fortran_order");
+            if (!fortran && !take(&p, "False"))
+                return qn_fail(err, QONNX_E_DATA, "malformed .npy header: fortran_order");
             seen |= 2;
         } else if (strcmp(key, "shape") == 0) {
             if (!take_shape(&p, array)) return qn_fail(err, QONNX_E_DATA, "malformed .npy header: shape");
@@ -167,7 +171,8 @@ static qonnx_status parse_header(struct qn_npy *array, const char *text, qonnx_e
         if (!take(&p, ",") && *p.at != '}') return qn_fail(err, QONNX_E_DATA, "malformed .npy header");
     }
     if (seen != 7) return qn_fail(err, QONNX_E_DATA, "malformed .npy header: a key is missing");
-    if (!take_type(array, type)) return qn_fail(err, QONNX_E_DATA, "has elements of type '%s', which are not plain numbers", type);
+    if (!take_type(array, type))
+        return qn_fail(err, QONNX_E_DATA, "has elements of type '%s', which are not plain numbers", type);
     if (fortran && array->rank > 1)
         return qn_fail(err, QONNX_E_DATA, "is stored in Fortran order; save numpy.ascontiguousarray of it");
     return QONNX_OK;
@@ -187,7 +192,8 @@ static qonnx_status read_header(struct qn_npy *array, uint64_t size, qonnx_error
     if (prefix_size == 12) QN_TRY(read_all(&array->stream, prefix + 10, 2, err));
     length = (size_t)prefix[8] | (size_t)prefix[9] << 8;
     if (prefix_size == 12) length |= (size_t)prefix[10] << 16 | (size_t)prefix[11] << 24;
-    if (length > HEADER_MAX) return qn_fail(err, QONNX_E_DATA, "has a .npy header of %zu bytes, more than %d", length, HEADER_MAX);
+    if (length > HEADER_MAX)
+        return qn_fail(err, QONNX_E_DATA, "has a .npy header of %zu bytes, more than %d", length, HEADER_MAX);
     if (!(text = malloc(length + 1))) return qn_fail_nomem(err);
     status = read_all(&array->stream, text, length, err);
     text[status == QONNX_OK ? length : 0] = 0;
@@ -201,7 +207,8 @@ static qonnx_status read_header(struct qn_npy *array, uint64_t size, qonnx_error
     for (int i = 0; i < array->rank; i++)
         if (!array->dims[i]) body = 0;
     if (body > UINT64_MAX - prefix_size - length || size != prefix_size + length + body)
-        return qn_fail(err, QONNX_E_DATA, "holds %" PRIu64 " bytes, its header asks for %zu", size, prefix_size + length + body);
+        return qn_fail(err, QONNX_E_DATA, "holds %" PRIu64 " bytes, its header asks for %zu", size,
+                       prefix_size + length + body);
     return QONNX_OK;
 }
 
@@ -265,8 +272,8 @@ static qonnx_status read_converted(struct qn_npy *array, uint8_t *to, int32_t dt
         QN_TRY(read_all(&array->stream, array->scratch, n * array->item, err));
         if (array->swapped) swap_bytes(array->scratch, n, array->item);
         if (!qn_elements_convert(to, dtype, array->scratch, array->dtype, n, &at))
-            return qn_fail(err, QONNX_E_DATA, "holds a %s that the model's %s cannot hold", qn_dtype_find(array->dtype)->name,
-                           qn_dtype_find(dtype)->name);
+            return qn_fail(err, QONNX_E_DATA, "holds a %s that the model's %s cannot hold",
+                           qn_dtype_find(array->dtype)->name, qn_dtype_find(dtype)->name);
         to += n * item;
         count -= n;
     }

@@ -17,8 +17,9 @@ struct qn_stream {
     ptrdiff_t (*read)(void *handle, void *to, size_t size);
     void (*close)(void *handle);
 };
-QONNX_MUST_CHECK qonnx_status qn_stream_open_file(struct qn_stream *stream, const char *path, uint64_t *size, qonnx_error *err);
-void qn_stream_close(struct qn_stream *stream); /* a zeroed struct may be closed */
+QONNX_MUST_CHECK qonnx_status qn_stream_open_file(struct qn_stream *stream, const char *path, uint64_t *size,
+                                                  qonnx_error *err);
+void                          qn_stream_close(struct qn_stream *stream); /* a zeroed struct may be closed */
 
 /* An array, positioned at its first element. */
 struct qn_npy {
@@ -33,14 +34,16 @@ struct qn_npy {
 };
 
 /* Reads the header. The array takes over the stream, also when this fails. `size` is that of the whole stream. */
-QONNX_MUST_CHECK qonnx_status qn_npy_open(struct qn_npy *array, struct qn_stream *stream, uint64_t size, qonnx_error *err);
-void qn_npy_close(struct qn_npy *array); /* a zeroed struct may be closed */
+QONNX_MUST_CHECK qonnx_status qn_npy_open(struct qn_npy *array, struct qn_stream *stream, uint64_t size,
+                                          qonnx_error *err);
+void                          qn_npy_close(struct qn_npy *array); /* a zeroed struct may be closed */
 
 /* Elements of one sub-array behind the first `skip` axes. */
-size_t qn_npy_row_count(const struct qn_npy *array, int skip);
+size_t                        qn_npy_row_count(const struct qn_npy *array, int skip);
 /* Gives the next `count` elements as `dtype`, converted if they are of another type and keep their value (double to
  * float and to smaller floats rounds). */
-QONNX_MUST_CHECK qonnx_status qn_npy_read(struct qn_npy *array, void *to, int32_t dtype, size_t count, qonnx_error *err);
+QONNX_MUST_CHECK qonnx_status qn_npy_read(struct qn_npy *array, void *to, int32_t dtype, size_t count,
+                                          qonnx_error *err);
 QONNX_MUST_CHECK qonnx_status qn_npy_skip(struct qn_npy *array, size_t count, qonnx_error *err);
 /* Checks that nothing follows: also makes a zip archive compare its checksum. */
 QONNX_MUST_CHECK qonnx_status qn_npy_at_end(struct qn_npy *array, qonnx_error *err);

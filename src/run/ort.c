@@ -21,7 +21,7 @@ static int32_t from_ort(int type) { return type == 24 ? 25 : type == 25 ? 26 : t
 int qn_ort_type(int32_t type) { return type == 25 ? 24 : type == 26 ? 25 : type == 24 ? 26 : type; }
 
 qonnx_status qn_ort_view(const struct ort_api *api, const struct ort_value *value, struct qn_view *view,
-                               int64_t dims[QN_MAX_RANK], qonnx_error *err)
+                         int64_t dims[QN_MAX_RANK], qonnx_error *err)
 {
     struct ort_shape      *shape;
     const struct qn_dtype *dtype;
@@ -58,7 +58,8 @@ struct values {
     size_t             input_count, output_count;
 };
 
-static qonnx_status wrap_inputs(struct ort_run_session *session, const struct qn_run *run, struct values *values, qonnx_error *err)
+static qonnx_status wrap_inputs(struct ort_run_session *session, const struct qn_run *run, struct values *values,
+                                qonnx_error *err)
 {
     const struct ort_runtime *ort = session->ort;
 
@@ -67,9 +68,9 @@ static qonnx_status wrap_inputs(struct ort_run_session *session, const struct qn
         static char           nothing[1]; /* an empty tensor still needs an address */
         void                 *data = view->data ? (void *)(uintptr_t)view->data : nothing;
         QN_TRY(qn_ort_check(&ort->api,
-                     ort->api.create_tensor(ort->memory, data, view->size, view->dims, (size_t)view->rank, qn_ort_type(view->dtype),
-                                            &values->inputs[i]),
-                     session->input_names[i], err));
+                            ort->api.create_tensor(ort->memory, data, view->size, view->dims, (size_t)view->rank,
+                                                   qn_ort_type(view->dtype), &values->inputs[i]),
+                            session->input_names[i], err));
     }
     return QONNX_OK;
 }
@@ -92,7 +93,8 @@ static qonnx_status show_outputs(struct ort_run_session *session, const struct q
     return QONNX_OK;
 }
 
-static qonnx_status run_values(struct ort_run_session *session, const struct qn_run *run, struct values *values, qonnx_error *err)
+static qonnx_status run_values(struct ort_run_session *session, const struct qn_run *run, struct values *values,
+                               qonnx_error *err)
 {
     const struct ort_api *api = &session->ort->api;
     struct ort_status    *result;
@@ -101,8 +103,9 @@ static qonnx_status run_values(struct ort_run_session *session, const struct qn_
     qn_ort_current.run = run;
     qn_ort_current.status = QONNX_OK;
     qn_ort_current.err = err;
-    result = api->run(session->loaded.handle, NULL, session->input_names, (const struct ort_value *const *)values->inputs,
-                      values->input_count, session->output_names, values->output_count, values->outputs);
+    result =
+        api->run(session->loaded.handle, NULL, session->input_names, (const struct ort_value *const *)values->inputs,
+                 values->input_count, session->output_names, values->output_count, values->outputs);
     qn_ort_current.run = NULL;
     qn_ort_current.err = NULL;
     if (qn_ort_current.status != QONNX_OK) { /* what the observer said tells more than what the runtime makes of it */
@@ -149,8 +152,10 @@ qonnx_status qn_ort_load(struct qn_runtime **runtime, const char *path, qonnx_er
 
     if (!ort) return qn_fail_nomem(err);
     status = qn_ort_api_load(&ort->api, path, err);
-    if (status == QONNX_OK) status = qn_ort_check(&ort->api, ort->api.create_env(ORT_LOG_FATAL, "qonnx", &ort->env), "start", err);
-    if (status == QONNX_OK) status = qn_ort_check(&ort->api, ort->api.create_cpu_memory(1, 0, &ort->memory), "start", err);
+    if (status == QONNX_OK)
+        status = qn_ort_check(&ort->api, ort->api.create_env(ORT_LOG_FATAL, "qonnx", &ort->env), "start", err);
+    if (status == QONNX_OK)
+        status = qn_ort_check(&ort->api, ort->api.create_cpu_memory(1, 0, &ort->memory), "start", err);
     if (status != QONNX_OK) {
         ort_release(&ort->base);
         return status;

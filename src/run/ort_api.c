@@ -69,9 +69,9 @@ static void *open_from_python(void)
     static const char command[] = "exec python3 -c 'import sys; sys.path = [p for p in sys.path if p]\n"
                                   "import importlib.util as u; s = u.find_spec(\"onnxruntime\")\n"
                                   "print(s.submodule_search_locations[0] if s else \"\")' 2>/dev/null";
-    char  line[PATH_MAX] = "";
-    FILE *pipe = popen(command, "re");
-    bool  read;
+    char              line[PATH_MAX] = "";
+    FILE             *pipe = popen(command, "re");
+    bool              read;
 
     if (!pipe) return NULL;
     read = fgets(line, sizeof line, pipe) != NULL;
@@ -121,7 +121,8 @@ qonnx_status qn_ort_api_load(struct ort_api *api, const char *path, qonnx_error 
     if (sscanf(version, "1.%u", &minor) != 1 || minor > ORT_KNOWN_API) minor = ORT_KNOWN_API;
     if (minor >= ORT_NEEDED_API) table = base->get_api(minor);
     if (!table)
-        return qn_fail(err, QONNX_E_NO_RUNTIME, "ONNX Runtime %s is too old: 1.%d or later is needed", version, ORT_NEEDED_API);
+        return qn_fail(err, QONNX_E_NO_RUNTIME, "ONNX Runtime %s is too old: 1.%d or later is needed", version,
+                       ORT_NEEDED_API);
 #define X(name, place, result, arguments) memcpy(&api->name, &table[place], sizeof api->name);
     ORT_FUNCTIONS(X)
 #undef X

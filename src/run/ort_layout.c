@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Reading a model the runtime has optimised and saved. Its convolutions then work in a blocked layout (NCHWc), and for an
- * observer, as for any reader that does not know the layout, it brings tensors back to the plain one first: at a price
- * of up to a third of the whole run. */
+ * Reading a model the runtime has optimised and saved. Its convolutions then work in a blocked layout (NCHWc), and
+ * for an observer, as for any reader that does not know the layout, it brings tensors back to the plain one first:
+ * at a price of up to a third of the whole run. */
 #include <string.h>
 
 #include "base/names.h"
@@ -37,7 +37,8 @@ static qonnx_status borrow_weights(struct qn_model *saved, const struct qn_model
     return QONNX_OK;
 }
 
-qonnx_status qn_ort_model_open_saved(struct qn_model *saved, const char *path, const struct qn_model *original, qonnx_error *err)
+qonnx_status qn_ort_model_open_saved(struct qn_model *saved, const char *path, const struct qn_model *original,
+                                     qonnx_error *err)
 {
     ProtobufCMessage *message;
     qonnx_status      status;
@@ -45,9 +46,11 @@ qonnx_status qn_ort_model_open_saved(struct qn_model *saved, const char *path, c
     memset(saved, 0, sizeof *saved);
     status = qn_map_open(&saved->map, path, false, err);
     if (status == QONNX_OK)
-        status = qn_wire_parse(&message, &onnx__model_proto__descriptor, saved->map.data, saved->map.size, &saved->arena, err);
+        status = qn_wire_parse(&message, &onnx__model_proto__descriptor, saved->map.data, saved->map.size,
+                               &saved->arena, err);
     if (status == QONNX_OK) saved->pb = (Onnx__ModelProto *)message;
-    if (status == QONNX_OK && !saved->pb->graph) status = qn_fail(err, QONNX_E_RUNTIME, "a saved model without a graph");
+    if (status == QONNX_OK && !saved->pb->graph)
+        status = qn_fail(err, QONNX_E_RUNTIME, "a saved model without a graph");
     if (status == QONNX_OK) status = borrow_weights(saved, original, err);
     if (status != QONNX_OK) qn_model_release(saved);
     return status;
@@ -69,7 +72,10 @@ static bool is_op(const Onnx__NodeProto *node, const char *domain, const char *o
     return node && node->op_type && !strcmp(node->op_type, op) && !strcmp(node->domain ? node->domain : "", domain);
 }
 
-static bool is_observer(const Onnx__NodeProto *node) { return is_op(node, QN_OBSERVE_DOMAIN, QN_OBSERVE_OP) && node->n_input == 1; }
+static bool is_observer(const Onnx__NodeProto *node)
+{
+    return is_op(node, QN_OBSERVE_DOMAIN, QN_OBSERVE_OP) && node->n_input == 1;
+}
 
 static void index_node(struct layout *layout, Onnx__NodeProto *node)
 {
@@ -98,7 +104,8 @@ static qonnx_status layout_init(struct layout *layout, struct qn_model *model, q
     layout->readers = qn_arena_array(&model->arena, capacity, sizeof *layout->readers);
     for (size_t i = 0; !qn_arena_failed(&model->arena) && i < graph->n_node; i++) index_node(layout, graph->node[i]);
     for (size_t i = 0; !qn_arena_failed(&model->arena) && i < graph->n_initializer; i++) {
-        uint32_t id = graph->initializer[i]->name ? qn_names_intern(&layout->names, graph->initializer[i]->name) : QN_NONE;
+        uint32_t id =
+            graph->initializer[i]->name ? qn_names_intern(&layout->names, graph->initializer[i]->name) : QN_NONE;
         if (id != QN_NONE) layout->constants[id] = graph->initializer[i];
     }
     for (size_t i = 0; !qn_arena_failed(&model->arena) && i < graph->n_output; i++) {
@@ -162,7 +169,8 @@ qonnx_status qn_ort_model_watches(struct qn_model *model, struct ort_watch **wat
         if (!is_observer(node)) continue;
         list[used] = (struct ort_watch){ node->input[0], (size_t)qn_attr_int(node, "id", -1) };
         reorder = producer_of(&layout, node->input[0]);
-        if (is_op(reorder, BLOCKED_DOMAIN, "ReorderOutput") && reorder->n_input == 1 && !qn_attr_int(reorder, "channels_last", 0) &&
+        if (is_op(reorder, BLOCKED_DOMAIN, "ReorderOutput") && reorder->n_input == 1 &&
+            !qn_attr_int(reorder, "channels_last", 0) &&
             unpadded(&layout, reorder->input[0], qn_attr_int(reorder, "channels", 0)))
             list[used].name = reorder->input[0];
         else if (qn_names_find(&layout.names, node->input[0]) != QN_NONE) /* it keeps what it reads */

@@ -69,7 +69,9 @@ static void add_source(struct sources *sources, const struct qn_map *map, const 
     size_t      length;
 
     if (!map->mapped || !path || !realpath(path, real) || stat(real, &info) != 0) return;
-    if (!S_ISREG(info.st_mode) || info.st_dev != map->device || info.st_ino != map->inode || (size_t)info.st_size != map->size) return;
+    if (!S_ISREG(info.st_mode) || info.st_dev != map->device || info.st_ino != map->inode ||
+        (size_t)info.st_size != map->size)
+        return;
     if (!sources->folder) {
         slash = strrchr(real, '/');
         sources->folder = qn_arena_memdup(arena, real, (size_t)(slash - real) + 1);
@@ -109,8 +111,8 @@ static void add_entry(struct qn_arena *arena, Onnx__TensorProto *tensor, const c
     tensor->external_data[tensor->n_external_data++] = entry;
 }
 
-/* The same tensor with its data elsewhere: in a file, or, under a name that is never opened, in what the runtime is given
- * besides. */
+/* The same tensor with its data elsewhere: in a file, or, under a name that is never opened, in what the runtime is
+ * given besides. */
 static Onnx__TensorProto *hollow(struct qn_arena *arena, const struct ort_weight *weight, const struct source *source)
 {
     const Onnx__TensorProto *tensor = weight->tensor;
@@ -128,7 +130,8 @@ static Onnx__TensorProto *hollow(struct qn_arena *arena, const struct ort_weight
     if (!(copy->external_data = qn_arena_array(arena, 3, sizeof(Onnx__StringStringEntryProto *)))) return NULL;
     add_entry(arena, copy, "location", source ? source->name : qn_arena_strdup(arena, "in-memory"));
     if (!source) return copy;
-    add_entry(arena, copy, "offset", qn_arena_printf(arena, "%zu", (size_t)((const uint8_t *)weight->data - source->map->data)));
+    add_entry(arena, copy, "offset",
+              qn_arena_printf(arena, "%zu", (size_t)((const uint8_t *)weight->data - source->map->data)));
     add_entry(arena, copy, "length", qn_arena_printf(arena, "%zu", weight->size));
     return copy;
 }
@@ -166,7 +169,8 @@ static Onnx__NodeProto *observer_node(struct qn_arena *arena, const char *value,
 
 static bool is_observer(const Onnx__NodeProto *node)
 {
-    return node->domain && !strcmp(node->domain, QN_OBSERVE_DOMAIN) && node->op_type && !strcmp(node->op_type, QN_OBSERVE_OP);
+    return node->domain && !strcmp(node->domain, QN_OBSERVE_DOMAIN) && node->op_type &&
+           !strcmp(node->op_type, QN_OBSERVE_OP);
 }
 
 struct place {
@@ -182,8 +186,8 @@ static int latest_first(const void *a, const void *b)
 }
 
 /* Where each watched value is made. */
-static qonnx_status find_makers(struct place *places, size_t count, const Onnx__GraphProto *graph, struct qn_arena *arena,
-                                qonnx_error *err)
+static qonnx_status find_makers(struct place *places, size_t count, const Onnx__GraphProto *graph,
+                                struct qn_arena *arena, qonnx_error *err)
 {
     struct qn_names names;
     size_t         *made_by, capacity = 1 + graph->n_input + graph->n_initializer;
@@ -204,16 +208,18 @@ static qonnx_status find_makers(struct place *places, size_t count, const Onnx__
     for (size_t i = 0; i < count; i++) {
         const char *name = places[i].watch.name;
         uint32_t    id = *name ? qn_names_find(&names, name) : QN_NONE;
-        if (id == QN_NONE) return qn_fail(err, QONNX_E_USAGE, "the main graph has no value '%s' that could be observed", name);
+        if (id == QN_NONE)
+            return qn_fail(err, QONNX_E_USAGE, "the main graph has no value '%s' that could be observed", name);
         places[i].made_by = made_by[id];
     }
     return QONNX_OK;
 }
 
-/* The runtime runs nodes without a reader last and backwards in file order, and frees a tensor after its last reader:
- * so observers stand at the end of the file, that of the last value first. Then each runs soon after its value is made. */
-static qonnx_status set_observers(struct ort_model *packed, Onnx__GraphProto *graph, const struct ort_watch *watches, size_t count,
-                                  qonnx_error *err)
+/* The runtime runs nodes without a reader last and backwards in file order, and frees a tensor after its last
+ * reader: so observers stand at the end of the file, that of the last value first. Then each runs soon after its
+ * value is made. */
+static qonnx_status set_observers(struct ort_model *packed, Onnx__GraphProto *graph, const struct ort_watch *watches,
+                                  size_t count, qonnx_error *err)
 {
     struct place     *places = qn_arena_array(&packed->arena, count, sizeof *places);
     Onnx__NodeProto **nodes = qn_arena_array(&packed->arena, graph->n_node + count, sizeof(Onnx__NodeProto *));
@@ -237,9 +243,10 @@ static qonnx_status set_observers(struct ort_model *packed, Onnx__GraphProto *gr
 
 static void import_domain(struct qn_arena *arena, Onnx__ModelProto *model)
 {
-    Onnx__OperatorSetIdProto **list = qn_arena_array(arena, model->n_opset_import + 1, sizeof(Onnx__OperatorSetIdProto *));
-    Onnx__OperatorSetIdProto  *added = qn_arena_alloc(arena, sizeof *added);
-    size_t                     count = 0;
+    Onnx__OperatorSetIdProto **list =
+        qn_arena_array(arena, model->n_opset_import + 1, sizeof(Onnx__OperatorSetIdProto *));
+    Onnx__OperatorSetIdProto *added = qn_arena_alloc(arena, sizeof *added);
+    size_t                    count = 0;
 
     if (qn_arena_failed(arena)) return;
     for (size_t i = 0; i < model->n_opset_import; i++) { /* a model may name the domain with a version of its own */
@@ -255,9 +262,8 @@ static void import_domain(struct qn_arena *arena, Onnx__ModelProto *model)
     model->n_opset_import = count;
 }
 
-qonnx_status qn_ort_model_pack(struct ort_model *packed, const struct qn_model *model,
-                               const struct qn_model *files, const struct ort_watch *watches, size_t watch_count,
-                               qonnx_error *err)
+qonnx_status qn_ort_model_pack(struct ort_model *packed, const struct qn_model *model, const struct qn_model *files,
+                               const struct ort_watch *watches, size_t watch_count, qonnx_error *err)
 {
     Onnx__ModelProto copy = *model->pb; /* shallow: lists that change are new, all else is shared */
     Onnx__GraphProto graph;
@@ -275,7 +281,8 @@ qonnx_status qn_ort_model_pack(struct ort_model *packed, const struct qn_model *
     if (status == QONNX_OK && !qn_arena_failed(&packed->arena)) {
         packed->size = onnx__model_proto__get_packed_size(&copy);
         if (packed->size >= INT32_MAX)
-            status = qn_fail(err, QONNX_E_LIMIT, "the model without its weights has %zu bytes: too large to run", packed->size);
+            status = qn_fail(err, QONNX_E_LIMIT, "the model without its weights has %zu bytes: too large to run",
+                             packed->size);
         else if ((packed->bytes = qn_arena_alloc_raw(&packed->arena, packed->size)))
             onnx__model_proto__pack(&copy, packed->bytes);
     }

@@ -31,21 +31,22 @@ struct ort_model {
     struct qn_arena    arena;  /* holds all of it; weights' data lie in the model */
 };
 
-/* Packs a model with an observer node for each watched value, and without any observer nodes it has; large weights are
- * left out. Those that lie in a mapped file of the model `files` (NULL: of none) are named as external data: the runtime
- * then maps the file too, where weights from memory are copied for a while as a session is made. The model is not changed.
- * E_USAGE for names the main graph does not know. */
+/* Packs a model with an observer node for each watched value, and without any observer nodes it has; large weights
+ * are left out. Those that lie in a mapped file of the model `files` (NULL: of none) are named as external data: the
+ * runtime then maps the file too, where weights from memory are copied for a while as a session is made. The model
+ * is not changed. E_USAGE for names the main graph does not know. */
 QONNX_MUST_CHECK qonnx_status qn_ort_model_pack(struct ort_model *packed, const struct qn_model *model,
                                                 const struct qn_model *files, const struct ort_watch *watches,
                                                 size_t watch_count, qonnx_error *err);
-void qn_ort_model_release(struct ort_model *packed);
+void                          qn_ort_model_release(struct ort_model *packed);
 
 /* Reads a model that the runtime saved to `path`; weights that it left in the original's files are the original's. */
-QONNX_MUST_CHECK qonnx_status qn_ort_model_open_saved(struct qn_model *saved, const char *path, const struct qn_model *original,
-                                                      qonnx_error *err);
-/* What a model that the runtime saved is to be watched at, found by its observer nodes. Where such a node reads a tensor
- * that was brought back from the runtime's blocked layout (NCHWc) for it alone, the blocked tensor is watched instead
- * if its blocks have no padding: the same values in another order. In the model's arena. */
-QONNX_MUST_CHECK qonnx_status qn_ort_model_watches(struct qn_model *model, struct ort_watch **watches, size_t *count, qonnx_error *err);
+QONNX_MUST_CHECK qonnx_status qn_ort_model_open_saved(struct qn_model *saved, const char *path,
+                                                      const struct qn_model *original, qonnx_error *err);
+/* What a model that the runtime saved is to be watched at, found by its observer nodes. Where such a node reads a
+ * tensor that was brought back from the runtime's blocked layout (NCHWc) for it alone, the blocked tensor is watched
+ * instead if its blocks have no padding: the same values in another order. In the model's arena. */
+QONNX_MUST_CHECK qonnx_status qn_ort_model_watches(struct qn_model *model, struct ort_watch **watches, size_t *count,
+                                                   qonnx_error *err);
 
 #endif

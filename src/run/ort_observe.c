@@ -50,8 +50,10 @@ static void observer_compute(void *kernel, struct ort_context *context)
         return;
     }
     view.name = session->observed[observer->id];
-    qn_ort_current.status = qn_ort_check(api, api->context_input(context, 0, &value), "observer input", qn_ort_current.err);
-    if (qn_ort_current.status == QONNX_OK) qn_ort_current.status = qn_ort_view(api, value, &view, dims, qn_ort_current.err);
+    qn_ort_current.status =
+        qn_ort_check(api, api->context_input(context, 0, &value), "observer input", qn_ort_current.err);
+    if (qn_ort_current.status == QONNX_OK)
+        qn_ort_current.status = qn_ort_view(api, value, &view, dims, qn_ort_current.err);
     if (qn_ort_current.status == QONNX_OK)
         qn_ort_current.status = session->observer(qn_ort_current.run->context, observer->id, &view, qn_ort_current.err);
 }
@@ -66,8 +68,8 @@ static struct ort_status *observer_compute2(void *kernel, struct ort_context *co
     return observer->session->ort->api.create_status(1, "the observer failed");
 }
 
-static struct ort_status *observer_create2(const struct ort_custom_op *op, const void *api, const struct ort_kernel_info *info,
-                                           void **kernel)
+static struct ort_status *observer_create2(const struct ort_custom_op *op, const void *api,
+                                           const struct ort_kernel_info *info, void **kernel)
 {
     *kernel = observer_create(op, api, info);
     return *kernel ? NULL : session_of(op)->ort->api.create_status(1, "out of memory");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Opening a model.
  *
- * With observers a model with convolutions is opened in two stages: the runtime optimises it and saves the result; there
- * observers are moved onto tensors in the runtime's own layout (ort_layout.c), and that is run as it is. */
+ * With observers a model with convolutions is opened in two stages: the runtime optimises it and saves the result;
+ * there observers are moved onto tensors in the runtime's own layout (ort_layout.c), and that is run as it is. */
 #include <stdio.h>
 #include <stdlib.h>
 #ifdef __GLIBC__
@@ -44,12 +44,12 @@ struct loading {
     const struct ort_watch          *watches;
     size_t                           watch_count;
     int                              level;
-    const struct qn_model           *files; /* weights may be read from this one's files; NULL: not from files */
+    const struct qn_model           *files;   /* weights may be read from this one's files; NULL: not from files */
     const char                      *save_as; /* NULL: nowhere */
 };
 
-static qonnx_status set_options(struct ort_options *options, const struct ort_run_session *session, const struct loading *loading,
-                                qonnx_error *err)
+static qonnx_status set_options(struct ort_options *options, const struct ort_run_session *session,
+                                const struct loading *loading, qonnx_error *err)
 {
     const struct ort_api            *api = &session->ort->api;
     const struct qn_session_options *wanted = loading->wanted;
@@ -76,7 +76,9 @@ static qonnx_status lend_weights(const struct ort_runtime *ort, struct ort_loade
     const struct ort_api *api = &ort->api;
     const char          **names = qn_arena_array(&packed->arena, packed->weight_count, sizeof *names);
 
-    if (packed->folder) ORT_TRY(api, add_config(options, "session.model_external_initializers_file_folder_path", packed->folder), "weights");
+    if (packed->folder)
+        ORT_TRY(api, add_config(options, "session.model_external_initializers_file_folder_path", packed->folder),
+                "weights");
 
     loaded->weights = calloc(packed->weight_count + 1, sizeof(struct ort_value *));
     if (!names || !loaded->weights) return qn_fail_nomem(err);
@@ -93,12 +95,13 @@ static qonnx_status lend_weights(const struct ort_runtime *ort, struct ort_loade
         ORT_TRY(api, add_initializer(options, weight->name, loaded->weights[i]), weight->name);
     }
     if (!packed->weight_count) return QONNX_OK;
-    ORT_TRY(api, add_external(options, names, (const struct ort_value *const *)loaded->weights, packed->weight_count), "weights");
+    ORT_TRY(api, add_external(options, names, (const struct ort_value *const *)loaded->weights, packed->weight_count),
+            "weights");
     return QONNX_OK;
 }
 
-static qonnx_status load_with(const struct ort_run_session *session, struct ort_loaded *loaded, const struct loading *loading,
-                              struct ort_options *options, qonnx_error *err)
+static qonnx_status load_with(const struct ort_run_session *session, struct ort_loaded *loaded,
+                              const struct loading *loading, struct ort_options *options, qonnx_error *err)
 {
     const struct ort_api *api = &session->ort->api;
     struct ort_model      packed;
@@ -109,13 +112,15 @@ static qonnx_status load_with(const struct ort_run_session *session, struct ort_
     status = lend_weights(session->ort, loaded, options, &packed, err);
     if (status == QONNX_OK)
         status = qn_ort_check(api,
-                              api->create_session_from_array(session->ort->env, packed.bytes, packed.size, options, &loaded->handle),
+                              api->create_session_from_array(session->ort->env, packed.bytes, packed.size, options,
+                                                             &loaded->handle),
                               "load", err);
     qn_ort_model_release(&packed);
     return status;
 }
 
-static qonnx_status load(const struct ort_run_session *session, struct ort_loaded *loaded, const struct loading *loading, qonnx_error *err)
+static qonnx_status load(const struct ort_run_session *session, struct ort_loaded *loaded,
+                         const struct loading *loading, qonnx_error *err)
 {
     const struct ort_api *api = &session->ort->api;
     struct ort_options   *options = NULL;
@@ -143,8 +148,8 @@ static bool worth_two_stages(const struct loading *loading)
     return convolves && bytes <= TWO_STAGE_MAX;
 }
 
-/* What was needed for the first stage goes back to the system before the second one: the heap's free pages, and those of
- * the model's file, which is not read again. */
+/* What was needed for the first stage goes back to the system before the second one: the heap's free pages, and
+ * those of the model's file, which is not read again. */
 static void forget_first_stage(const struct qn_model *model)
 {
     qn_map_drop(&model->map, model->map.data, model->map.size);
@@ -195,7 +200,8 @@ static qonnx_status load_as_wanted(struct ort_run_session *session, const struct
     loading.watches = watches;
     loading.level = wanted->optimize ? ORT_LEVEL_ALL : ORT_LEVEL_NONE;
     loading.files = model;
-    /* Two short cuts (runtimes before 1.18 do not take the second). Whatever they stumble over, the straight way may do. */
+    /* Two short cuts (runtimes before 1.18 do not take the second). Whatever they stumble over, the straight way may
+     * do. */
     if (worth_two_stages(&loading)) {
         if (load_in_two_stages(session, &loading, &ignored) == QONNX_OK) return QONNX_OK;
         qn_model_release(&session->saved);
@@ -221,7 +227,8 @@ static qonnx_status read_ports(struct ort_run_session *session, const struct qn_
     if (qn_arena_failed(arena)) return qn_fail_nomem(err);
     for (size_t i = 0; i < base->input_count; i++) session->input_names[i] = base->inputs[i].name;
     for (size_t i = 0; i < base->output_count; i++) session->output_names[i] = base->outputs[i].name;
-    for (size_t i = 0; i < wanted->observe_count; i++) session->observed[i] = qn_arena_strdup(arena, wanted->observe[i]);
+    for (size_t i = 0; i < wanted->observe_count; i++)
+        session->observed[i] = qn_arena_strdup(arena, wanted->observe[i]);
     session->observed_count = wanted->observe_count;
     session->observer = wanted->observer;
     return qn_arena_failed(arena) ? qn_fail_nomem(err) : QONNX_OK;
@@ -237,8 +244,8 @@ static qonnx_status register_observer(struct ort_run_session *session, qonnx_err
     return QONNX_OK;
 }
 
-qonnx_status qn_ort_open(struct qn_runtime *runtime, const struct qn_model *model, const struct qn_session_options *wanted,
-                         struct qn_session **result, qonnx_error *err)
+qonnx_status qn_ort_open(struct qn_runtime *runtime, const struct qn_model *model,
+                         const struct qn_session_options *wanted, struct qn_session **result, qonnx_error *err)
 {
     struct ort_run_session *session = calloc(1, sizeof *session);
     qonnx_status            status;

@@ -27,7 +27,7 @@ struct ort_run_session {
     struct ort_runtime  *ort;
     struct ort_loaded    loaded;
     struct ort_domain   *domain;
-    struct ort_custom_op op; /* must outlive the session, as must the domain */
+    struct ort_custom_op op;    /* must outlive the session, as must the domain */
     struct qn_model      saved; /* what the runtime made of the model, when it runs that */
     qn_view_fn           observer;
     const char         **observed;
@@ -45,19 +45,21 @@ struct ort_current {
 extern _Thread_local struct ort_current qn_ort_current;
 
 /* Turns the runtime's status into ours, and frees it. */
-QONNX_MUST_CHECK qonnx_status qn_ort_check(const struct ort_api *api, struct ort_status *status, const char *doing, qonnx_error *err);
+QONNX_MUST_CHECK qonnx_status qn_ort_check(const struct ort_api *api, struct ort_status *status, const char *doing,
+                                           qonnx_error *err);
 #define ORT_TRY(api, call, doing) QN_TRY(qn_ort_check(api, (api)->call, doing, err))
 
-int qn_ort_type(int32_t type); /* the runtime's number of an ONNX element type */
+int                           qn_ort_type(int32_t type); /* the runtime's number of an ONNX element type */
 /* A view of a value; not for values that are no tensors. Texts have no data. */
-QONNX_MUST_CHECK qonnx_status qn_ort_view(const struct ort_api *api, const struct ort_value *value, struct qn_view *view,
-                                          int64_t dims[QN_MAX_RANK], qonnx_error *err);
+QONNX_MUST_CHECK qonnx_status qn_ort_view(const struct ort_api *api, const struct ort_value *value,
+                                          struct qn_view *view, int64_t dims[QN_MAX_RANK], qonnx_error *err);
 
 void qn_ort_fill_observer(struct ort_custom_op *op, uint32_t api_version);
 
 /* runner.h's open and close. */
 QONNX_MUST_CHECK qonnx_status qn_ort_open(struct qn_runtime *runtime, const struct qn_model *model,
-                                          const struct qn_session_options *wanted, struct qn_session **result, qonnx_error *err);
-void qn_ort_close(struct qn_session *base);
+                                          const struct qn_session_options *wanted, struct qn_session **result,
+                                          qonnx_error *err);
+void                          qn_ort_close(struct qn_session *base);
 
 #endif

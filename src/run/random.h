@@ -20,7 +20,10 @@ static inline uint64_t qn_random_next(struct qn_random *random)
 }
 
 /* In 0 ... limit-1; limit > 0. The bias of the remainder is below limit / 2^64. */
-static inline uint64_t qn_random_below(struct qn_random *random, uint64_t limit) { return qn_random_next(random) % limit; }
+static inline uint64_t qn_random_below(struct qn_random *random, uint64_t limit)
+{
+    return qn_random_next(random) % limit;
+}
 
 /* In (0, 1). */
 static inline double qn_random_unit(struct qn_random *random)

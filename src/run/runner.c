@@ -30,7 +30,8 @@ static void read_port(struct qn_port *port, const Onnx__ValueInfoProto *info, st
         /* Exporters write 0 and negative sizes for "unknown". */
         if (dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE && dim->dim_value > 0)
             dims[i] = dim->dim_value;
-        else if (dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM && dim->dim_param && *dim->dim_param)
+        else if (dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM && dim->dim_param &&
+                 *dim->dim_param)
             params[i] = dim->dim_param;
     }
     port->rank = (int)shape->n_dim;
@@ -38,8 +39,8 @@ static void read_port(struct qn_port *port, const Onnx__ValueInfoProto *info, st
     port->dim_params = params;
 }
 
-static qonnx_status read_ports(const Onnx__GraphProto *graph, bool inputs, struct qn_arena *arena, const struct qn_port **ports,
-                               size_t *count, qonnx_error *err)
+static qonnx_status read_ports(const Onnx__GraphProto *graph, bool inputs, struct qn_arena *arena,
+                               const struct qn_port **ports, size_t *count, qonnx_error *err)
 {
     Onnx__ValueInfoProto *const *infos = inputs ? graph->input : graph->output;
     size_t                       info_count = inputs ? graph->n_input : graph->n_output, used = 0;
@@ -50,7 +51,8 @@ static qonnx_status read_ports(const Onnx__GraphProto *graph, bool inputs, struc
     for (size_t i = 0; inputs && list && i < graph->n_initializer; i++)
         if (graph->initializer[i]->name) qn_names_intern(&constants, graph->initializer[i]->name);
     for (size_t i = 0; list && i < info_count; i++) {
-        if (!infos[i]->name) return qn_fail(err, QONNX_E_FORMAT, "graph %s #%zu has no name", inputs ? "input" : "output", i);
+        if (!infos[i]->name)
+            return qn_fail(err, QONNX_E_FORMAT, "graph %s #%zu has no name", inputs ? "input" : "output", i);
         if (inputs && qn_names_find(&constants, infos[i]->name) != QN_NONE) continue;
         read_port(&list[used++], infos[i], arena);
     }
@@ -60,16 +62,16 @@ static qonnx_status read_ports(const Onnx__GraphProto *graph, bool inputs, struc
     return QONNX_OK;
 }
 
-qonnx_status qn_model_inputs(const struct qn_model *model, struct qn_arena *arena, const struct qn_port **ports, size_t *count,
-                             qonnx_error *err)
+qonnx_status qn_model_inputs(const struct qn_model *model, struct qn_arena *arena, const struct qn_port **ports,
+                             size_t *count, qonnx_error *err)
 {
     const Onnx__GraphProto *graph = model->pb->graph;
     if (!graph) return qn_fail(err, QONNX_E_FORMAT, "the model has no graph");
     return read_ports(graph, true, arena, ports, count, err);
 }
 
-qonnx_status qn_model_outputs(const struct qn_model *model, struct qn_arena *arena, const struct qn_port **ports, size_t *count,
-                              qonnx_error *err)
+qonnx_status qn_model_outputs(const struct qn_model *model, struct qn_arena *arena, const struct qn_port **ports,
+                              size_t *count, qonnx_error *err)
 {
     const Onnx__GraphProto *graph = model->pb->graph;
     if (!graph) return qn_fail(err, QONNX_E_FORMAT, "the model has no graph");

@@ -56,11 +56,12 @@ struct qn_session_options {
     size_t                  config_count;
     /* Values of the main graph (not initializers) that each run shows to `observer`, before they are freed. Not copied,
      * and no value becomes a graph output for it. The view's name is that of the list, its index the place there. */
-    const char *const *observe;
-    size_t             observe_count;
-    qn_view_fn         observer;
-    /* The observer does not mind in which order a view's elements come: the runtime may then keep layouts of its own. */
-    bool any_order;
+    const char *const      *observe;
+    size_t                  observe_count;
+    qn_view_fn              observer;
+    /* The observer does not mind in which order a view's elements come: the runtime may then keep layouts of its
+     * own. */
+    bool                    any_order;
 };
 
 struct qn_session {
@@ -89,7 +90,8 @@ struct qn_runtime {
 };
 
 /* Loads ONNX Runtime: from `path` (a library file), else from $QONNX_ORT, else beside the executable, through the
- * system's loader, or out of the onnxruntime package of the python3 on PATH. E_NO_RUNTIME tells in one line how to get it. */
+ * system's loader, or out of the onnxruntime package of the python3 on PATH. E_NO_RUNTIME tells in one line how to
+ * get it. */
 QONNX_MUST_CHECK qonnx_status qn_ort_load(struct qn_runtime **runtime, const char *path, qonnx_error *err);
 
 #endif

@@ -15,11 +15,13 @@
 /* Operators behind which the same integers come out. */
 static bool passes_values_on(const struct qn_graph *graph, qn_node_id node, uint16_t slot)
 {
-    static const char *const names[] = { "Cast",    "Identity",  "Reshape", "Unsqueeze", "Squeeze", "Flatten", "Transpose",
-                                         "Slice",   "Expand",    "Tile",    "Split",     "Concat",  "Clip",    "Where" };
+    static const char *const names[] = { "Cast",  "Identity", "Reshape", "Unsqueeze", "Squeeze", "Flatten", "Transpose",
+                                         "Slice", "Expand",   "Tile",    "Split",     "Concat",  "Clip",    "Where" };
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (qn_node_is(graph, node, names[i])) return slot == 0 ? strcmp(names[i], "Where") != 0 : strcmp(names[i], "Concat") == 0 || strcmp(names[i], "Where") == 0;
+        if (qn_node_is(graph, node, names[i]))
+            return slot == 0 ? strcmp(names[i], "Where") != 0
+                             : strcmp(names[i], "Concat") == 0 || strcmp(names[i], "Where") == 0;
     return false;
 }
 
@@ -55,7 +57,8 @@ static uint64_t rows_selected(const struct qn_graph *graph, qn_node_id node, uin
         const int64_t  *depth;
         size_t          count;
         uint64_t        rows = 0;
-        if (qn_tensor_ints(table, &arena, &depth, &count, NULL) == QONNX_OK && count == 1 && depth[0] > 0) rows = (uint64_t)depth[0];
+        if (qn_tensor_ints(table, &arena, &depth, &count, NULL) == QONNX_OK && count == 1 && depth[0] > 0)
+            rows = (uint64_t)depth[0];
         qn_arena_release(&arena);
         return rows;
     }
@@ -129,13 +132,14 @@ static void fill(void *to, const struct qn_recipe *recipe, size_t count, struct 
     }
 }
 
-qonnx_status qn_generate(struct qn_sample *sample, const struct qn_recipe *recipes, size_t count, uint64_t seed, uint64_t index,
-                         qonnx_error *err)
+qonnx_status qn_generate(struct qn_sample *sample, const struct qn_recipe *recipes, size_t count, uint64_t seed,
+                         uint64_t index, qonnx_error *err)
 {
     for (size_t i = 0; i < count; i++) {
         struct qn_random random;
         void            *data;
-        QN_TRY(qn_sample_place(sample, count, i, recipes[i].port->name, recipes[i].dtype, recipes[i].rank, recipes[i].dims, &data, err));
+        QN_TRY(qn_sample_place(sample, count, i, recipes[i].port->name, recipes[i].dtype, recipes[i].rank,
+                               recipes[i].dims, &data, err));
         qn_random_seed(&random, seed);
         qn_random_seed(&random, qn_random_next(&random) + index);
         qn_random_seed(&random, qn_random_next(&random) + i);
@@ -158,7 +162,8 @@ static qonnx_status synthetic_next(struct qn_source *source, struct qn_sample *s
     struct synthetic *synthetic = (struct synthetic *)source;
     uint64_t          index = synthetic->next++;
 
-    return sample ? qn_generate(sample, synthetic->recipes, synthetic->input_count, synthetic->seed, index, err) : QONNX_OK;
+    return sample ? qn_generate(sample, synthetic->recipes, synthetic->input_count, synthetic->seed, index, err)
+                  : QONNX_OK;
 }
 
 static qonnx_status synthetic_rewind(struct qn_source *source, qonnx_error *err)
@@ -190,7 +195,9 @@ static bool trial_run(void *context, const struct qn_recipe *recipes, size_t cou
     for (size_t i = 0; i < count; i++) {
         const struct qn_recipe *r = &recipes[i];
         void                   *data;
-        if (qn_sample_place(&trial->sample, count, i, r->port->name, r->dtype, r->rank, r->dims, &data, NULL) != QONNX_OK) return false;
+        if (qn_sample_place(&trial->sample, count, i, r->port->name, r->dtype, r->rank, r->dims, &data, NULL) !=
+            QONNX_OK)
+            return false;
         memset(data, 0, trial->sample.views[i].size);
     }
     run.inputs = trial->sample.views;
@@ -205,8 +212,9 @@ static bool sizes_missing(const struct qn_recipe *recipes, size_t count)
     return false;
 }
 
-static qonnx_status resolve(struct synthetic *synthetic, const struct qn_graph *graph, const struct qn_dim_options *dims,
-                            struct qn_runtime *runtime, struct qn_strbuf *notes, qonnx_error *err)
+static qonnx_status resolve(struct synthetic *synthetic, const struct qn_graph *graph,
+                            const struct qn_dim_options *dims, struct qn_runtime *runtime, struct qn_strbuf *notes,
+                            qonnx_error *err)
 {
     struct qn_session_options plain = { 0 };
     struct trial              trial = { 0 };
@@ -215,32 +223,36 @@ static qonnx_status resolve(struct synthetic *synthetic, const struct qn_graph *
 
     if (runtime && sizes_missing(synthetic->recipes, synthetic->input_count))
         QN_TRY(runtime->open(runtime, graph->model, &plain, &trial.session, err));
-    status = qn_resolve_shapes(synthetic->recipes, synthetic->input_count, dims, trial.session ? &hook : NULL, notes, err);
+    status =
+        qn_resolve_shapes(synthetic->recipes, synthetic->input_count, dims, trial.session ? &hook : NULL, notes, err);
     if (trial.session) runtime->close(trial.session);
     qn_sample_release(&trial.sample);
     return status;
 }
 
-static qonnx_status make_recipes(struct synthetic *synthetic, const struct qn_graph *graph, const struct qn_port *inputs, qonnx_error *err)
+static qonnx_status make_recipes(struct synthetic *synthetic, const struct qn_graph *graph,
+                                 const struct qn_port *inputs, qonnx_error *err)
 {
     for (size_t i = 0; i < synthetic->input_count; i++) {
         struct qn_recipe      *recipe = &synthetic->recipes[i];
         const struct qn_dtype *dtype = qn_dtype_find(inputs[i].dtype);
         *recipe = (struct qn_recipe){ .port = &inputs[i], .dtype = inputs[i].dtype, .rank = inputs[i].rank };
         if (!dtype || !qn_elements_convertible(inputs[i].dtype, inputs[i].dtype))
-            return qn_fail(err, QONNX_E_UNSUPPORTED, "input '%s' takes %s, for which no data can be generated", inputs[i].name,
-                           qn_dtype_name(inputs[i].dtype));
+            return qn_fail(err, QONNX_E_UNSUPPORTED, "input '%s' takes %s, for which no data can be generated",
+                           inputs[i].name, qn_dtype_name(inputs[i].dtype));
         if (inputs[i].rank > 0) memcpy(recipe->dims, inputs[i].dims, (size_t)inputs[i].rank * sizeof *recipe->dims);
-        if (!dtype->is_float && inputs[i].dtype != QN_BOOL) recipe->limit = qn_index_limit(graph, qn_graph_find(graph, inputs[i].name));
+        if (!dtype->is_float && inputs[i].dtype != QN_BOOL)
+            recipe->limit = qn_index_limit(graph, qn_graph_find(graph, inputs[i].name));
         /* Rows beyond what the type can number are out of reach. */
-        if (dtype->bits < 64 && recipe->limit > UINT64_C(1) << (dtype->bits - 1)) recipe->limit = UINT64_C(1) << (dtype->bits - 1);
+        if (dtype->bits < 64 && recipe->limit > UINT64_C(1) << (dtype->bits - 1))
+            recipe->limit = UINT64_C(1) << (dtype->bits - 1);
     }
     return QONNX_OK;
 }
 
-qonnx_status qn_feed_synthetic(struct qn_feed **feed, const struct qn_graph *graph, const struct qn_port *inputs, size_t input_count,
-                               size_t samples, uint64_t seed, const struct qn_dim_options *dims, struct qn_runtime *runtime,
-                               qonnx_error *err)
+qonnx_status qn_feed_synthetic(struct qn_feed **feed, const struct qn_graph *graph, const struct qn_port *inputs,
+                               size_t input_count, size_t samples, uint64_t seed, const struct qn_dim_options *dims,
+                               struct qn_runtime *runtime, qonnx_error *err)
 {
     struct synthetic *synthetic = calloc(1, sizeof *synthetic);
     struct qn_strbuf  notes;
@@ -251,7 +263,8 @@ qonnx_status qn_feed_synthetic(struct qn_feed **feed, const struct qn_graph *gra
         return qn_fail_nomem(err);
     }
     qn_strbuf_init(&notes);
-    synthetic->base = (struct qn_source){ samples ? samples : 1, synthetic_next, synthetic_rewind, synthetic_close, true };
+    synthetic->base =
+        (struct qn_source){ samples ? samples : 1, synthetic_next, synthetic_rewind, synthetic_close, true };
     synthetic->input_count = input_count;
     synthetic->seed = seed;
     status = make_recipes(synthetic, graph, inputs, err);

@@ -68,20 +68,23 @@ static qonnx_status apply_shape(struct qn_recipe *recipes, size_t count, const c
     int64_t           dims[QN_MAX_RANK];
     int               rank = 0;
 
-    if (!split(text, &length, &value)) return qn_fail(err, QONNX_E_USAGE, "--input-shape %s: INPUT=1,3,224,224 is wanted", text);
+    if (!split(text, &length, &value))
+        return qn_fail(err, QONNX_E_USAGE, "--input-shape %s: INPUT=1,3,224,224 is wanted", text);
     for (size_t i = 0; i < count && !recipe; i++)
         if (is_name(recipes[i].port->name, text, length)) recipe = &recipes[i];
     if (!recipe) return qn_fail(err, QONNX_E_USAGE, "--input-shape %s: the model has no input of that name", text);
     do {
         if (rank == QN_MAX_RANK || !read_size(&value, &dims[rank]) || (*value && *value != ','))
-            return qn_fail(err, QONNX_E_USAGE, "--input-shape %s: sizes from 1 to %d with commas between are wanted", text, MAX_SIZE);
+            return qn_fail(err, QONNX_E_USAGE, "--input-shape %s: sizes from 1 to %d with commas between are wanted",
+                           text, MAX_SIZE);
         rank++;
     } while (*value++ == ',');
     if (recipe->port->rank >= 0 && recipe->port->rank != rank)
         return qn_fail(err, QONNX_E_USAGE, "--input-shape %s: the input has %d dimensions", text, recipe->port->rank);
     for (int d = 0; d < recipe->port->rank; d++)
         if (recipe->port->dims[d] >= 0 && recipe->port->dims[d] != dims[d])
-            return qn_fail(err, QONNX_E_USAGE, "--input-shape %s: dimension %d of the input is %" PRId64, text, d, recipe->port->dims[d]);
+            return qn_fail(err, QONNX_E_USAGE, "--input-shape %s: dimension %d of the input is %" PRId64, text, d,
+                           recipe->port->dims[d]);
     recipe->rank = rank;
     memcpy(recipe->dims, dims, (size_t)rank * sizeof *dims);
     return QONNX_OK;
@@ -139,15 +142,18 @@ static bool search(struct qn_recipe *recipes, size_t count, const struct unknown
     return false;
 }
 
-static qonnx_status give_up(const struct qn_recipe *recipes, const struct unknown *unknown, bool tried, qonnx_error *err)
+static qonnx_status give_up(const struct qn_recipe *recipes, const struct unknown *unknown, bool tried,
+                            qonnx_error *err)
 {
     const char *why = tried ? "no size that was tried runs" : "its size is not known";
     const char *input = recipes[unknown->input].port->name;
 
     if (unknown->name)
-        return qn_fail(err, QONNX_E_USAGE, "input '%s', dimension '%s': %s; give it with --dim %s=N or --input-shape %s=...", input,
+        return qn_fail(err, QONNX_E_USAGE,
+                       "input '%s', dimension '%s': %s; give it with --dim %s=N or --input-shape %s=...", input,
                        unknown->name, why, unknown->name, input);
-    return qn_fail(err, QONNX_E_USAGE, "input '%s', dimension %d: %s; give it with --input-shape %s=...", input, unknown->dim, why, input);
+    return qn_fail(err, QONNX_E_USAGE, "input '%s', dimension %d: %s; give it with --input-shape %s=...", input,
+                   unknown->dim, why, input);
 }
 
 static void note_shapes(const struct qn_recipe *recipes, size_t count, bool tried, struct qn_strbuf *notes)
@@ -168,12 +174,13 @@ qonnx_status qn_resolve_shapes(struct qn_recipe *recipes, size_t count, const st
     struct unknown unknown[MAX_UNKNOWN];
     size_t         left;
 
-    for (size_t i = 0; options && i < options->shape_count; i++) QN_TRY(apply_shape(recipes, count, options->shapes[i], err));
+    for (size_t i = 0; options && i < options->shape_count; i++)
+        QN_TRY(apply_shape(recipes, count, options->shapes[i], err));
     for (size_t i = 0; options && i < options->dim_count; i++) QN_TRY(apply_dim(recipes, count, options->dims[i], err));
     for (size_t i = 0; i < count; i++) {
         if (recipes[i].rank < 0)
-            return qn_fail(err, QONNX_E_USAGE, "input '%s' declares no shape; give it with --input-shape %s=...", recipes[i].port->name,
-                           recipes[i].port->name);
+            return qn_fail(err, QONNX_E_USAGE, "input '%s' declares no shape; give it with --input-shape %s=...",
+                           recipes[i].port->name, recipes[i].port->name);
         if (recipes[i].rank && recipes[i].dims[0] < 0) recipes[i].dims[0] = 1;
     }
     left = find_unknown(recipes, count, unknown);

@@ -39,10 +39,10 @@ static struct qn_session *open_session(const struct qn_model *model, struct qn_s
 }
 
 struct kept {
-    float    first, last;
-    size_t   count;
-    int32_t  dtype;
-    size_t   order[64], calls;
+    float   first, last;
+    size_t  count;
+    int32_t dtype;
+    size_t  order[64], calls;
 };
 
 static qonnx_status keep(void *context, size_t index, const struct qn_view *view, qonnx_error *err)
@@ -114,7 +114,8 @@ static void packing_leaves_the_model_as_it_was(void **state)
     add_model(&model, w);
     assert_int_equal(qn_model_pack(&model, &model.arena, &before, &size_before, NULL), QONNX_OK);
     ort->close(open_session(&model, (struct qn_session_options){ .observe = (const char *const[]){ "x", "y" },
-                                                                 .observe_count = 2, .observer = ignore }));
+                                                                 .observe_count = 2,
+                                                                 .observer = ignore }));
     assert_int_equal(qn_model_pack(&model, &model.arena, &after, &size_after, NULL), QONNX_OK);
     assert_int_equal(size_before, size_after);
     assert_memory_equal(before, after, size_before);
@@ -187,19 +188,20 @@ static void chain_model(struct qn_model *model, int64_t size, const float *one)
 /* In whatever order they are asked for, observers run in that of the values: only then are tensors freed early. */
 static void observers_run_as_values_are_made(void **state)
 {
-    static const float one = 1, x[4] = { 0 };
+    static const float   one = 1, x[4] = { 0 };
     static const int64_t size = 4;
-    const char        *names[] = { "t9", "t0", "t39", "x", "t20", "t3" };
-    const size_t       order[] = { 3, 1, 5, 0, 4, 2 };
-    struct qn_view     input = { "x", QN_FLOAT, 1, &size, x, sizeof x };
-    struct qn_model    model;
+    const char          *names[] = { "t9", "t0", "t39", "x", "t20", "t3" };
+    const size_t         order[] = { 3, 1, 5, 0, 4, 2 };
+    struct qn_view       input = { "x", QN_FLOAT, 1, &size, x, sizeof x };
+    struct qn_model      model;
 
     (void)state;
     chain_model(&model, size, &one);
     for (int optimize = 0; optimize < 2; optimize++) {
         struct kept        kept = { 0 };
-        struct qn_session *session = open_session(
-            &model, (struct qn_session_options){ .optimize = optimize, .observe = names, .observe_count = 6, .observer = keep });
+        struct qn_session *session =
+            open_session(&model, (struct qn_session_options){
+                                     .optimize = optimize, .observe = names, .observe_count = 6, .observer = keep });
         assert_int_equal(ort->run(session, &(struct qn_run){ &input, NULL, &kept }, NULL), QONNX_OK);
         assert_int_equal(kept.calls, 6);
         for (int i = 0; i < 6; i++) assert_int_equal(kept.order[i], order[i]);
@@ -227,7 +229,8 @@ static void observing_every_value_keeps_few_of_them(void **state)
         snprintf(name[i], sizeof name[i], "t%d", i);
         names[i] = name[i];
     }
-    session = open_session(&model, (struct qn_session_options){ .observe = names, .observe_count = LINKS, .observer = ignore });
+    session = open_session(&model,
+                           (struct qn_session_options){ .observe = names, .observe_count = LINKS, .observer = ignore });
     getrusage(RUSAGE_SELF, &before);
     assert_int_equal(ort->run(session, &(struct qn_run){ &input, NULL, NULL }, NULL), QONNX_OK);
     getrusage(RUSAGE_SELF, &after);
@@ -248,18 +251,19 @@ static qonnx_status fail_at_t3(void *context, size_t index, const struct qn_view
 
 static void a_failing_observer_ends_the_run_with_its_error(void **state)
 {
-    static const float one = 1, x[4] = { 0 };
+    static const float   one = 1, x[4] = { 0 };
     static const int64_t size = 4;
-    struct qn_view     input = { "x", QN_FLOAT, 1, &size, x, sizeof x };
-    struct qn_model    model;
-    struct qn_session *session;
-    qonnx_error        err = { 0 };
-    int                calls = 0;
+    struct qn_view       input = { "x", QN_FLOAT, 1, &size, x, sizeof x };
+    struct qn_model      model;
+    struct qn_session   *session;
+    qonnx_error          err = { 0 };
+    int                  calls = 0;
 
     (void)state;
     chain_model(&model, size, &one);
     session = open_session(&model, (struct qn_session_options){ .observe = (const char *const[]){ "t0", "t3", "t9" },
-                                                                .observe_count = 3, .observer = fail_at_t3 });
+                                                                .observe_count = 3,
+                                                                .observer = fail_at_t3 });
     assert_int_equal(ort->run(session, &(struct qn_run){ &input, NULL, &calls }, &err), QONNX_E_DATA);
     assert_string_equal(err.message, "no more of this");
     assert_int_equal(calls, 2);
@@ -277,7 +281,8 @@ static void a_value_nobody_makes_cannot_be_observed(void **state)
     (void)state;
     chain_model(&model, 4, &one);
     assert_int_equal(ort->open(ort, &model,
-                               &(struct qn_session_options){ .observe = (const char *const[]){ "ghost" }, .observe_count = 1, .observer = keep },
+                               &(struct qn_session_options){
+                                   .observe = (const char *const[]){ "ghost" }, .observe_count = 1, .observer = keep },
                                &session, &err),
                      QONNX_E_USAGE);
     assert_non_null(strstr(err.message, "'ghost'"));
@@ -308,7 +313,8 @@ static void conv_model(struct qn_model *model, int64_t channels, float *weights,
     model_output(model, "r1", QN_FLOAT);
 }
 
-static struct qn_feed *random_images(struct scratch *scratch, const struct qn_model *model, struct qn_arena *arena, int64_t channels)
+static struct qn_feed *random_images(struct scratch *scratch, const struct qn_model *model, struct qn_arena *arena,
+                                     int64_t channels)
 {
     const struct qn_port *inputs;
     struct qn_feed       *feed = NULL;
@@ -355,22 +361,26 @@ static void ranges_do_not_depend_on_the_layout(void **state)
 
     (void)state;
     for (size_t k = 0; k < sizeof widths / sizeof *widths; k++) {
-        struct scratch    scratch;
-        struct qn_model   model;
-        struct qn_feed   *feed;
-        struct qn_sample  sample = { 0 };
-        static float      weights[32 * 32 * 9], bias[32];
-        struct range      ranges[2];
+        struct scratch   scratch;
+        struct qn_model  model;
+        struct qn_feed  *feed;
+        struct qn_sample sample = { 0 };
+        static float     weights[32 * 32 * 9], bias[32];
+        struct range     ranges[2];
         scratch_open(&scratch);
         conv_model(&model, widths[k], weights, bias);
         feed = random_images(&scratch, &model, &model.arena, widths[k]);
         for (int own = 0; own < 2; own++) {
             struct range      *range = &ranges[own];
-            struct qn_session *session = open_session(&model, (struct qn_session_options){ .optimize = true, .observe = names,
-                                                                                          .observe_count = 3, .observer = widen,
-                                                                                          .any_order = own });
-            assert_int_equal(((struct ort_run_session *)session)->saved.pb != NULL, own); /* two stages, not the way round */
-            for (int i = 0; i < 3; i++) *range = (struct range){ { INFINITY, INFINITY, INFINITY }, { -INFINITY, -INFINITY, -INFINITY }, { 0 } };
+            struct qn_session *session = open_session(&model, (struct qn_session_options){ .optimize = true,
+                                                                                           .observe = names,
+                                                                                           .observe_count = 3,
+                                                                                           .observer = widen,
+                                                                                           .any_order = own });
+            assert_int_equal(((struct ort_run_session *)session)->saved.pb != NULL,
+                             own); /* two stages, not the way round */
+            for (int i = 0; i < 3; i++)
+                *range = (struct range){ { INFINITY, INFINITY, INFINITY }, { -INFINITY, -INFINITY, -INFINITY }, { 0 } };
             assert_int_equal(qn_feed_rewind(feed, NULL), QONNX_OK);
             for (bool done = false;;) {
                 assert_int_equal(qn_feed_next(feed, &sample, &done, NULL), QONNX_OK);
@@ -412,7 +422,8 @@ static void calibration_gives_the_same_bytes_for_any_number_of_threads(void **st
     for (int threads = 2; threads <= 4; threads++) {
         assert_int_equal(qn_feed_rewind(feed, NULL), QONNX_OK);
         assert_int_equal(qn_calibrate(&many, ort, &model, names, 4, feed,
-                                      &(struct qn_calibrate_options){ .threads = threads, .histogram_stride = 1 }, NULL),
+                                      &(struct qn_calibrate_options){ .threads = threads, .histogram_stride = 1 },
+                                      NULL),
                          QONNX_OK);
         for (size_t i = 0; i < 4; i++) {
             struct qn_stats x = one.values[i].stats, y = many.values[i].stats;
@@ -473,7 +484,9 @@ static void the_python_package_is_found_and_else_the_error_helps(void **state)
     mkdir(scratch_path(&scratch, "package"), 0700);
     assert_int_equal(symlink(library, scratch_path(&scratch, "libonnxruntime.so.1")), 0);
     assert_int_equal(rename(scratch_path(&scratch, "package"), scratch_path(&scratch, "capi")), 0);
-    assert_int_equal(rename(scratch_path(&scratch, "libonnxruntime.so.1"), scratch_path(&scratch, "capi/libonnxruntime.so.1")), 0);
+    assert_int_equal(rename(scratch_path(&scratch, "libonnxruntime.so.1"),
+                            scratch_path(&scratch, "capi/libonnxruntime.so.1")),
+                     0);
     unsetenv("QONNX_ORT");
     setenv("PATH", scratch.folder, 1);
     if (!installed) {

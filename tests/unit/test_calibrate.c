@@ -7,7 +7,7 @@
 
 enum { SAMPLES = 37 };
 
-static const int64_t dims[] = { 1, -1 };
+static const int64_t     dims[] = { 1, -1 };
 static const char *const names[] = { "x", "h1", "h2" };
 
 struct fixture {
@@ -19,7 +19,10 @@ struct fixture {
 };
 
 /* Values whose sum depends on the order of adding them up in double. */
-static float value(int sample, int i) { return ldexpf((float)(sample * 31 % 17 - 8) + 0.37f * (float)i, sample % 13 * 4 - 20); }
+static float value(int sample, int i)
+{
+    return ldexpf((float)(sample * 31 % 17 - 8) + 0.37f * (float)i, sample % 13 * 4 - 20);
+}
 
 static void set_up(struct fixture *f)
 {
@@ -47,8 +50,10 @@ static struct qn_feed *feed_of(struct fixture *f)
 
     for (int s = 0; s < SAMPLES; s++)
         for (int i = 0; i < 5; i++) data[s][i] = value(s, i);
-    npz_write(&f->scratch, "a.npz", (struct npz_member[]){ { "x.npy", npy_make("<f4", "(37, 1, 5)", data, sizeof data) } }, 1);
-    assert_int_equal(qn_feed_open(&feed, scratch_path(&f->scratch, "a.npz"), f->inputs, 1, &(struct qn_feed_options){ 0 }, NULL),
+    npz_write(&f->scratch, "a.npz",
+              (struct npz_member[]){ { "x.npy", npy_make("<f4", "(37, 1, 5)", data, sizeof data) } }, 1);
+    assert_int_equal(qn_feed_open(&feed, scratch_path(&f->scratch, "a.npz"), f->inputs, 1,
+                                  &(struct qn_feed_options){ 0 }, NULL),
                      QONNX_OK);
     return feed;
 }
@@ -63,7 +68,8 @@ static void every_sample_counts_once(void **state)
     (void)state;
     set_up(&f);
     feed = feed_of(&f);
-    assert_int_equal(qn_calibrate(&result, &f.fake.base, &f.model, names, 3, feed, &(struct qn_calibrate_options){ .threads = 3 }, NULL),
+    assert_int_equal(qn_calibrate(&result, &f.fake.base, &f.model, names, 3, feed,
+                                  &(struct qn_calibrate_options){ .threads = 3 }, NULL),
                      QONNX_OK);
     for (int s = 0; s < SAMPLES; s++)
         for (int i = 0; i < 5; i++) {
@@ -117,7 +123,8 @@ static void statistics_are_the_same_bytes_for_any_number_of_threads(void **state
     for (int threads = 2; threads <= 9; threads++) {
         assert_int_equal(qn_feed_rewind(feed, NULL), QONNX_OK);
         assert_int_equal(qn_calibrate(&many, &f.fake.base, &f.model, names, 3, feed,
-                                      &(struct qn_calibrate_options){ .threads = threads, .histogram_stride = 2 }, NULL),
+                                      &(struct qn_calibrate_options){ .threads = threads, .histogram_stride = 2 },
+                                      NULL),
                          QONNX_OK);
         same_bytes(&one, &many);
         qn_calibration_release(&many);
@@ -142,7 +149,8 @@ static void the_first_failing_sample_is_named_for_any_number_of_threads(void **s
         struct qn_feed       *feed = NULL;
         struct qn_calibration result;
         qonnx_error           err = { 0 };
-        assert_int_equal(qn_feed_open(&feed, scratch_path(&f.scratch, "a.npy"), f.inputs, 1, &(struct qn_feed_options){ 0 }, NULL),
+        assert_int_equal(qn_feed_open(&feed, scratch_path(&f.scratch, "a.npy"), f.inputs, 1,
+                                      &(struct qn_feed_options){ 0 }, NULL),
                          QONNX_OK);
         assert_int_equal(qn_calibrate(&result, &f.fake.base, &f.model, names, 3, feed,
                                       &(struct qn_calibrate_options){ .threads = threads }, &err),
@@ -164,8 +172,11 @@ static void axes_that_vary_are_unknown(void **state)
     set_up(&f);
     npy_write(&f.scratch, "1.npy", "<f4", "(1, 4)", data, 16);
     npy_write(&f.scratch, "2.npy", "<f4", "(1, 6)", data, 24);
-    assert_int_equal(qn_feed_open(&feed, f.scratch.folder, f.inputs, 1, &(struct qn_feed_options){ 0 }, NULL), QONNX_OK);
-    assert_int_equal(qn_calibrate(&result, &f.fake.base, &f.model, names, 1, feed, &(struct qn_calibrate_options){ 0 }, NULL), QONNX_OK);
+    assert_int_equal(qn_feed_open(&feed, f.scratch.folder, f.inputs, 1, &(struct qn_feed_options){ 0 }, NULL),
+                     QONNX_OK);
+    assert_int_equal(qn_calibrate(&result, &f.fake.base, &f.model, names, 1, feed, &(struct qn_calibrate_options){ 0 },
+                                  NULL),
+                     QONNX_OK);
     assert_int_equal(result.values[0].rank, 2);
     assert_int_equal(result.values[0].dims[0], 1);
     assert_int_equal(result.values[0].dims[1], -1);
@@ -180,7 +191,8 @@ struct tally {
     size_t     last, total;
 };
 
-static qonnx_status count_output(void *context, size_t sample, size_t output, const struct qn_view *view, qonnx_error *err)
+static qonnx_status count_output(void *context, size_t sample, size_t output, const struct qn_view *view,
+                                 qonnx_error *err)
 {
     struct tally *tally = context;
 
@@ -206,8 +218,11 @@ static void outputs_and_progress_are_reported_for_every_sample(void **state)
     struct qn_feed             *feed;
     struct qn_calibration       result;
     struct tally                tally = { 0 };
-    struct qn_calibrate_options options = { .threads = 4, .on_progress = count_progress, .progress_context = &tally,
-                                            .on_output = count_output, .output_context = &tally };
+    struct qn_calibrate_options options = { .threads = 4,
+                                            .on_progress = count_progress,
+                                            .progress_context = &tally,
+                                            .on_output = count_output,
+                                            .output_context = &tally };
 
     (void)state;
     set_up(&f);

@@ -40,7 +40,8 @@ static void set_up(struct fixture *f, int64_t gain)
         for (int c = 0; c < CLASSES; c++) f->data[s][0][c] = (float)(c == s % CLASSES ? 3 + s : c - 2);
     npy_write(&f->scratch, "a.npy", "<f4", "(8, 1, 4)", f->data, sizeof f->data);
     assert_int_equal(qn_model_inputs(&f->a, &f->a.arena, &f->inputs, &count, NULL), QONNX_OK);
-    assert_int_equal(qn_feed_open(&f->feed, scratch_path(&f->scratch, "a.npy"), f->inputs, 1, &(struct qn_feed_options){ 0 }, NULL),
+    assert_int_equal(qn_feed_open(&f->feed, scratch_path(&f->scratch, "a.npy"), f->inputs, 1,
+                                  &(struct qn_feed_options){ 0 }, NULL),
                      QONNX_OK);
 }
 
@@ -61,7 +62,9 @@ static void figures_follow_their_definitions(void **state)
 
     (void)state;
     set_up(&f, 900);
-    assert_int_equal(qn_compare(&r, &f.fake.base, &f.a, &f.b, f.feed, &(struct qn_compare_options){ .threads = 2 }, NULL), QONNX_OK);
+    assert_int_equal(qn_compare(&r, &f.fake.base, &f.a, &f.b, f.feed, &(struct qn_compare_options){ .threads = 2 },
+                                NULL),
+                     QONNX_OK);
     for (int s = 0; s < SAMPLES; s++)
         for (int c = 0; c < CLASSES; c++) {
             double x = (double)f.data[s][0][c], e = x - (double)(float)(x * 0.9);
@@ -94,7 +97,8 @@ static void equal_outputs_have_infinite_sqnr(void **state)
 
     (void)state;
     set_up(&f, 1000);
-    assert_int_equal(qn_compare(&r, &f.fake.base, &f.a, &f.b, f.feed, &(struct qn_compare_options){ 0 }, NULL), QONNX_OK);
+    assert_int_equal(qn_compare(&r, &f.fake.base, &f.a, &f.b, f.feed, &(struct qn_compare_options){ 0 }, NULL),
+                     QONNX_OK);
     assert_true(isinf(r.outputs[0].sqnr) && r.outputs[0].sqnr > 0);
     assert_int_equal(r.outputs[0].unequal, 0);
     assert_true(r.outputs[0].cosine == 1 && r.outputs[0].max_error == 0);
@@ -109,7 +113,8 @@ static void a_turned_sign_agrees_on_nothing(void **state)
 
     (void)state;
     set_up(&f, -1000);
-    assert_int_equal(qn_compare(&r, &f.fake.base, &f.a, &f.b, f.feed, &(struct qn_compare_options){ 0 }, NULL), QONNX_OK);
+    assert_int_equal(qn_compare(&r, &f.fake.base, &f.a, &f.b, f.feed, &(struct qn_compare_options){ 0 }, NULL),
+                     QONNX_OK);
     assert_true(fabs(r.outputs[0].cosine + 1) < 1e-12);
     assert_int_equal(r.outputs[0].top1_agree, 0);
     qn_comparison_release(&r);
@@ -123,10 +128,13 @@ static void figures_are_the_same_for_any_number_of_threads(void **state)
 
     (void)state;
     set_up(&f, 873);
-    assert_int_equal(qn_compare(&one, &f.fake.base, &f.a, &f.b, f.feed, &(struct qn_compare_options){ .threads = 1 }, NULL), QONNX_OK);
+    assert_int_equal(qn_compare(&one, &f.fake.base, &f.a, &f.b, f.feed, &(struct qn_compare_options){ .threads = 1 },
+                                NULL),
+                     QONNX_OK);
     for (int threads = 2; threads < 9; threads++) {
         assert_int_equal(qn_feed_rewind(f.feed, NULL), QONNX_OK);
-        assert_int_equal(qn_compare(&many, &f.fake.base, &f.a, &f.b, f.feed, &(struct qn_compare_options){ .threads = threads }, NULL),
+        assert_int_equal(qn_compare(&many, &f.fake.base, &f.a, &f.b, f.feed,
+                                    &(struct qn_compare_options){ .threads = threads }, NULL),
                          QONNX_OK);
         assert_memory_equal(&one.outputs[0].dtype, &many.outputs[0].dtype,
                             sizeof one.outputs[0] - offsetof(struct qn_output_comparison, dtype));
@@ -146,7 +154,8 @@ static void one_label_a_sample_is_its_class(void **state)
     (void)state;
     set_up(&f, -1000);
     path = npy_write(&f.scratch, "labels.npy", "<i8", "(8,)", labels, sizeof labels);
-    assert_int_equal(qn_compare(&r, &f.fake.base, &f.a, &f.b, f.feed, &(struct qn_compare_options){ .threads = 3, .labels = path }, NULL),
+    assert_int_equal(qn_compare(&r, &f.fake.base, &f.a, &f.b, f.feed,
+                                &(struct qn_compare_options){ .threads = 3, .labels = path }, NULL),
                      QONNX_OK);
     assert_int_equal(r.label_kind, QN_LABELS_CLASS);
     assert_int_equal(r.label_output, 0);
@@ -172,7 +181,9 @@ static void several_classes_may_be_right_and_padding_counts_for_nothing(void **s
         labels[s][2] = -1;
     }
     path = npy_write(&f.scratch, "labels.npy", "<i4", "(8, 3)", labels, sizeof labels);
-    assert_int_equal(qn_compare(&r, &f.fake.base, &f.a, &f.b, f.feed, &(struct qn_compare_options){ .labels = path }, NULL), QONNX_OK);
+    assert_int_equal(qn_compare(&r, &f.fake.base, &f.a, &f.b, f.feed, &(struct qn_compare_options){ .labels = path },
+                                NULL),
+                     QONNX_OK);
     assert_int_equal(r.label_count, 7);    /* sample 5 has no right class */
     assert_int_equal(r.label_right[0], 4); /* classes 2 and 3 are largest in samples 2, 3, 6, 7 */
     qn_comparison_release(&r);
@@ -191,7 +202,9 @@ static void one_label_an_element_is_a_yes_or_no(void **state)
     for (int s = 0; s < SAMPLES; s++)
         for (int c = 0; c < CLASSES; c++) labels[s][c] = f.data[s][0][c] > 0.5f ? 255 : 0;
     path = npy_write(&f.scratch, "labels.npy", "|u1", "(8, 4)", labels, sizeof labels);
-    assert_int_equal(qn_compare(&r, &f.fake.base, &f.a, &f.b, f.feed, &(struct qn_compare_options){ .labels = path }, NULL), QONNX_OK);
+    assert_int_equal(qn_compare(&r, &f.fake.base, &f.a, &f.b, f.feed, &(struct qn_compare_options){ .labels = path },
+                                NULL),
+                     QONNX_OK);
     assert_int_equal(r.label_kind, QN_LABELS_BINARY);
     assert_int_equal(r.label_count, SAMPLES * CLASSES);
     assert_int_equal(r.label_right[0], SAMPLES * CLASSES);
@@ -214,7 +227,9 @@ static void labels_follow_chosen_samples(void **state)
     set_up(&f, 1000);
     path = npy_write(&f.scratch, "labels.npy", "<i8", "(8,)", labels, sizeof labels);
     assert_int_equal(qn_feed_open(&feed, scratch_path(&f.scratch, "a.npy"), f.inputs, 1, &some, NULL), QONNX_OK);
-    assert_int_equal(qn_compare(&r, &f.fake.base, &f.a, &f.b, feed, &(struct qn_compare_options){ .labels = path }, NULL), QONNX_OK);
+    assert_int_equal(qn_compare(&r, &f.fake.base, &f.a, &f.b, feed, &(struct qn_compare_options){ .labels = path },
+                                NULL),
+                     QONNX_OK);
     assert_int_equal(r.label_count, 5);
     assert_int_equal(r.label_right[0], 5);
     qn_comparison_release(&r);
@@ -242,9 +257,12 @@ static void what_does_not_fit_is_refused(void **state)
     npy_write(&f.scratch, "nine.npy", "<i8", "(9,)", labels, 72);
     npy_write(&f.scratch, "none.npy", "<i8", "(8, 0)", labels, 0);
     npy_write(&f.scratch, "real.npy", "<f8", "(8,)", labels, 64);
-    refuses(&f, (struct qn_compare_options){ .labels = scratch_path(&f.scratch, "nine.npy") }, QONNX_E_DATA, "9 samples, the data have 8");
-    refuses(&f, (struct qn_compare_options){ .labels = scratch_path(&f.scratch, "none.npy") }, QONNX_E_DATA, "no labels");
-    refuses(&f, (struct qn_compare_options){ .labels = scratch_path(&f.scratch, "real.npy") }, QONNX_E_DATA, "labels are integers");
+    refuses(&f, (struct qn_compare_options){ .labels = scratch_path(&f.scratch, "nine.npy") }, QONNX_E_DATA,
+            "9 samples, the data have 8");
+    refuses(&f, (struct qn_compare_options){ .labels = scratch_path(&f.scratch, "none.npy") }, QONNX_E_DATA,
+            "no labels");
+    refuses(&f, (struct qn_compare_options){ .labels = scratch_path(&f.scratch, "real.npy") }, QONNX_E_DATA,
+            "labels are integers");
     refuses(&f, (struct qn_compare_options){ .labels = scratch_path(&f.scratch, "gone.npy") }, QONNX_E_IO, "gone.npy");
     refuses(&f, (struct qn_compare_options){ .label_output = "z" }, QONNX_E_USAGE, "no output 'z'");
     f.b.pb->graph->output[0]->name = qn_arena_strdup(&f.b.arena, "other");
@@ -262,7 +280,8 @@ static void outputs_that_are_not_float_are_compared_for_equality(void **state)
     (void)state;
     set_up(&f, 2000);
     f.fake.output_type = QN_INT64;
-    assert_int_equal(qn_compare(&r, &f.fake.base, &f.a, &f.b, f.feed, &(struct qn_compare_options){ 0 }, NULL), QONNX_OK);
+    assert_int_equal(qn_compare(&r, &f.fake.base, &f.a, &f.b, f.feed, &(struct qn_compare_options){ 0 }, NULL),
+                     QONNX_OK);
     assert_false(r.outputs[0].is_float);
     assert_int_equal(r.outputs[0].dtype, QN_INT64);
     assert_int_equal(r.outputs[0].elements, SAMPLES * CLASSES);
@@ -279,7 +298,8 @@ static void run_times_are_measured_when_asked_for(void **state)
 
     (void)state;
     set_up(&f, 1000);
-    assert_int_equal(qn_compare(&r, &f.fake.base, &f.a, &f.b, f.feed, &(struct qn_compare_options){ .time = true, .threads = 4 }, NULL),
+    assert_int_equal(qn_compare(&r, &f.fake.base, &f.a, &f.b, f.feed,
+                                &(struct qn_compare_options){ .time = true, .threads = 4 }, NULL),
                      QONNX_OK);
     assert_true(r.cpu_seconds[0] > 0 && r.cpu_seconds[0] < 1);
     assert_true(r.cpu_seconds[1] > 0 && r.cpu_seconds[1] < 1);

@@ -6,7 +6,7 @@
 #include "npy_files.h"
 #include "run/feed.h"
 
-static const int64_t image_dims[] = { -1, 2 };
+static const int64_t        image_dims[] = { -1, 2 };
 static const struct qn_port image = { "x", QN_FLOAT, 2, image_dims, (const char *const[]){ "N", NULL } };
 
 /* The first values of input 0 of all samples of one pass. */
@@ -27,7 +27,8 @@ static size_t first_values(struct qn_feed *feed, float *values, size_t room)
     return count;
 }
 
-static struct qn_feed *open_feed(const char *path, const struct qn_port *ports, size_t count, struct qn_feed_options options)
+static struct qn_feed *open_feed(const char *path, const struct qn_port *ports, size_t count,
+                                 struct qn_feed_options options)
 {
     struct qn_feed *feed = NULL;
     qonnx_error     err = { 0 };
@@ -38,14 +39,16 @@ static struct qn_feed *open_feed(const char *path, const struct qn_port *ports, 
     return feed;
 }
 
-static void refuses(const char *path, const struct qn_port *ports, size_t count, qonnx_status expected, const char *word1, const char *word2)
+static void refuses(const char *path, const struct qn_port *ports, size_t count, qonnx_status expected,
+                    const char *word1, const char *word2)
 {
     struct qn_feed *feed = NULL;
     qonnx_error     err = { 0 };
 
     assert_int_equal(qn_feed_open(&feed, path, ports, count, &(struct qn_feed_options){ 0 }, &err), expected);
     assert_null(feed);
-    if (!strstr(err.message, word1) || !strstr(err.message, word2)) fail_msg("'%s' lacks '%s' or '%s'", err.message, word1, word2);
+    if (!strstr(err.message, word1) || !strstr(err.message, word2))
+        fail_msg("'%s' lacks '%s' or '%s'", err.message, word1, word2);
 }
 
 /* Ten samples [1,2] with the values (i, -i). */
@@ -81,7 +84,9 @@ static void run_i_is_fed_element_i_of_each_array(void **state)
     for (int i = 0; i < 10; i++)
         for (int k = 0; k < 3; k++) ids[i][0][k] = 100 * i + k;
     npz_write(&scratch, "a.npz",
-              (struct npz_member[]){ { "x.npy", ten() }, { "ids.npy", npy_make("<i8", "(10, 1, 3)", ids, sizeof ids) } }, 2);
+              (struct npz_member[]){ { "x.npy", ten() },
+                                     { "ids.npy", npy_make("<i8", "(10, 1, 3)", ids, sizeof ids) } },
+              2);
     feed = open_feed(scratch_path(&scratch, "a.npz"), ports, 2, (struct qn_feed_options){ 0 });
     assert_int_equal(qn_feed_info(feed)->count, 10);
     for (int i = 0; i < 10; i++) {
@@ -197,7 +202,8 @@ static void folders_of_files_follow_their_names(void **state)
     scratch_open(&scratch);
     mkdir(scratch_path(&scratch, "d"), 0700);
     ten_npz(&scratch, "d/b.npz");
-    npz_write(&scratch, "d/a.npz", (struct npz_member[]){ { "x.npy", npy_make("<f4", "(1, 1, 2)", large, sizeof large) } }, 1);
+    npz_write(&scratch, "d/a.npz",
+              (struct npz_member[]){ { "x.npy", npy_make("<f4", "(1, 1, 2)", large, sizeof large) } }, 1);
     npz_write(&scratch, "d/empty.npz", (struct npz_member[]){ { "x.npy", npy_make("<f4", "(0, 1, 2)", NULL, 0) } }, 1);
     scratch_write(&scratch, "d/notes.txt", "x", 1);
     feed = open_feed(scratch_path(&scratch, "d"), &image, 1, (struct qn_feed_options){ 0 });
@@ -216,14 +222,15 @@ static void npy_files_are_runs_or_have_a_sample_axis(void **state)
     (void)state;
     scratch_open(&scratch);
     mkdir(scratch_path(&scratch, "d"), 0700);
-    npy_write(&scratch, "d/1.npy", "<f4", "(1, 2)", data, 8);          /* one run */
+    npy_write(&scratch, "d/1.npy", "<f4", "(1, 2)", data, 8);              /* one run */
     npy_write(&scratch, "d/2.npy", "<f4", "(3, 1, 2)", data, sizeof data); /* three */
-    npy_write(&scratch, "d/3.npy", "<f4", "(2,)", data, 8);            /* one, without its leading axis */
+    npy_write(&scratch, "d/3.npy", "<f4", "(2,)", data, 8);                /* one, without its leading axis */
     feed = open_feed(scratch_path(&scratch, "d"), &image, 1, (struct qn_feed_options){ 0 });
     assert_int_equal(first_values(feed, values, 30), 5);
     assert_non_null(strstr(qn_feed_info(feed)->notes, "leading one of size 1"));
     qn_feed_close(feed);
-    feed = open_feed(npy_write(&scratch, "one.npy", "<f4", "(3, 1, 2)", data, sizeof data), &image, 1, (struct qn_feed_options){ 0 });
+    feed = open_feed(npy_write(&scratch, "one.npy", "<f4", "(3, 1, 2)", data, sizeof data), &image, 1,
+                     (struct qn_feed_options){ 0 });
     assert_int_equal(first_values(feed, values, 30), 3);
     assert_true(values[2] == 5);
     qn_feed_close(feed);
@@ -243,9 +250,12 @@ static void types_convert_where_nothing_is_lost_and_leave_a_note(void **state)
 
     (void)state;
     scratch_open(&scratch);
-    npz_write(&scratch, "good.npz", (struct npz_member[]){ { "ids.npy", npy_make("<i8", "(2, 1)", good, sizeof good) } }, 1);
-    npz_write(&scratch, "bad.npz", (struct npz_member[]){ { "ids.npy", npy_make("<i8", "(2, 1)", bad, sizeof bad) } }, 1);
-    npz_write(&scratch, "float.npz", (struct npz_member[]){ { "ids.npy", npy_make("<f4", "(4, 1)", good, sizeof good) } }, 1);
+    npz_write(&scratch, "good.npz",
+              (struct npz_member[]){ { "ids.npy", npy_make("<i8", "(2, 1)", good, sizeof good) } }, 1);
+    npz_write(&scratch, "bad.npz", (struct npz_member[]){ { "ids.npy", npy_make("<i8", "(2, 1)", bad, sizeof bad) } },
+              1);
+    npz_write(&scratch, "float.npz",
+              (struct npz_member[]){ { "ids.npy", npy_make("<f4", "(4, 1)", good, sizeof good) } }, 1);
     feed = open_feed(scratch_path(&scratch, "good.npz"), &ids, 1, (struct qn_feed_options){ 0 });
     assert_string_equal(qn_feed_info(feed)->notes, "data for 'ids' are converted from int64 to int32\n");
     assert_int_equal(qn_feed_next(feed, &sample, &done, &err), QONNX_OK);
@@ -258,7 +268,8 @@ static void types_convert_where_nothing_is_lost_and_leave_a_note(void **state)
     assert_non_null(strstr(err.message, "bad.npz: array 'ids': holds a int64 that the model's int32 cannot hold"));
     qn_feed_close(feed);
     qn_sample_release(&sample);
-    refuses(scratch_path(&scratch, "float.npz"), &ids, 1, QONNX_E_DATA, "float.npz: array 'ids'", "holds float, the model's input takes int32");
+    refuses(scratch_path(&scratch, "float.npz"), &ids, 1, QONNX_E_DATA, "float.npz: array 'ids'",
+            "holds float, the model's input takes int32");
     scratch_close(&scratch);
 }
 
@@ -275,19 +286,25 @@ static void what_does_not_fit_is_named(void **state)
     (void)state;
     scratch_open(&scratch);
     path = ten_npz(&scratch, "a.npz");
-    refuses(path, &three, 1, QONNX_E_DATA, "a.npz: array 'x'", "holds [1,2] for one run, the model's input takes [?,3]");
+    refuses(path, &three, 1, QONNX_E_DATA, "a.npz: array 'x'",
+            "holds [1,2] for one run, the model's input takes [?,3]");
     refuses(path, two, 2, QONNX_E_DATA, "no array 'y'", "the file holds 'x'");
     refuses(path, &text, 1, QONNX_E_UNSUPPORTED, "'t'", "string");
-    npz_write(&scratch, "b.npz", (struct npz_member[]){ { "x.npy", ten() }, { "y.npy", npy_make("<f4", "(9, 1, 2)", data, 72) } }, 2);
+    npz_write(&scratch, "b.npz",
+              (struct npz_member[]){ { "x.npy", ten() }, { "y.npy", npy_make("<f4", "(9, 1, 2)", data, 72) } }, 2);
     refuses(scratch_path(&scratch, "b.npz"), two, 2, QONNX_E_DATA, "array 'y' holds 9 samples", "array 'x' holds 10");
     npz_write(&scratch, "c.npz", (struct npz_member[]){ { "x.npy", npy_make("<f4", "(0, 1, 2)", NULL, 0) } }, 1);
     refuses(scratch_path(&scratch, "c.npz"), &image, 1, QONNX_E_DATA, "c.npz", "holds no samples");
     npz_write(&scratch, "d.npz", (struct npz_member[]){ { "x.npy", npy_make("<f4", "()", data, 4) } }, 1);
     refuses(scratch_path(&scratch, "d.npz"), &image, 1, QONNX_E_DATA, "array 'x'", "no sample axis");
-    npz_write(&scratch, "e.npz", (struct npz_member[]){ { "x.npy", npy_make("<f4", "(4611686018427387904, 0)", NULL, 0) } }, 1);
-    refuses(scratch_path(&scratch, "e.npz"), &(struct qn_port){ "x", QN_FLOAT, -1, NULL, NULL }, 1, QONNX_E_DATA, "array 'x'", "size");
-    npz_write(&scratch, "f.npz", (struct npz_member[]){ { "x.npy", npy_make("|u1", "(4611686018427387904, 0)", NULL, 0) } }, 1);
-    refuses(scratch_path(&scratch, "f.npz"), &(struct qn_port){ "x", QN_UINT8, -1, NULL, NULL }, 1, QONNX_E_DATA, "f.npz", "no elements");
+    npz_write(&scratch, "e.npz",
+              (struct npz_member[]){ { "x.npy", npy_make("<f4", "(4611686018427387904, 0)", NULL, 0) } }, 1);
+    refuses(scratch_path(&scratch, "e.npz"), &(struct qn_port){ "x", QN_FLOAT, -1, NULL, NULL }, 1, QONNX_E_DATA,
+            "array 'x'", "size");
+    npz_write(&scratch, "f.npz",
+              (struct npz_member[]){ { "x.npy", npy_make("|u1", "(4611686018427387904, 0)", NULL, 0) } }, 1);
+    refuses(scratch_path(&scratch, "f.npz"), &(struct qn_port){ "x", QN_UINT8, -1, NULL, NULL }, 1, QONNX_E_DATA,
+            "f.npz", "no elements");
     refuses(scratch_path(&scratch, "nothing.npz"), &image, 1, QONNX_E_DATA, "nothing.npz", "No such file");
     refuses(scratch_write(&scratch, "x.npz", "PK\3\4 not a zip", 14), &image, 1, QONNX_E_DATA, "x.npz", "zip");
     refuses(scratch_write(&scratch, "zero.npz", "", 0), &image, 1, QONNX_E_DATA, "zero.npz", "");
@@ -326,7 +343,8 @@ static void nan_and_infinity_are_counted(void **state)
 
     (void)state;
     scratch_open(&scratch);
-    feed = open_feed(npy_write(&scratch, "a.npy", "<f4", "(3, 2)", data, sizeof data), &image, 1, (struct qn_feed_options){ 0 });
+    feed = open_feed(npy_write(&scratch, "a.npy", "<f4", "(3, 2)", data, sizeof data), &image, 1,
+                     (struct qn_feed_options){ 0 });
     assert_int_equal(first_values(feed, values, 3), 3);
     assert_int_equal(qn_feed_rewind(feed, NULL), QONNX_OK);
     assert_int_equal(first_values(feed, values, 3), 3); /* a second pass does not count again */

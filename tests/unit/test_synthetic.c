@@ -39,11 +39,14 @@ static void tear_down(struct fixture *f)
 
 static qonnx_status open_feed(struct fixture *f, struct qn_feed **feed, const char *dim, const char *shape, bool trials)
 {
-    struct qn_dim_options options = { .dims = &dim, .dim_count = dim ? 1 : 0, .shapes = &shape, .shape_count = shape ? 1 : 0 };
+    struct qn_dim_options options = {
+        .dims = &dim, .dim_count = dim ? 1 : 0, .shapes = &shape, .shape_count = shape ? 1 : 0
+    };
 
     *feed = NULL;
     memset(&f->err, 0, sizeof f->err);
-    return qn_feed_synthetic(feed, &f->graph, f->inputs, f->input_count, 3, 42, &options, trials ? &f->fake.base : NULL, &f->err);
+    return qn_feed_synthetic(feed, &f->graph, f->inputs, f->input_count, 3, 42, &options, trials ? &f->fake.base : NULL,
+                             &f->err);
 }
 
 static void one_input(struct fixture *f, int32_t dtype, int rank, const int64_t *dims, const char *const *names)
@@ -85,7 +88,8 @@ static void shapes_come_from_the_model_the_user_or_a_trial(void **state)
 
     (void)state;
     one_input(&f, QN_FLOAT, 4, dims, (const char *const[]){ "N", NULL, "H", "W" });
-    shape_is(&f, NULL, NULL, false, "input 'x', dimension 'H': its size is not known; give it with --dim H=N or --input-shape x=...");
+    shape_is(&f, NULL, NULL, false,
+             "input 'x', dimension 'H': its size is not known; give it with --dim H=N or --input-shape x=...");
     shape_is(&f, "H=7", NULL, false, "dimension 'W'");
     shape_is(&f, "Q=7", NULL, false, "--dim Q=7: no input has a dimension of that name");
     shape_is(&f, "H=0", NULL, false, "NAME=N is wanted");
@@ -129,7 +133,8 @@ static void equal_names_get_equal_sizes(void **state)
     assert_int_equal(qn_feed_next(feed, &sample, &done, NULL), QONNX_OK);
     assert_int_equal(sample.views[0].dims[1], 100);
     assert_int_equal(sample.views[1].dims[1], 100);
-    assert_non_null(strstr(qn_feed_info(feed)->notes, "input 'b' is generated with shape [1,100] (unknown sizes found by trial)"));
+    assert_non_null(
+        strstr(qn_feed_info(feed)->notes, "input 'b' is generated with shape [1,100] (unknown sizes found by trial)"));
     qn_sample_release(&sample);
     qn_feed_close(feed);
     tear_down(&f);
