@@ -229,7 +229,7 @@ static void lifted_data_are_not_copied(void **state)
 static void long_chains_of_identities_go_at_once(void **state)
 {
     struct fixture *f = *state;
-    char            from[8] = "x", to[8];
+    char            from[16] = "x", to[16];
 
     for (int i = 0; i < 150; i++) {
         snprintf(to, sizeof to, "n%d", i);
