@@ -63,6 +63,7 @@ static void write_value(struct qn_around *w, qn_value_id v)
     } else if (is_output) {
         x = qn_edit_name(w->edit, name, "_float");
         qn_edit_set_output(w->edit, producer, g->values[v].producer_slot, x);
+        qn_around_describe(w, x, QN_FLOAT, v);
     }
     w->style->activation(w, place, x, t->params, &w->params[t->group], name, view, v);
     w->views[v] = view;
