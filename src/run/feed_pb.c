@@ -71,9 +71,11 @@ static qonnx_status place_tensor(const Onnx__TensorProto *tensor, size_t k, cons
 
     QN_TRY(qn_tensor_check(tensor, err));
     QN_TRY(qn_tensor_count(tensor, &count, err));
-    if (!found || !qn_elements_convertible(found->type, found->type) || tensor->n_external_data ||
-        tensor->n_dims > QN_MAX_RANK)
-        return qn_fail(err, QONNX_E_DATA, "holds %s, or too many axes, or external data: it cannot be fed",
+    /* Data said to be elsewhere are not counted by the check. */
+    if (tensor->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL || tensor->n_external_data)
+        return qn_fail(err, QONNX_E_DATA, "its data are in another file, which is not read here");
+    if (!found || !qn_elements_convertible(found->type, found->type) || tensor->n_dims > QN_MAX_RANK)
+        return qn_fail(err, QONNX_E_DATA, "holds %s or too many axes: it cannot be fed",
                        qn_dtype_name(tensor->data_type));
     QN_TRY(qn_fit_type(port, tensor->data_type, &dtype, want->notes, err));
     QN_TRY(qn_fit_shape(port, (int)tensor->n_dims, tensor->dims, &rank, dims, want->notes, err));

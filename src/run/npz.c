@@ -70,6 +70,13 @@ const char *qn_npz_name(struct qn_npz *npz, size_t i)
     return npz->name.text;
 }
 
+/* A deflated byte stands for at most 1,032: a size beyond that is forged, and no memory is set aside for it. Other methods
+ * pack denser, but NumPy does not write them. */
+static bool plausible(const zip_stat_t *info)
+{
+    return !(info->valid & ZIP_STAT_COMP_SIZE) || info->size / 1032 <= info->comp_size;
+}
+
 qonnx_status qn_npz_array(struct qn_npz *npz, const char *name, struct qn_npy *array, bool *found, qonnx_error *err)
 {
     struct qn_stream stream = { 0 };
@@ -86,6 +93,7 @@ qonnx_status qn_npz_array(struct qn_npz *npz, const char *name, struct qn_npy *a
     zip_stat_init(&info);
     if (zip_stat_index(npz->archive, (zip_uint64_t)at, 0, &info) != 0 || !(info.valid & ZIP_STAT_SIZE))
         return qn_fail(err, QONNX_E_DATA, "array '%s': damaged archive: %s", name, zip_strerror(npz->archive));
+    if (!plausible(&info)) return qn_fail(err, QONNX_E_DATA, "array '%s': damaged archive: impossible size", name);
     if (!(stream.handle = zip_fopen_index(npz->archive, (zip_uint64_t)at, 0)))
         return qn_fail(err, QONNX_E_DATA, "array '%s': %s", name, zip_strerror(npz->archive));
     stream.read = member_read;
