@@ -43,6 +43,10 @@ QONNX_MUST_CHECK qonnx_status qn_job_open(struct qn_job *job);
 QONNX_MUST_CHECK qonnx_status qn_job_run_passes(struct qn_job *job);
 /* Runs the float model over the data: statistics of what the plan asks for, and the outputs to judge by. */
 QONNX_MUST_CHECK qonnx_status qn_job_observe(struct qn_job *job);
+/* In place of plan, observe, solve and emit, when there is a recipe. */
+QONNX_MUST_CHECK qonnx_status qn_job_obey(struct qn_job *job);
+/* The model's graph becomes a copy that may be edited, and *fork is its index, with the same ids. */
+QONNX_MUST_CHECK qonnx_status qn_fork_graph(struct qn_graph *fork, struct qn_model *model, qonnx_error *err);
 /* Writes the plan into a copy of the float graph; and drops that copy again. */
 QONNX_MUST_CHECK qonnx_status qn_job_emit(struct qn_job *job, const struct qn_emitter *emitter);
 void qn_job_back_to_float(struct qn_job *job);

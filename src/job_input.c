@@ -5,6 +5,7 @@
 
 #include "base/pool.h"
 #include "job.h"
+#include "plan/recipe.h"
 #include "onnx/check.h"
 #include "pass/pass.h"
 
@@ -59,12 +60,22 @@ qonnx_status qn_job_open(struct qn_job *job)
 
 static const char *const default_passes[] = { "lift_constants", "remove_identity", "raise_opset", "fold_affine", "matmul_bias" };
 
+/* A recipe speaks of the model's own nodes, and its numbers of their own weights: nothing is folded or removed. */
+static const char *const recipe_passes[] = { "lift_constants", "raise_opset" };
+
 qonnx_status qn_job_run_passes(struct qn_job *job)
 {
     const struct qn_list *chosen = &job->settings.pass;
-    const char *const    *names = chosen->count ? chosen->items : default_passes;
-    size_t                count = chosen->count ? chosen->count : sizeof default_passes / sizeof *default_passes;
+    const char *const    *names = default_passes;
+    size_t                count = sizeof default_passes / sizeof *default_passes;
 
+    if (chosen->count) {
+        names = chosen->items;
+        count = chosen->count;
+    } else if (job->settings.recipe) {
+        names = recipe_passes;
+        count = job->settings.recipe->no_passes ? 0 : sizeof recipe_passes / sizeof *recipe_passes;
+    }
     qn_job_tell(job, "rewriting", 0, 0);
     for (size_t i = 0; i < count; i++) {
         const struct qn_pass *pass = qn_pass_find(names[i]);

@@ -10,24 +10,23 @@
 
 /* ---- emit, verify, save ---- */
 
-/* From here on the model's graph is a copy that gets edited; the plan and the report go on reading the float one. */
-static qonnx_status split_graph(struct qn_job *job)
+qonnx_status qn_fork_graph(struct qn_graph *fork, struct qn_model *model, qonnx_error *err)
 {
-    struct qn_arena  *arena = &job->model.arena;
-    Onnx__GraphProto *pb = job->model.pb->graph, *copy = (Onnx__GraphProto *)(void *)qn_arena_memdup(arena, pb, sizeof *pb);
+    struct qn_arena  *arena = &model->arena;
+    Onnx__GraphProto *pb = model->pb->graph, *copy = (Onnx__GraphProto *)(void *)qn_arena_memdup(arena, pb, sizeof *pb);
 
-    if (!copy) return qn_fail_nomem(job->err);
+    if (!copy) return qn_fail_nomem(err);
     copy->node = qn_arena_array(arena, pb->n_node, sizeof(Onnx__NodeProto *));
     copy->input = (Onnx__ValueInfoProto **)(void *)qn_arena_memdup(arena, pb->input, pb->n_input * sizeof *pb->input);
     for (size_t n = 0; copy->node && n < pb->n_node; n++) copy->node[n] = qn_node_copy(arena, pb->node[n]);
-    if (qn_arena_failed(arena)) return qn_fail_nomem(job->err);
-    job->model.pb->graph = copy;
-    return qn_graph_build(&job->quantized, &job->model, job->err);
+    if (qn_arena_failed(arena)) return qn_fail_nomem(err);
+    model->pb->graph = copy;
+    return qn_graph_build(fork, model, err);
 }
 
 qonnx_status qn_job_emit(struct qn_job *job, const struct qn_emitter *emitter)
 {
-    QN_TRY(split_graph(job));
+    QN_TRY(qn_fork_graph(&job->quantized, &job->model, job->err)); /* the plan and the report go on reading the float one */
     return qn_emit(emitter, &job->plan, &job->quantized, job->err); /* ids are the same as in the plan's graph */
 }
 

@@ -9,12 +9,14 @@
 #include <string.h>
 
 #include "job.h"
+#include "plan/explicit.h"
 #include "plan/presets.h"
 
 /* ---- plan and solve ---- */
 
 static qonnx_status plan(struct qn_job *job)
 {
+    if (job->settings.recipe) return qn_explicit_plan(&job->plan, &job->graph, &job->settings, job->err);
     job->verdicts = qn_arena_array(&job->arena, job->graph.node_count, sizeof *job->verdicts);
     if (!job->verdicts) return qn_fail_nomem(job->err);
     return qn_plan_make(&job->plan, &job->graph, &job->settings, job->verdicts, job->err);
@@ -83,9 +85,13 @@ static qonnx_status run(struct qn_job *job, qonnx_result **result)
     if (!job->settings.preset_row->copy) {
         if (!(job->emitter = qn_emitter_find(job->settings.format))) return qn_fail(job->err, QONNX_E_USAGE, "--format: unknown format '%s'", job->settings.format);
         QN_TRY(qn_job_run_passes(job));
-        QN_TRY(plan(job));
-        QN_TRY(qn_job_observe(job));
-        QN_TRY(quantize(job));
+        if (job->settings.recipe) {
+            QN_TRY(qn_job_obey(job));
+        } else {
+            QN_TRY(plan(job));
+            QN_TRY(qn_job_observe(job));
+            QN_TRY(quantize(job));
+        }
         QN_TRY(check_strict(job));
         QN_TRY(qn_job_verify(job));
     }

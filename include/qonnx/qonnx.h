@@ -65,6 +65,10 @@ QONNX_MUST_CHECK qonnx_status qonnx_convert(const char *input, const char *outpu
 /* A text view of what would be done with a model, without running it: `what` is "graph" (after the float passes) or "plan". */
 QONNX_MUST_CHECK qonnx_status qonnx_dump(const char *input, const char *what, const qonnx_options *options, qonnx_result **result, qonnx_error *err);
 
+/* What preset, recipe and options say of quantization, as text of a recipe (docs/recipes.md): given as option "config" it does
+ * the same. */
+QONNX_MUST_CHECK qonnx_status qonnx_print_config(const qonnx_options *options, qonnx_result **result, qonnx_error *err);
+
 /* For programs, to be called once at start: a mapped input that is truncated while in use ends the process with one
  * error line and status 1 instead of a crash; SIGINT, SIGTERM and SIGHUP end it as they always do. In each case
  * unfinished output files are removed first. */

@@ -88,6 +88,7 @@ static qonnx_status set_own(struct parser *parser, const qonnx_option_info *opti
     if (strcmp(option->name, "help") == 0) args->help = true;
     if (strcmp(option->name, "version") == 0) args->version = true;
     if (strcmp(option->name, "json") == 0) args->json = true;
+    if (strcmp(option->name, "print-config") == 0) args->print_config = true;
     if (strcmp(option->name, "quiet") == 0) args->quiet++;
     if (strcmp(option->name, "dump") == 0) args->dump = value;
     if (strcmp(option->name, "list") == 0) args->list = value;
@@ -227,7 +228,7 @@ static qonnx_status parse(struct parser *parser)
 
     while (!status && parser->next < parser->argc) status = take(parser);
     if (args->dump && !parser->command_word) args->command = qn_command_find('d');
-    if (status || args->help || args->version || args->list || args->dump_options) return status;
+    if (status || args->help || args->version || args->list || args->dump_options || args->print_config) return status;
     status = check_files(parser);
     if (!status) status = check_options(parser);
     for (int i = 0; i < args->command->files && !status; i++) args->files[i] = parser->words[i];

@@ -11,11 +11,11 @@ struct qn_args {
     qonnx_options           *options;
     const char              *dump, *list, *dump_options; /* their values; NULL when not given */
     int                      quiet;                      /* how often */
-    bool                     json, version, help;
+    bool                     json, version, help, print_config;
 };
 
 /* E_USAGE with one line of text for whatever does not fit. The texts in *args point into argv. Release also after a
- * failure. With help, version, list or dump_options the files are not checked. */
+ * failure. With help, version, list, dump_options or print_config the files are not checked. */
 QONNX_MUST_CHECK qonnx_status qn_args_parse(struct qn_args *args, int argc, char **argv, qonnx_error *err);
 void                          qn_args_release(struct qn_args *args);
 

@@ -49,6 +49,16 @@ static qonnx_status run(const struct qn_args *args, struct qn_console *console, 
     return status;
 }
 
+static qonnx_status print_config(const struct qn_args *args, FILE *out, qonnx_error *err)
+{
+    qonnx_result *result = NULL;
+    qonnx_status  status = qonnx_print_config(args->options, &result, err);
+
+    if (!status) put(out, qonnx_result_text(result));
+    qonnx_result_free(result);
+    return status;
+}
+
 static qonnx_status answer(const struct qn_args *args, struct qn_console *console, FILE *out, qonnx_error *err)
 {
     if (args->help)
@@ -59,6 +69,8 @@ static qonnx_status answer(const struct qn_args *args, struct qn_console *consol
         qn_help_list(out, args->list);
     else if (args->dump_options)
         qn_manual_print(out, args->dump_options);
+    else if (args->print_config)
+        return print_config(args, out, err);
     else
         return run(args, console, out, err);
     return QONNX_OK;

@@ -18,6 +18,7 @@ static const struct qn_command commands[] = {
 static const qonnx_option_info own_options[] = {
     { "dump",         "WHAT",   NULL, "print a view of the model instead of writing one",                             "General", "d" },
     { "json",         NULL,     NULL, "print the result as JSON to standard output",                                  "General", "qc" },
+    { "print-config", NULL,     NULL, "print what --preset, --config and the options say as a recipe for --config",  "General", "" },
     { "quiet",        NULL,     NULL, "no summary and no progress; given twice, no warnings either",                  "General", "qc", true },
     { "list",         "OPTION", NULL, "print the words that an option's value can be, one a line with its summary",   "General", "" },
     { "dump-options", "KIND",   NULL, "print the manual page or a shell's completions",                               "General", "" },

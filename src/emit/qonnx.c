@@ -94,7 +94,7 @@ static qonnx_status bias(struct qn_around *w, qn_node_id node, const char **out)
     struct qn_qparams          params = *row->bias;
     struct qn_param_names      own = { 0 };
 
-    params.axis = 0; /* a bias scale is a vector, of one if need be */
+    if (!row->bias_own_scale) params.axis = 0; /* a scale that follows from others is a vector, of one if need be */
     *out = qn_edit_name(w->edit, tensor->name, "_dequantized");
     quant(w, (struct qn_place){ node, true }, tensor->name, &params, 1, &own, tensor->name, *out);
     qn_edit_add_value_info(w->edit, *out, QN_FLOAT, (int)tensor->n_dims, tensor->dims);

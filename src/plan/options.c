@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "plan/presets.h"
+#include "plan/recipe.h"
 
 enum type { FLAG, INT, TEXT, LIST };
 
@@ -63,6 +64,7 @@ CHOICES(format_choice, { "qdq", "QuantizeLinear/DequantizeLinear around float op
 CHOICES(act_choice, { "uint8", "0 … 255 with a zero point" }, { "int8", "-128 … 127 with a zero point" })
 CHOICES(weight_choice, { "int8", "-127 … 127 around zero" })
 CHOICES(digest_choice, { "auto", "xxh3, and sha256 for files up to 64 MB" }, { "xxh3", "XXH3-128 only" }, { "sha256", "XXH3-128 and SHA-256" })
+CHOICES(weights_choice, { "codes", "integers with a DequantizeLinear" }, { "float", "floats with a QuantizeLinear too, as Brevitas' export_weight_q_node" })
 CHOICES(verify_choice, { "load", "open the result in ONNX Runtime before it is written" }, { "off", "do not open it" })
 
 #define AT(member) offsetof(struct qn_settings, member)
@@ -74,10 +76,12 @@ static const struct row rows[] = {
     { { "target",       "TARGET",      "generic", "the runtime it is for",                                                                                "Quantization", "qd" },  TEXT, AT(target), .choice = target_choice },
     { { "include",      "PATTERN",     NULL,      "quantize only nodes that match: a node or output name, or op:TYPE, with * and ?",                      "Quantization", "qd", true }, LIST, AT(include) },
     { { "exclude",      "PATTERN",     NULL,      "leave nodes that match in float",                                                                      "Quantization", "qd", true }, LIST, AT(exclude) },
+    { { "config",       "FILE.json",   NULL,      "a recipe: which quantizer each layer's weight, bias, input and output has; see docs/recipes.md",         "Quantization", "qd" },  TEXT, AT(config) },
     { { "strict",       NULL,          "off",     "fail with status 3 when a layer with weights stays in float",                                          "Quantization", "q" },   FLAG, AT(strict) },
     { { "act-type",     "TYPE",        "uint8",   "integer type of activations",                                                                          "Quantization", "qd", false, true }, TEXT, AT(act_type), .choice = act_choice },
     { { "weight-type",  "TYPE",        "int8",    "integer type of weights",                                                                              "Quantization", "qd", false, true }, TEXT, AT(weight_type), .choice = weight_choice },
     { { "per-channel",  "on|off",      "on",      "one scale for each output channel of a weight",                                                        "Quantization", "qd", false, true }, FLAG, AT(per_channel) },
+    { { "weights-as",   "FORM",        "codes",   "how qcdq holds quantized weights",                                                                     "Quantization", "q", false, true }, TEXT, AT(weights_as), .choice = weights_choice },
     { { "pass",         "NAME",        NULL,      "run these float passes instead of the default ones",                                                   "Quantization", "qd", true, true }, LIST, AT(pass) },
     { { "min-sqnr",     "DB",          "10",      "leave as many nodes in float as it takes for every output to keep this much of the signal on a few calibration samples", "Quantization", "q" }, INT, AT(min_sqnr), 0, 100 },
     { { "node-sqnr",    "DB",          "20",      "leave a layer in float when quantizing what it reads or writes keeps less than this on the calibration data; 0 never does", "Quantization", "q", false, true }, INT, AT(node_sqnr), 0, 100 },
@@ -235,19 +239,54 @@ static void assign(struct qn_settings *settings, const struct row *row, const ch
     }
 }
 
+static const char *user_text(const qonnx_options *options, const char *name)
+{
+    const char *text = NULL;
+
+    for (size_t i = 0; options && i < options->count; i++)
+        if (strcmp(rows[options->settings[i].row].info.name, name) == 0) text = options->settings[i].value;
+    return text;
+}
+
+/* The rules of the preset, then those of the file, whose options win over the preset's. */
+static qonnx_status read_recipe(struct qn_settings *settings, const struct qn_preset *preset, const char *path, qonnx_error *err)
+{
+    struct qn_recipe *recipe = qn_arena_alloc(&settings->arena, sizeof *recipe);
+    const char       *document = preset->rules ? qn_arena_printf(&settings->arena, "{\"version\": 1, \"rules\": %s}", preset->rules) : NULL;
+
+    if (qn_arena_failed(&settings->arena)) return qn_fail_nomem(err);
+    if (document) QN_TRY(qn_recipe_parse(recipe, NULL, document, strlen(document), &settings->arena, err));
+    if (path) QN_TRY(qn_recipe_read(recipe, path, &settings->arena, err));
+    for (size_t i = 0; i < recipe->option_count; i++) {
+        const struct qn_option_words *option = &recipe->options[i];
+        const struct row             *row = find_row(option->name);
+        struct qn_nearest             nearest = { .word = option->name };
+        qonnx_status                  status;
+        for (size_t k = 0; k < ROWS; k++) qn_nearest_consider(&nearest, rows[k].info.name);
+        if (!row || !strcmp(option->name, "preset") || !strcmp(option->name, "config"))
+            return qn_fail(err, QONNX_E_USAGE, "%s:%d: options.%.60s: %s%s", path, option->line, option->name, row ? "cannot be set in a file" : "unknown option", row ? "" : qn_nearest_hint(&nearest));
+        status = check_value(row, option->value, err);
+        if (status != QONNX_OK) return qn_wrap(err, status, "%s:%d", path, option->line);
+        assign(settings, row, option->value);
+    }
+    if (recipe->has_rules) settings->recipe = recipe;
+    if (!recipe->has_rules && recipe->input_count) return qn_fail(err, QONNX_E_USAGE, "%s:%d: inputs.%s: inputs are declared for rules, and there are none", path, recipe->inputs[0].line, recipe->inputs[0].name);
+    return QONNX_OK;
+}
+
 qonnx_status qn_settings_resolve(struct qn_settings *settings, const qonnx_options *options, qonnx_error *err)
 {
     const struct qn_preset *preset;
-    const char             *name = find_row("preset")->info.fallback;
+    const char             *name = user_text(options, "preset"), *config = user_text(options, "config");
 
     memset(settings, 0, sizeof *settings);
+    if (!name) name = find_row("preset")->info.fallback;
     for (size_t i = 0; i < ROWS; i++)
         if (rows[i].info.fallback) assign(settings, &rows[i], rows[i].info.fallback);
-    for (size_t i = 0; options && i < options->count; i++)
-        if (strcmp(rows[options->settings[i].row].info.name, "preset") == 0) name = options->settings[i].value;
     if (!(preset = qn_preset_find(name))) return qn_fail(err, QONNX_E_INTERNAL, "preset '%s' is not in the table", name);
     for (size_t i = 0; i < sizeof preset->values / sizeof *preset->values && preset->values[i].option; i++)
         assign(settings, find_row(preset->values[i].option), preset->values[i].value);
+    if (preset->rules || config) QN_TRY(read_recipe(settings, preset, config, err));
     for (size_t i = 0; options && i < options->count; i++) assign(settings, &rows[options->settings[i].row], options->settings[i].value);
     if (qn_arena_failed(&settings->arena)) return qn_fail_nomem(err);
     settings->preset_row = preset;

@@ -11,6 +11,7 @@
 
 struct qn_target;
 struct qn_preset;
+struct qn_recipe;
 
 struct qn_list {
     const char **items;
@@ -22,10 +23,12 @@ struct qn_settings {
     const char *preset, *format, *target, *calib, *sidecar, *digest, *ort, *observer, *verify;
     const char *act_type, *weight_type;
     const char *labels, *label_output;
+    const char *config, *weights_as;
     struct qn_list dim, input_shape, include, exclude, pass, fail_below;
     int64_t     samples, seed, threads, node_sqnr, min_sqnr;
     bool        per_channel, strict, no_mmap, shuffle, exact, time;
     /* found by the names above */
+    const struct qn_recipe   *recipe; /* NULL: the planner decides */
     const struct qn_preset   *preset_row;
     const struct qn_target   *target_row;
     const struct qn_observer *observer_row;

@@ -38,6 +38,7 @@ struct qn_node_plan {
     struct qn_qparams *weight; /* NULL: the weight stays float */
     void              *weight_codes; /* of weight->type, unpacked; NULL: to be made from the float weight */
     struct qn_qparams *bias;         /* NULL: no bias, or a float one */
+    bool               bias_own_scale; /* not input scale × weight scale */
     int32_t           *bias_codes;
     size_t             bias_count, raised; /* channels whose weight scale the overflow guard raised */
     double             weight_sqnr;
@@ -50,12 +51,15 @@ struct qn_verdict {
     double         db;
 };
 
+struct qn_explicit; /* explicit.h */
+
 struct qn_plan {
     const struct qn_graph    *graph;
     const struct qn_settings *settings;
     struct qn_tensor_plan    *tensors; /* by value id */
     struct qn_node_plan      *nodes;   /* by node id */
     enum qn_rounding          rounding; /* how float weights become codes */
+    struct qn_explicit       *recipe;   /* what a recipe asks for; NULL in plans of our own */
     struct qn_arena           arena;
 };
 

@@ -10,6 +10,7 @@
 struct qn_preset {
     const char *name, *summary;
     bool        copy; /* open, check and save only */
+    const char *rules; /* a recipe's rules, as a JSON array (docs/recipes.md); NULL: the planner decides */
     struct {
         const char *option, *value;
     } values[16];

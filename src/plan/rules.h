@@ -32,6 +32,8 @@
     R(NO_RANGE, "no range is known for what it reads or writes")                                                  \
     R(NOT_FINITE, "NaN or infinity was seen in what it reads or writes")                                          \
     R(QUANTIZATION_ERROR, "quantizing what it reads or writes loses too much on the calibration data")            \
+    R(NOT_IN_RECIPE, "the recipe has no quantizer for it")                                                        \
+    R(OPERAND_IN_FLOAT, "the recipe leaves its input or its weight in float")                                     \
     R(ALREADY_QUANTIZED, "is quantized in the input model already")                                               \
     R(FLOAT_IN_INPUT, "is in float in the input model, which is quantized already")
 

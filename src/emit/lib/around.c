@@ -152,7 +152,7 @@ static qonnx_status write_layer(struct qn_around *w, qn_node_id n)
         QN_TRY(w->style->bias(w, n, &out));
         qn_edit_set_input(w->edit, n, 2, out);
     }
-    return qn_node_is(w->plan->graph, n, "MatMul") && w->plan->settings->target_row->add_unmakes_matmul ? keep_matmul(w, n) : QONNX_OK;
+    return qn_node_is(w->plan->graph, n, "MatMul") && w->plan->settings->target_row->add_unmakes_matmul && !w->plan->recipe ? keep_matmul(w, n) : QONNX_OK;
 }
 
 static qonnx_status write_all(struct qn_around *w)

@@ -22,6 +22,7 @@ struct qn_style {
     /* The dequantized weight or bias of a layer, standing before the layer; *out is its name. */
     qonnx_status (*weight)(struct qn_around *w, qn_node_id node, const char **out);
     qonnx_status (*bias)(struct qn_around *w, qn_node_id node, const char **out);
+    void *context; /* the format's own */
 };
 
 struct qn_around {

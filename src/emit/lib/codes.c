@@ -54,19 +54,36 @@ void qn_qdq_activation(struct qn_around *w, struct qn_place place, const char *x
     qn_around_describe(w, out, QN_FLOAT, like);
 }
 
+/* The float weight with a QuantizeLinear of its own. */
+static const char *quantize_weight(struct qn_around *w, qn_node_id node, struct qn_param_names params, int axis)
+{
+    const char      *base = qn_node_constant(w->plan->graph, node, 1)->name, *out = qn_edit_name(w->edit, base, "_quantized");
+    const char      *inputs[] = { base, params.scale, params.zero_point };
+    Onnx__NodeProto *q = qn_around_node(w, (struct qn_place){ node, true }, "QuantizeLinear", base, 3, inputs, out);
+
+    if (q && axis >= 0) qn_attr_set_int(w->arena, q, "axis", axis);
+    return out;
+}
+
 qonnx_status qn_qdq_weight(struct qn_around *w, qn_node_id node, bool with_clip, const char **out)
 {
-    const struct qn_qparams *params = w->plan->nodes[node].weight;
-    const char              *base = qn_node_constant(w->plan->graph, node, 1)->name, *name;
-    struct qn_place          place = { node, true };
-    Onnx__TensorProto       *codes;
+    const struct qn_node_plan *row = &w->plan->nodes[node];
+    const struct qn_qparams   *params = row->weight;
+    const char                *base = qn_node_constant(w->plan->graph, node, 1)->name, *name;
+    struct qn_param_names      names = qn_emit_params(w->edit, params, base);
+    struct qn_place            place = { node, true };
+    Onnx__TensorProto         *codes;
 
-    QN_TRY(qn_emit_weight(&codes, w->edit, w->plan, node, w->err));
-    qn_edit_add_initializer(w->edit, codes);
-    name = codes->name;
+    if (with_clip && !row->weight_codes && w->plan->settings->weights_as && strcmp(w->plan->settings->weights_as, "float") == 0) {
+        name = quantize_weight(w, node, names, params->axis);
+    } else {
+        QN_TRY(qn_emit_weight(&codes, w->edit, w->plan, node, w->err));
+        qn_edit_add_initializer(w->edit, codes);
+        name = codes->name;
+    }
     if (with_clip && needs_clip(params)) name = clip(w, place, name, params, base);
     *out = qn_edit_name(w->edit, base, "_dequantized");
-    dequantize(w, place, name, qn_emit_params(w->edit, params, base), params->axis, base, *out);
+    dequantize(w, place, name, names, params->axis, base, *out);
     return QONNX_OK;
 }
 
