@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "onnx/check.h"
+#include "onnx/redirect.h"
 
 enum place { BEFORE, AFTER };
 
@@ -193,37 +194,6 @@ void qn_edit_set_opset(struct qn_edit *edit, const char *domain, int64_t version
 
 /* ---- commit ---- */
 
-/* Where a name leads after all redirects; chains are followed, and end for they cannot be longer than the values. */
-static const char *resolve(const struct qn_edit *edit, const char *name)
-{
-    for (size_t steps = 0; steps <= edit->graph->value_count; steps++) {
-        qn_value_id id = qn_graph_find(edit->graph, name);
-        if (id == QN_NONE || !edit->redirect[id]) break;
-        name = edit->redirect[id];
-    }
-    return name;
-}
-
-static void redirect_graph(const struct qn_edit *edit, Onnx__GraphProto *graph, bool nested);
-
-static void redirect_node(const struct qn_edit *edit, Onnx__NodeProto *node)
-{
-    for (size_t i = 0; i < node->n_input; i++) node->input[i] = (char *)(uintptr_t)resolve(edit, node->input[i]);
-    for (size_t i = 0; i < node->n_attribute; i++) {
-        if (node->attribute[i]->g) redirect_graph(edit, node->attribute[i]->g, true);
-        for (size_t k = 0; k < node->attribute[i]->n_graphs; k++) redirect_graph(edit, node->attribute[i]->graphs[k], true);
-    }
-}
-
-/* A nested graph never shadows an outer name (SSA), so its reads of one are the outer value. A nested graph's output
- * may be an outer value; it then names the new one. */
-static void redirect_graph(const struct qn_edit *edit, Onnx__GraphProto *graph, bool nested)
-{
-    for (size_t n = 0; n < graph->n_node; n++) redirect_node(edit, graph->node[n]);
-    for (size_t i = 0; nested && i < graph->n_output; i++)
-        if (graph->output[i]->name) graph->output[i]->name = (char *)(uintptr_t)resolve(edit, graph->output[i]->name);
-}
-
 static void apply_rewires(struct qn_edit *edit)
 {
     for (size_t i = 0; i < edit->rewire_count; i++) {
@@ -386,7 +356,7 @@ qonnx_status qn_edit_commit(struct qn_edit *edit, bool *changed, qonnx_error *er
 
     if (changed) *changed = edit->changed;
     if (any) {
-        redirect_graph(edit, graph->pb, false);
+        status = qn_redirect_uses(graph, edit->redirect, &edit->scratch, err);
         apply_rewires(edit);
         rebuild_nodes(edit);
         rebuild_initializers(edit);
@@ -397,7 +367,7 @@ qonnx_status qn_edit_commit(struct qn_edit *edit, bool *changed, qonnx_error *er
         }
         if (edit->opset_domain) qn_model_set_opset(model, edit->opset_domain, edit->opset_version);
     }
-    if (qn_arena_failed(&edit->scratch) || qn_arena_failed(&model->arena)) status = qn_fail_nomem(err);
+    if (status == QONNX_OK && (qn_arena_failed(&edit->scratch) || qn_arena_failed(&model->arena))) status = qn_fail_nomem(err);
     qn_edit_cancel(edit);
     if (status != QONNX_OK || !any) return status;
     qn_graph_release(graph);

@@ -128,6 +128,60 @@ static void redirection_reaches_nested_graphs_and_spares_new_nodes_and_outputs(v
     small_close(&s);
 }
 
+/* If(x) { Relu(x) → a; Neg(a) → inner }: the nested graph has an `a` of its own. */
+static Onnx__GraphProto *body_with_its_own(struct small *s, const char *own)
+{
+    Onnx__GraphProto *body = small_body(s, small_op(s, "If", "if", "x"), "then_branch"), *outer = small_enter(s, body);
+
+    small_op(s, "Relu", own, "x");
+    small_op(s, "Neg", "inner", "a");
+    small_output(s, "inner");
+    small_leave(s, outer);
+    return body;
+}
+
+static void redirection_leaves_a_nested_graph_its_own_values(void **state)
+{
+    struct small      s;
+    struct qn_edit   *edit;
+    Onnx__GraphProto *body;
+
+    (void)state;
+    small_open(&s);
+    small_input(&s, "x", 2);
+    small_op(&s, "Identity", "a", "x");
+    body = body_with_its_own(&s, "a");
+    small_op(&s, "Abs", "c", "a");
+    small_output(&s, "c");
+    assert_ok(small_index(&s), &s.err);
+    assert_ok(qn_edit_begin(&edit, &s.graph, &s.err), &s.err);
+    qn_edit_redirect(edit, small_value(&s, "a"), "x");
+    qn_edit_remove_node(edit, 0);
+    commit(&s, edit);
+    assert_string_equal(s.graph.pb->node[1]->input[0], "x");
+    assert_string_equal(body->node[1]->input[0], "a"); /* of the body, not the outer one */
+    small_close(&s);
+}
+
+static void a_new_name_that_a_nested_graph_hides_is_an_error(void **state)
+{
+    struct small    s;
+    struct qn_edit *edit;
+
+    (void)state;
+    small_open(&s);
+    small_input(&s, "x", 2);
+    small_op(&s, "Identity", "a", "x");
+    body_with_its_own(&s, "hidden");
+    small_output(&s, "a");
+    assert_ok(small_index(&s), &s.err);
+    assert_ok(qn_edit_begin(&edit, &s.graph, &s.err), &s.err);
+    qn_edit_redirect(edit, small_value(&s, "a"), "hidden");
+    assert_int_equal(qn_edit_commit(edit, NULL, &s.err), QONNX_E_FORMAT);
+    assert_non_null(strstr(s.err.message, "'hidden'"));
+    small_close(&s);
+}
+
 static void redirections_may_follow_each_other(void **state)
 {
     struct small    s;
@@ -348,6 +402,8 @@ int main(void)
         cmocka_unit_test(nodes_are_removed_and_replaced_in_their_place),
         cmocka_unit_test(inputs_and_outputs_are_rewired_and_lists_grow),
         cmocka_unit_test(redirection_reaches_nested_graphs_and_spares_new_nodes_and_outputs),
+        cmocka_unit_test(redirection_leaves_a_nested_graph_its_own_values),
+        cmocka_unit_test(a_new_name_that_a_nested_graph_hides_is_an_error),
         cmocka_unit_test(redirections_may_follow_each_other),
         cmocka_unit_test(new_names_are_taken_by_nothing_anywhere),
         cmocka_unit_test(unused_initializers_go_when_asked_for_and_only_those_used_before),
