@@ -152,7 +152,7 @@ qonnx_status qn_job_observe(struct qn_job *job)
     for (size_t i = 0; i < count; i++) names[i] = job->graph.values[ids[i]].name;
     QN_TRY(qn_ort_load(&job->runtime, job->settings.ort, job->err));
     QN_TRY(open_feed(job, &job->arena));
-    QN_TRY(qn_judge_begin(&job->judge, job->model.pb->graph->n_output, job->err));
+    QN_TRY(qn_judge_begin(&job->judge, job->model.pb->graph->n_output, qn_feed_info(job->feed)->count, job->err));
     QN_TRY(qn_calibrate(&job->calibration, job->runtime, &job->model, names, count, job->feed, &options, job->err));
     for (size_t i = 0; i < count; i++) learn(job, ids[i], &job->calibration.values[i]);
     info = qn_feed_info(job->feed);

@@ -42,7 +42,7 @@ qonnx_status qn_job_verify(struct qn_job *job)
     struct qn_session        *session;
     qonnx_status              status;
 
-    if (!job->runtime || job->emitter->foreign || strcmp(job->settings.verify, "off") == 0) return QONNX_OK;
+    if (!job->runtime || job->emitter->foreign || strcmp(job->settings.verify, "full") != 0) return QONNX_OK;
     qn_job_tell(job, "verifying", 0, 0);
     status = job->runtime->open(job->runtime, &job->model, &options, &session, job->err);
     if (status != QONNX_OK) return qn_wrap(job->err, status, "the quantized model does not open");

@@ -7,10 +7,12 @@
 
 #include "onnx/dtype.h"
 
-qonnx_status qn_judge_begin(struct qn_judge *judge, size_t outputs, qonnx_error *err)
+qonnx_status qn_judge_begin(struct qn_judge *judge, size_t outputs, size_t samples, qonnx_error *err)
 {
+    size_t share = samples / QN_JUDGE_SHARE;
+
     judge->outputs = outputs;
-    judge->samples = QN_JUDGE_SAMPLES;
+    judge->samples = share < 1 ? 1 : share > QN_JUDGE_SAMPLES ? QN_JUDGE_SAMPLES : share;
     judge->kept = calloc(judge->samples * (outputs ? outputs : 1), sizeof *judge->kept);
     return judge->kept ? QONNX_OK : qn_fail_nomem(err);
 }

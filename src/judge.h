@@ -6,7 +6,7 @@
 
 #include "run/calibrate.h"
 
-enum { QN_JUDGE_SAMPLES = 2, QN_JUDGE_BYTES = 16 << 20 };
+enum { QN_JUDGE_SAMPLES = 2, QN_JUDGE_SHARE = 24, QN_JUDGE_BYTES = 16 << 20 };
 
 /* Float outputs of the first samples. Zero-initialise. */
 struct qn_judge {
@@ -17,8 +17,9 @@ struct qn_judge {
     size_t outputs, samples;
 };
 
-/* Makes room for a model's outputs. */
-QONNX_MUST_CHECK qonnx_status qn_judge_begin(struct qn_judge *judge, size_t outputs, qonnx_error *err);
+/* Makes room for a model's outputs. One sample in QN_JUDGE_SHARE is judged, but at least one and at most QN_JUDGE_SAMPLES:
+ * Q/DQ in float is several times slower than the float model. */
+QONNX_MUST_CHECK qonnx_status qn_judge_begin(struct qn_judge *judge, size_t outputs, size_t samples, qonnx_error *err);
 /* The callback for qn_calibrate: keeps what is within the limits. */
 qonnx_status qn_judge_keep(void *judge, size_t sample, size_t output, const struct qn_view *view, qonnx_error *err);
 /* Runs the model on the first samples of the feed (which is rewound) and gives the SQNR in dB of its worst float output;

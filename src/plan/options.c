@@ -65,7 +65,8 @@ CHOICES(act_choice, { "uint8", "0 … 255 with a zero point" }, { "int8", "-128 
 CHOICES(weight_choice, { "int8", "-127 … 127 around zero" })
 CHOICES(digest_choice, { "auto", "xxh3, and sha256 for files up to 64 MB" }, { "xxh3", "XXH3-128 only" }, { "sha256", "XXH3-128 and SHA-256" })
 CHOICES(weights_choice, { "codes", "integers with a DequantizeLinear" }, { "float", "floats with a QuantizeLinear too, as Brevitas' export_weight_q_node" })
-CHOICES(verify_choice, { "load", "open the result in ONNX Runtime before it is written" }, { "off", "do not open it" })
+CHOICES(verify_choice, { "run", "run it in ONNX Runtime on a few calibration samples, and judge by its outputs" },
+        { "full", "also open it with all of ONNX Runtime's optimizations" }, { "off", "do neither" })
 
 #define AT(member) offsetof(struct qn_settings, member)
 /* clang-format off */
@@ -102,7 +103,7 @@ static const struct row rows[] = {
 
     { { "sidecar",      "PATH|none",   NULL,      "where the JSON sidecar goes; OUT.quant.json otherwise",                                           "Output",       "qv" },   TEXT, AT(sidecar) },
     { { "digest",       "KIND",        "auto",    "digests of input and output in the sidecar",                                                           "Output",       "qv" },   TEXT, AT(digest), .choice = digest_choice },
-    { { "verify",       "KIND",        "load",    "check of the result before it is written",                                                             "Output",       "q", false, true }, TEXT, AT(verify), .choice = verify_choice },
+    { { "verify",       "KIND",        "run",     "check of the result before it is written",                                                             "Output",       "q", false, true }, TEXT, AT(verify), .choice = verify_choice },
 
     { { "threads",      "N",           "0",       "threads to use; 0 means one for each processor; the result does not depend on it",                     "Running",      "qcv" },  INT,  AT(threads), 0, 1024 },
     { { "ort",          "PATH",        NULL,      "the ONNX Runtime library or its folder, instead of the places where it is looked for",                   "Running",      "qcv" }, TEXT, AT(ort) },

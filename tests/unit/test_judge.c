@@ -38,7 +38,7 @@ static void set_up(struct fixture *f)
         for (int i = 0; i < ELEMENTS; i++) data[s][i] = (float)(s + 1) * (float)(i == 1 ? -2 : i + 1);
     assert_int_equal(qn_feed_open(&f->feed, npy_write(&f->scratch, "a.npy", "<f4", "(5, 1, 3)", data, sizeof data), f->inputs, 1, &(struct qn_feed_options){ 0 }, NULL),
                      QONNX_OK);
-    assert_int_equal(qn_judge_begin(&f->judge, 2, NULL), QONNX_OK);
+    assert_int_equal(qn_judge_begin(&f->judge, 2, 240, NULL), QONNX_OK);
 }
 
 static void tear_down(struct fixture *f)
@@ -88,6 +88,19 @@ static void equal_outputs_have_no_noise(void **state)
     assert_int_equal(f.fake.runs, QN_JUDGE_SAMPLES); /* few samples are enough */
     assert_int_equal(f.fake.opened, 1);
     tear_down(&f);
+}
+
+static void a_share_of_the_samples_is_judged(void **state)
+{
+    static const struct { size_t samples, judged; } cases[] = { { 1, 1 }, { 24, 1 }, { 47, 1 }, { 48, 2 }, { 100000, 2 } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct qn_judge judge = { 0 };
+        assert_int_equal(qn_judge_begin(&judge, 1, cases[i].samples, NULL), QONNX_OK);
+        assert_int_equal(judge.samples, cases[i].judged);
+        qn_judge_release(&judge);
+    }
 }
 
 static void the_worst_output_counts(void **state)
@@ -176,6 +189,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_outputs_have_no_noise),
+        cmocka_unit_test(a_share_of_the_samples_is_judged),
         cmocka_unit_test(the_worst_output_counts),
         cmocka_unit_test(what_is_not_finite_in_float_is_not_the_quantizations_fault),
         cmocka_unit_test(what_becomes_not_finite_is_noise),

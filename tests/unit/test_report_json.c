@@ -122,7 +122,7 @@ static void sidecar_options_can_be_given_again(void **state)
     assert_string_equal(text_at(options, "samples"), "0");
     assert_int_equal(json_array_size(exclude), 2);
     assert_string_equal(json_string_value(json_array_get(exclude, 1)), "a*");
-    assert_string_equal(text_at(options, "verify"), "load");
+    assert_string_equal(text_at(options, "verify"), "run");
     assert_null(json_object_get(options, "calib"));
     assert_null(json_object_get(options, "labels"));
     assert_string_equal(text_at(json_object_get(root, "calibration"), "source"), "calib.npz");
