@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/file.h"
 #include "report.h"
@@ -35,6 +36,14 @@ void qn_warn(struct qn_warnings *warnings, const char *format, ...)
         warnings->count++;
     }
     if (warnings->callbacks && warnings->callbacks->warning) warnings->callbacks->warning(warnings->callbacks->context, text);
+}
+
+void qn_warn_lines(struct qn_warnings *warnings, const char *text)
+{
+    for (size_t length; text && *text; text += length + (text[length] == '\n')) {
+        length = strcspn(text, "\n");
+        if (length) qn_warn(warnings, "%.*s", length < 1024 ? (int)length : 1024, text);
+    }
 }
 
 static void on_end(int number)

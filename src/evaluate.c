@@ -50,17 +50,6 @@ static void on_progress(void *context, size_t done, size_t total)
         job->callbacks->progress(job->callbacks->context, "comparing", done, total);
 }
 
-/* Notes on how the data were taken, one warning each. */
-static void tell_notes(struct job *job)
-{
-    const char *notes = qn_feed_info(job->feed)->notes;
-
-    for (size_t length; notes && *notes; notes += length + (notes[length] == '\n')) {
-        length = strcspn(notes, "\n");
-        if (length) qn_warn(&job->warnings, "%.*s", (int)length, notes);
-    }
-}
-
 static qonnx_status run(struct job *job, const char *const paths[2], qonnx_error *err)
 {
     const struct qn_settings *s = &job->settings;
@@ -78,7 +67,7 @@ static qonnx_status run(struct job *job, const char *const paths[2], qonnx_error
     for (int k = 0; k < 2; k++) QN_TRY(qn_model_open(&job->models[k], paths[k], s->no_mmap, err));
     QN_TRY(qn_ort_load(&job->runtime, s->ort, err));
     QN_TRY(open_feed(job, err));
-    tell_notes(job);
+    qn_warn_lines(&job->warnings, qn_feed_info(job->feed)->notes);
     return qn_compare(&job->comparison, job->runtime, &job->models[0], &job->models[1], job->feed, &options, err);
 }
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The stages before the plan is solved: open, rewrite, observe. */
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/pool.h"
 #include "job.h"
 #include "plan/recipe.h"
 #include "onnx/check.h"
 #include "pass/pass.h"
+#include "protect.h"
 
 enum { SYNTHETIC_SAMPLES = 8, SUM_EVERY = 8 /* the noise estimate needs no more */ };
 
@@ -20,25 +20,17 @@ int qn_job_threads(const struct qn_job *job) { return job->settings.threads ? (i
 
 /* ---- open ---- */
 
-static bool same_file(const char *a, const char *b)
-{
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
 qonnx_status qn_job_name_sidecar(struct qn_job *job)
 {
     const char *given = job->settings.sidecar;
     size_t      stem = strlen(job->output);
 
-    if (given && strcmp(given, "none") == 0) return QONNX_OK;
     if (stem > 5 && strcmp(job->output + stem - 5, ".onnx") == 0) stem -= 5;
-    job->sidecar = given ? given : qn_arena_printf(&job->arena, "%.*s.quant.json", (int)stem, job->output);
-    if (!job->sidecar) return qn_fail_nomem(job->err);
-    if (same_file(job->sidecar, job->input) || same_file(job->sidecar, job->output) || strcmp(job->sidecar, job->output) == 0 ||
-        (job->settings.calib && same_file(job->sidecar, job->settings.calib)))
-        return qn_fail(job->err, QONNX_E_USAGE, "--sidecar: '%s' is the model or the data", job->sidecar);
-    return QONNX_OK;
+    if (!given || strcmp(given, "none") != 0) {
+        job->sidecar = given ? given : qn_arena_printf(&job->arena, "%.*s.quant.json", (int)stem, job->output);
+        if (!job->sidecar) return qn_fail_nomem(job->err);
+    }
+    return qn_protect_files(job->input, job->settings.calib, job->output, job->sidecar, job->err);
 }
 
 qonnx_status qn_job_open(struct qn_job *job)
@@ -99,7 +91,11 @@ static qonnx_status open_feed(struct qn_job *job, struct qn_arena *arena)
     size_t                    count;
 
     QN_TRY(qn_model_inputs(&job->model, arena, &inputs, &count, job->err));
-    if (s->calib) return qn_feed_open(&job->feed, s->calib, inputs, count, &options, job->err);
+    if (s->calib) {
+        QN_TRY(qn_feed_open(&job->feed, s->calib, inputs, count, &options, job->err));
+        qn_warn_lines(&job->warnings, qn_feed_info(job->feed)->notes);
+        return QONNX_OK;
+    }
     qn_warn(&job->warnings, "no --calib: ranges come from synthetic inputs, so accuracy is a matter of luck; pass --calib PATH with samples of real inputs");
     return qn_feed_synthetic(&job->feed, &job->graph, inputs, count, s->samples ? (size_t)s->samples : SYNTHETIC_SAMPLES, (uint64_t)s->seed, &dims, job->runtime, job->err);
 }

@@ -15,5 +15,7 @@ struct qn_warnings {
 };
 
 void qn_warn(struct qn_warnings *warnings, const char *format, ...) QONNX_PRINTF(2, 3);
+/* One warning for each line of the text, which may be NULL. */
+void qn_warn_lines(struct qn_warnings *warnings, const char *text);
 
 #endif

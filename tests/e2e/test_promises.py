@@ -78,6 +78,31 @@ def every_form_of_samples_gives_the_same_model(program, folder, scratch):
 
 
 @promise
+def how_samples_were_understood_is_told(program, folder, scratch):
+    name, values = next(iter(calib_of(folder).items()))
+    np.savez(os.path.join(scratch, "other.npz"), no_such_input=values.astype(np.float64))
+    out = os.path.join(scratch, "out.onnx")
+    done = program(os.path.join(folder, "model.onnx"), out, "--calib", os.path.join(scratch, "other.npz"))
+    assert f"'no_such_input' is taken for the model's one input '{name}'" in done.stderr, done.stderr
+    assert "converted from double" in done.stderr, done.stderr
+    assert any("'no_such_input'" in text for text in runs.sidecar(out)["warnings"])
+
+
+@promise
+def samples_are_never_replaced(program, folder, scratch):
+    data = shutil.copy(os.path.join(folder, "calib.npz"), scratch)
+    before = read(data)
+    for out, sidecar in ((data, "none"), (os.path.join(scratch, "out.onnx"), data)):
+        for calib in (data, scratch):
+            done = program(os.path.join(folder, "model.onnx"), out, "--calib", calib, "--sidecar", sidecar, status=2)
+            assert len(done.stderr.splitlines()) == 1, done.stderr
+            assert read(data) == before
+    out = os.path.join(scratch, "out.onnx")
+    program(os.path.join(folder, "model.onnx"), out, "--calib", data, "--sidecar", os.path.join(scratch, ".", "out.onnx"), status=2)
+    assert os.listdir(scratch) == ["calib.npz"]
+
+
+@promise
 def fewer_samples_are_fewer(program, folder, scratch):
     out = os.path.join(scratch, "out.onnx")
     program(os.path.join(folder, "model.onnx"), out, "--calib", os.path.join(folder, "calib.npz"), "--samples", 5)

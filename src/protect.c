@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "protect.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/strbuf.h"
+
+static const char *base_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* The folder that the path's last part lies in, `above` folders higher. */
+static bool stat_folder(const char *path, const char *above, struct stat *folder)
+{
+    struct qn_strbuf text;
+    bool             found;
+
+    qn_strbuf_init(&text);
+    qn_strbuf_add(&text, path, (size_t)(base_of(path) - path));
+    qn_strbuf_puts(&text, text.length ? above : *above ? ".." : ".");
+    found = !text.failed && stat(text.text, folder) == 0;
+    qn_strbuf_release(&text);
+    return found;
+}
+
+static bool same(const struct stat *a, const struct stat *b) { return a->st_dev == b->st_dev && a->st_ino == b->st_ino; }
+
+/* Also of files that do not exist yet. */
+static bool same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+
+    if (stat(a, &x) == 0 && stat(b, &y) == 0) return same(&x, &y);
+    return strcmp(base_of(a), base_of(b)) == 0 && stat_folder(a, "", &x) && stat_folder(b, "", &y) && same(&x, &y);
+}
+
+static bool ends_in(const char *text, const char *end)
+{
+    size_t length = strlen(text), tail = strlen(end);
+    return length > tail && strcmp(text + length - tail, end) == 0;
+}
+
+/* The data themselves, or an existing file of samples in their folder or in a test_data_set_K of it. */
+static bool holds_samples(const char *path, const char *calib)
+{
+    struct stat folder, file, data;
+
+    if (same_file(path, calib)) return true;
+    if (stat(calib, &data) != 0 || !S_ISDIR(data.st_mode) || stat(path, &file) != 0) return false;
+    if (!ends_in(path, ".npz") && !ends_in(path, ".npy") && !ends_in(path, ".pb")) return false;
+    return (stat_folder(path, "", &folder) && same(&folder, &data)) ||
+           (stat_folder(path, "..", &folder) && same(&folder, &data));
+}
+
+qonnx_status qn_protect_files(const char *input, const char *calib, const char *output, const char *sidecar,
+                              qonnx_error *err)
+{
+    if (calib && holds_samples(output, calib))
+        return qn_fail(err, QONNX_E_USAGE, "'%s' holds calibration data, which the result would replace", output);
+    if (!sidecar) return QONNX_OK;
+    if (same_file(sidecar, input) || same_file(sidecar, output) || (calib && holds_samples(sidecar, calib)))
+        return qn_fail(err, QONNX_E_USAGE, "--sidecar: '%s' is the model or the data", sidecar);
+    return QONNX_OK;
+}

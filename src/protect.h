@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef QN_PROTECT_H
+#define QN_PROTECT_H
+
+#include "base/status.h"
+
+/* Refuses results that would replace each other or what the caller cannot make again: the calibration data (`calib`, a
+ * file or a folder of samples, may be NULL). The model may be written over its own input; the sidecar (may be NULL) may
+ * not. Other names of a file, by links or by the path, count as that file. */
+QONNX_MUST_CHECK qonnx_status qn_protect_files(const char *input, const char *calib, const char *output,
+                                               const char *sidecar, qonnx_error *err);
+
+#endif
