@@ -1,99 +1,331 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * qonnx_convert: from one format of quantized models to another. No code and no scale changes:
+ * qonnx_convert: from one format of quantized models to another. No code, scale or zero point changes:
  *
- *     open → graph → constants → LIFT → shapes → emit → check → save
+ *     open → constants → LIFT → shapes → emit → check → save
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "emit/emit.h"
+#include "job.h"
 #include "lift/lift.h"
-#include "onnx/check.h"
-#include "onnx/fork.h"
+#include "onnx/attr.h"
+#include "onnx/dtype.h"
 #include "pass/pass.h"
-#include "report.h"
 
-struct job {
-    const char              *input, *output;
-    const qonnx_callbacks   *callbacks;
-    qonnx_error             *err;
-    struct qn_settings       settings;
-    const struct qn_emitter *emitter; /* NULL: float */
-    struct qn_model          model;
-    struct qn_graph          graph, written;
-    struct qn_lift           lift;
-    struct qn_arena          arena;
-    struct qn_warnings       warnings;
-    struct qn_save_result    saved;
+struct conversion {
+    struct qn_job  job; /* its plan is the lift's */
+    struct qn_lift lift;
 };
 
-static void tell(const struct job *job, const char *stage)
+/* ---- the format that emits nothing ---- */
+
+/* Nothing is quantized: places that only a quantizer needed go as well. */
+static qonnx_status emit_float(const struct qn_plan *plan, struct qn_edit *edit, qonnx_error *err)
 {
-    if (job->callbacks && job->callbacks->progress) job->callbacks->progress(job->callbacks->context, stage, 0, 0);
+    const struct qn_graph *g = plan->graph;
+
+    (void)err;
+    for (qn_node_id n = 0; n < g->node_count; n++) {
+        qn_value_id out = qn_node_output(g, n, 0);
+        if (!plan->nodes[n].dropped || out == QN_NONE || g->values[out].flags & (QN_OUTPUT | QN_CAPTURED)) continue;
+        qn_edit_redirect(edit, out, g->pb->node[n]->input[0]);
+        qn_edit_remove_node(edit, n);
+        qn_edit_drop_value_info(edit, g->values[out].name);
+    }
+    return QONNX_OK;
 }
 
-static qonnx_status open_model(struct job *job)
-{
-    qonnx_status status;
+static const struct qn_emitter to_float = { .name = "float", .emit = emit_float };
 
-    tell(job, "reading");
-    QN_TRY(qn_model_open(&job->model, job->input, job->settings.no_mmap, job->err));
-    status = qn_graph_build(&job->graph, &job->model, job->err);
-    if (status == QONNX_OK) status = qn_check(&job->graph, job->err);
-    return status == QONNX_OK ? status : qn_wrap(job->err, status, "%s", job->input);
-}
+/* ---- lift ---- */
 
-static qonnx_status run_pass(struct job *job, const char *name)
+static qonnx_status run_pass(struct qn_job *job, const char *name)
 {
     qonnx_status status = qn_pass_run(qn_pass_find(name), &job->graph, job->err);
     return status == QONNX_OK ? status : qn_wrap(job->err, status, "%s: pass %s", job->input, name);
 }
 
-static qonnx_status lift(struct job *job)
+static qonnx_status lift(struct conversion *c)
 {
-    qonnx_status status;
+    struct qn_job *job = &c->job;
+    qonnx_status   status;
 
-    tell(job, "lifting");
+    qn_job_tell(job, "reading quantizers", 0, 0);
     QN_TRY(run_pass(job, "lift_constants"));
-    if (job->emitter && qn_model_opset(&job->model, "") < job->emitter->min_opset) QN_TRY(run_pass(job, "raise_opset"));
-    status = qn_lift(&job->lift, &job->graph, &job->settings, job->err);
+    if (qn_model_opset(&job->model, "") < job->emitter->min_opset) QN_TRY(run_pass(job, "raise_opset"));
+    status = qn_lift(&c->lift, &job->graph, &job->settings, job->err);
     if (status != QONNX_OK) return qn_wrap(job->err, status, "%s", job->input);
-    for (size_t i = 0; i < job->lift.note_count; i++) qn_warn(&job->warnings, "%s stays as it is: %s", job->lift.notes[i].node, job->lift.notes[i].reason);
+    job->plan = c->lift.plan;
+    for (size_t i = 0; i < c->lift.note_count; i++) qn_warn(&job->warnings, "%s stays as it is: %s", c->lift.notes[i].node, c->lift.notes[i].reason);
+    if (!c->lift.qdq && !c->lift.qonnx && !c->lift.qoperator) qn_warn(&job->warnings, "no quantizer was found in the model");
     return QONNX_OK;
 }
 
-static qonnx_status emit(struct job *job)
+/* ---- shapes ---- */
+
+static bool shape_known(const struct qn_value *value)
 {
-    if (!job->emitter) return QONNX_OK;
-    tell(job, "writing");
-    QN_TRY(qn_graph_fork(&job->written, &job->model, job->err));
-    return qn_emit(job->emitter, &job->lift.plan, &job->written, job->err);
+    bool known = value->dtype && value->rank >= 0;
+    for (int32_t i = 0; known && i < value->rank; i++) known = value->dims[i] >= 0;
+    return known;
 }
 
-static qonnx_status save(struct job *job)
+static void fix_dims(struct qn_arena *arena, Onnx__ValueInfoProto *port, const struct qn_value *value)
 {
-    int sha256 = strcmp(job->settings.digest, "xxh3") == 0 ? 0 : strcmp(job->settings.digest, "sha256") == 0 ? 1 : -1;
-    return qn_model_save(&job->model, job->output, sha256, &job->saved, job->err);
+    Onnx__TensorShapeProto *shape = port->type && port->type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE && port->type->tensor_type ? port->type->tensor_type->shape : NULL;
+
+    if (!shape || !shape_known(value) || shape->n_dim != (size_t)value->rank) return;
+    for (size_t i = 0; i < shape->n_dim; i++) {
+        Onnx__TensorShapeProto__Dimension *dim = qn_arena_alloc(arena, sizeof *dim);
+        if (!dim) return;
+        onnx__tensor_shape_proto__dimension__init(dim);
+        dim->value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
+        dim->dim_value = value->dims[i];
+        shape->dim[i] = dim;
+    }
 }
 
-static qonnx_status run(struct job *job, qonnx_result **result)
+/* Before the run: does the file itself fix all sizes? */
+static bool inputs_fixed(const struct qn_job *job)
 {
-    if (strcmp(job->settings.format, "float") != 0 && !(job->emitter = qn_emitter_find(job->settings.format)))
+    for (qn_value_id v = 0; v < job->graph.value_count; v++)
+        if (job->graph.values[v].flags & QN_INPUT && !shape_known(&job->graph.values[v])) return false;
+    return true;
+}
+
+/* Sizes that the user gave, or that follow from fixed ones, hold for inputs and outputs too. */
+static void fix_ports(struct qn_job *job)
+{
+    Onnx__GraphProto *pb = job->model.pb->graph;
+
+    for (size_t i = 0; i < pb->n_input + pb->n_output; i++) {
+        Onnx__ValueInfoProto *port = i < pb->n_input ? pb->input[i] : pb->output[i - pb->n_input];
+        qn_value_id           v = qn_graph_find(&job->graph, port->name);
+        if (v != QN_NONE && !job->graph.values[v].init) fix_dims(&job->model.arena, port, &job->graph.values[v]);
+    }
+}
+
+static void learn(struct qn_job *job, qn_value_id id, const struct qn_observed *seen)
+{
+    struct qn_value *v = &job->graph.values[id];
+    int64_t         *dims = seen->rank < 0 ? NULL : qn_arena_array(&job->arena, (size_t)seen->rank, sizeof *dims);
+
+    if (!v->dtype) v->dtype = seen->dtype;
+    if (!dims) return;
+    for (int i = 0; i < seen->rank; i++) dims[i] = seen->dims[i];
+    v->rank = seen->rank;
+    v->dims = dims;
+}
+
+static qonnx_status open_synthetic(struct qn_job *job)
+{
+    const struct qn_settings *s = &job->settings;
+    struct qn_dim_options     dims = { s->dim.items, s->dim.count, s->input_shape.items, s->input_shape.count };
+    const struct qn_port     *inputs;
+    size_t                    count;
+
+    QN_TRY(qn_model_inputs(&job->model, &job->arena, &inputs, &count, job->err));
+    return qn_feed_synthetic(&job->feed, &job->graph, inputs, count, 1, (uint64_t)s->seed, &dims, job->runtime, job->err);
+}
+
+/* One run of the float model. */
+static qonnx_status observe(struct qn_job *job, const qn_value_id *ids, size_t count)
+{
+    struct qn_calibrate_options options = { .threads = 1 };
+    const char                **names = qn_arena_array(&job->arena, count, sizeof *names);
+
+    if (!names) return qn_fail_nomem(job->err);
+    for (size_t i = 0; i < count; i++) names[i] = job->graph.values[ids[i]].name;
+    QN_TRY(qn_ort_load(&job->runtime, job->settings.ort, job->err));
+    QN_TRY(open_synthetic(job));
+    QN_TRY(qn_calibrate(&job->calibration, job->runtime, &job->model, names, count, job->feed, &options, job->err));
+    for (size_t i = 0; i < count; i++) learn(job, ids[i], &job->calibration.values[i]);
+    return QONNX_OK;
+}
+
+/* Shapes that are not declared come from a run of the float model over generated inputs. */
+static qonnx_status find_shapes(struct qn_job *job)
+{
+    qn_value_id *ids;
+    size_t       count = 0, unknown = 0;
+    bool         fixed = inputs_fixed(job) || job->settings.dim.count || job->settings.input_shape.count;
+    qonnx_error *err = job->err, why = { 0 };
+    qonnx_status status;
+
+    if (!job->emitter->shapes) return QONNX_OK;
+    if (!(ids = qn_arena_array(&job->arena, job->graph.value_count, sizeof *ids))) return qn_fail_nomem(job->err);
+    for (qn_value_id v = 0; v < job->graph.value_count; v++) {
+        const struct qn_value *value = &job->graph.values[v];
+        if (value->producer == QN_NONE && !(value->flags & QN_INPUT)) continue;
+        ids[count++] = v;
+        unknown += !shape_known(value);
+    }
+    if (!unknown) return QONNX_OK;
+    qn_job_tell(job, "finding shapes", 0, 0);
+    job->err = &why;
+    status = observe(job, ids, count);
+    job->err = err;
+    if (status == QONNX_E_NOMEM) return qn_fail_nomem(job->err);
+    if (status == QONNX_E_USAGE) return qn_fail(job->err, status, "%s", why.message); /* --dim, --input-shape */
+    if (status != QONNX_OK) qn_warn(&job->warnings, "%zu values have no declared shape, which readers of %s want, and running the model did not show them: %s", unknown, job->emitter->name, why.message);
+    qn_feed_close(job->feed);
+    job->feed = NULL; /* nothing of it goes into the report */
+    if (status == QONNX_OK && fixed) fix_ports(job);
+    return QONNX_OK;
+}
+
+/* ---- what a format cannot say ---- */
+
+static qonnx_status check_tensor(const struct qn_job *job, qn_value_id v)
+{
+    const struct qn_qparams *params = job->plan.tensors[v].params;
+    const char              *name = job->graph.values[v].name;
+
+    if (!job->plan.tensors[v].quantized || job->emitter == &to_float) return QONNX_OK;
+    if (job->emitter->shapes)
+        return params->axis >= 0 && job->graph.values[v].rank < 0 ? qn_fail(job->err, QONNX_E_UNSUPPORTED, "tensor '%.200s': a scale per channel needs a rank in %s, and none is declared", name, job->emitter->name) : QONNX_OK;
+    if (params->type->code_size == 4 && !job->plan.tensors[v].codes)
+        return qn_fail(job->err, QONNX_E_UNSUPPORTED, "tensor '%.200s': there is no QuantizeLinear for its %d-bit codes", name, params->bits);
+    if (params->type->min_opset > qn_model_opset(&job->model, ""))
+        return qn_fail(job->err, QONNX_E_UNSUPPORTED, "tensor '%.200s': its %d-bit codes need opset %d, the model has %lld", name, params->bits, params->type->min_opset, (long long)qn_model_opset(&job->model, ""));
+    return QONNX_OK;
+}
+
+static qonnx_status check_plan(const struct qn_job *job)
+{
+    qonnx_status status = QONNX_OK;
+
+    for (qn_value_id v = 0; v < job->graph.value_count && status == QONNX_OK; v++) status = check_tensor(job, v);
+    return status == QONNX_OK ? status : qn_wrap(job->err, status, "%s", job->input);
+}
+
+static const char *reason_of(const struct conversion *c, const Onnx__NodeProto *node)
+{
+    for (size_t i = 0; i < c->lift.note_count; i++)
+        if (node->n_output && strcmp(c->lift.notes[i].output, node->output[0]) == 0) return c->lift.notes[i].reason;
+    return "it was not understood";
+}
+
+static bool is_custom(const Onnx__NodeProto *node)
+{
+    const char *domain = node->domain ? node->domain : "";
+    return strncmp(domain, "qonnx.", 6) == 0 || strncmp(domain, "finn.", 5) == 0 || strcmp(domain, "onnx.brevitas") == 0;
+}
+
+/* QONNX's nodes run nowhere else. */
+static qonnx_status check_rest(const struct conversion *c)
+{
+    const struct qn_job   *job = &c->job;
+    const struct qn_graph *g = &job->graph;
+
+    if (job->emitter->foreign) return QONNX_OK;
+    for (qn_node_id n = 0; n < g->node_count; n++)
+        if (is_custom(g->pb->node[n]))
+            return qn_fail(job->err, QONNX_E_UNSUPPORTED, "%s: %s cannot be written as %s: %s", job->input, qn_node_label(g, n), job->settings.format, reason_of(c, g->pb->node[n]));
+    return QONNX_OK;
+}
+
+/* ---- emit, save ---- */
+
+static bool is_imported_for_nothing(const Onnx__ModelProto *pb, const char *domain)
+{
+    static const char *const quantizers[] = { "qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas", "com.microsoft" };
+    bool                     ours = false;
+
+    for (size_t i = 0; i < sizeof quantizers / sizeof *quantizers; i++) ours |= strcmp(domain, quantizers[i]) == 0;
+    for (size_t n = 0; ours && n < pb->graph->n_node; n++) {
+        const Onnx__NodeProto *node = pb->graph->node[n];
+        ours = !qn_node_has_body(node) && strcmp(node->domain ? node->domain : "", domain) != 0;
+    }
+    return ours && !pb->n_functions;
+}
+
+/* The operator sets of nodes that are gone. */
+static void drop_imports(struct qn_job *job)
+{
+    Onnx__ModelProto *pb = job->model.pb;
+    size_t            kept = 0;
+
+    for (size_t i = 0; i < pb->n_opset_import; i++)
+        if (!pb->opset_import[i]->domain || !is_imported_for_nothing(pb, pb->opset_import[i]->domain)) pb->opset_import[kept++] = pb->opset_import[i];
+    pb->n_opset_import = kept;
+}
+
+static qonnx_status emit(struct qn_job *job)
+{
+    qonnx_status status;
+
+    qn_job_tell(job, "converting", 0, 0);
+    status = qn_job_emit(job, job->emitter);
+    if (status != QONNX_OK) return qn_wrap(job->err, status, "%s", job->input);
+    drop_imports(job);
+    return QONNX_OK;
+}
+
+static void put_read(const struct qn_lift *lift, struct qn_strbuf *text)
+{
+    const char *format = lift->qonnx ? "QONNX" : lift->qoperator ? "QOperator" : lift->clips ? "QCDQ" : "QDQ";
+    size_t      nodes = lift->qdq + lift->clips + lift->qonnx + lift->qoperator;
+
+    qn_strbuf_printf(text, "read:      %s, %zu quantized node%s", format, nodes, nodes == 1 ? "" : "s");
+    if (lift->note_count) qn_strbuf_printf(text, ", %zu more stay as they are", lift->note_count);
+    qn_strbuf_puts(text, "\n");
+}
+
+static qonnx_status report(struct conversion *c, qonnx_result **result)
+{
+    struct qn_job   *job = &c->job;
+    struct qn_strbuf text;
+    char            *whole = NULL;
+
+    job->report.command = 'v';
+    job->sqnr = 0;
+    QN_TRY(qn_job_report(job, result));
+    qn_strbuf_init(&text);
+    put_read(&c->lift, &text);
+    qn_strbuf_puts(&text, job->emitter == &to_float ? "written:   float, constants as the values that their codes stand for\n" : (*result)->text);
+    if (!text.failed) whole = strdup(text.text);
+    qn_strbuf_release(&text);
+    if (!whole) {
+        qonnx_result_free(*result);
+        *result = NULL;
+        return qn_fail_nomem(job->err);
+    }
+    free((*result)->text);
+    (*result)->text = whole;
+    return QONNX_OK;
+}
+
+static qonnx_status run(struct conversion *c, qonnx_result **result)
+{
+    struct qn_job *job = &c->job;
+
+    job->emitter = strcmp(job->settings.format, "float") == 0 ? &to_float : qn_emitter_find(job->settings.format);
+    if (!job->emitter)
         return qn_fail(job->err, QONNX_E_USAGE, "--format: unknown format '%s'", job->settings.format);
-    QN_TRY(open_model(job));
-    QN_TRY(lift(job));
+    QN_TRY(qn_job_name_sidecar(job));
+    QN_TRY(qn_job_open(job));
+    QN_TRY(lift(c));
+    QN_TRY(check_rest(c));
+    QN_TRY(find_shapes(job));
+    QN_TRY(check_plan(job));
     QN_TRY(emit(job));
-    QN_TRY(save(job));
-    *result = calloc(1, sizeof **result);
-    return *result ? QONNX_OK : qn_fail_nomem(job->err);
+    QN_TRY(qn_job_save(job));
+    return report(c, result);
 }
 
-static void release(struct job *job)
+static void release(struct conversion *c)
 {
-    qn_lift_release(&job->lift);
+    struct qn_job *job = &c->job;
+
+    if (job->sidecar_sink) qn_sink_discard(job->sidecar_sink);
+    qn_feed_close(job->feed);
+    qn_calibration_release(&job->calibration);
+    if (job->runtime) job->runtime->release(job->runtime);
+    qn_lift_release(&c->lift);
     qn_graph_release(&job->graph);
-    qn_graph_release(&job->written);
+    qn_graph_release(&job->quantized);
     if (job->model.pb) qn_model_release(&job->model);
     qn_settings_release(&job->settings);
     qn_arena_release(&job->arena);
@@ -102,14 +334,14 @@ static void release(struct job *job)
 qonnx_status qonnx_convert(const char *input, const char *output, const qonnx_options *options,
                            const qonnx_callbacks *callbacks, qonnx_result **result, qonnx_error *err)
 {
-    qonnx_error  own = { 0 };
-    struct job   job = { .input = input, .output = output, .callbacks = callbacks, .err = err ? err : &own };
-    qonnx_status status;
+    qonnx_error       own = { 0 };
+    struct conversion c = { .job = { .input = input, .output = output, .callbacks = callbacks, .err = err ? err : &own } };
+    qonnx_status      status;
 
     *result = NULL;
-    job.warnings = (struct qn_warnings){ .callbacks = callbacks, .arena = &job.arena };
-    status = qn_settings_resolve(&job.settings, options, job.err);
-    if (status == QONNX_OK) status = run(&job, result);
-    release(&job);
+    c.job.warnings = (struct qn_warnings){ .callbacks = callbacks, .arena = &c.job.arena };
+    status = qn_settings_resolve(&c.job.settings, options, c.job.err);
+    if (status == QONNX_OK) status = run(&c, result);
+    release(&c);
     return status;
 }

@@ -15,6 +15,7 @@ struct qonnx_result {
 
 /* Everything the report is made of. Pointers that do not apply are NULL (preset copy has no plan, no data). */
 struct qn_report {
+    char                       command; /* whose options they are, as in qonnx_option_info.commands; 0: a quantization's */
     const char                *input_path, *output_path;
     uint64_t                   input_size; /* of the model file alone */
     uint64_t                   input_external; /* of the files its external data lie in */

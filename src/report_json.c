@@ -45,7 +45,7 @@ static json_t *options(struct sidecar *s)
 
     for (size_t i = 0; (info = qonnx_option_at(i)); i++) {
         const char *text;
-        if (!strchr(info->commands, 'q') || is_left_out(info->name)) continue;
+        if (!strchr(info->commands, s->report->command ? s->report->command : 'q') || is_left_out(info->name)) continue;
         if (!info->repeatable) {
             put(s, object, info->name, qn_json_text(qn_settings_text(s->report->settings, i, 0, &arena)));
             continue;
@@ -115,7 +115,7 @@ static void put_type(struct sidecar *s, json_t *object, const char *type, int bi
     put(s, object, "narrow", json_boolean(narrow));
 }
 
-/* Numbers where axis is negative, else lists along it. No zero points: all are 0. */
+/* Numbers where axis is negative, else lists along it. */
 static void put_scales(struct sidecar *s, json_t *object, const float *scales, const int32_t *zero_points, size_t count,
                        int axis)
 {
@@ -123,14 +123,14 @@ static void put_scales(struct sidecar *s, json_t *object, const float *scales, c
 
     if (axis < 0) {
         put(s, object, "y_scale", qn_json_real((double)scales[0]));
-        put(s, object, "y_zero_point", json_integer(zero_points ? zero_points[0] : 0));
+        put(s, object, "y_zero_point", json_integer(zero_points[0]));
         return;
     }
     scale = json_array();
     zero_point = json_array();
     for (size_t i = 0; i < count; i++) {
         qn_json_append(&s->json, scale, qn_json_real((double)scales[i]));
-        qn_json_append(&s->json, zero_point, json_integer(zero_points ? zero_points[i] : 0));
+        qn_json_append(&s->json, zero_point, json_integer(zero_points[i]));
     }
     put(s, object, "y_scale", scale);
     put(s, object, "y_zero_point", zero_point);
@@ -169,7 +169,8 @@ static json_t *activation(struct sidecar *s, qn_value_id v)
     put_params(s, object, root->params);
     put_range(s, object, root->range);
     put(s, object, "observer",
-        json_string(root->fixed_scale != 0 ? "fixed"
+        json_string(s->report->command     ? "input_model"
+                    : root->fixed_scale != 0 ? "fixed"
                     : value->init          ? "constant"
                                            : s->report->settings->observer));
     put_stats(s, object, s->report->stats ? s->report->stats[v] : NULL);
@@ -197,7 +198,7 @@ static json_t *weight(struct sidecar *s, qn_node_id n)
     }
     put_params(s, object, row->weight);
     put_range(s, object, covered);
-    put(s, object, "observer", json_string("absmax"));
+    put(s, object, "observer", json_string(s->report->command ? "input_model" : "absmax"));
     put_known(s, object, "sqnr_db", row->weight_sqnr);
     put(s, object, "node", json_integer(n));
     return object;
@@ -208,8 +209,7 @@ static json_t *bias(struct sidecar *s, qn_node_id n)
     const struct qn_node_plan *row = &s->plan->nodes[n];
     json_t                    *object = tensor(s, input_name(s, n, 2), "bias");
 
-    put_type(s, object, "int32", 32, true, false);
-    put_scales(s, object, row->bias->scale, NULL, row->bias->count, row->bias->axis);
+    put_params(s, object, row->bias);
     put(s, object, "node", json_integer(n));
     return object;
 }
@@ -261,7 +261,7 @@ static json_t *node(struct sidecar *s, qn_node_id n)
     if (row->reason == QN_REASON_FUSED && row->fused_into != QN_NONE)
         put(s, object, "fused_into", json_integer(row->fused_into));
     if (!row->weight) return object;
-    put(s, object, "accumulator_bits", json_integer(row->accumulator_bits));
+    if (row->accumulator_bits) put(s, object, "accumulator_bits", json_integer(row->accumulator_bits));
     put_known(s, object, "weight_sqnr_db", row->weight_sqnr);
     if (row->raised) put(s, object, "raised_channels", qn_json_uint(row->raised));
     return object;

@@ -7,6 +7,7 @@
 #include "onnx/attr.h"
 #include "onnx/dtype.h"
 #include "onnx/tensor.h"
+#include "plan/meta.h"
 
 qonnx_status qn_lift_rules(struct qn_lifter *l)
 {
@@ -141,6 +142,15 @@ static void group(struct qn_plan *plan, qn_node_id n)
     }
 }
 
+static void count_bits(struct qn_plan *plan, qn_node_id n)
+{
+    struct qn_node_plan *row = &plan->nodes[n];
+    uint64_t             terms = qn_plan_terms(plan->graph, n);
+    qn_value_id          x = qn_node_input(plan->graph, n, 0);
+
+    if (terms) row->accumulator_bits = qn_accumulator_bits(plan->tensors[x].params->bits, row->weight->bits, terms, row->bias ? row->bias->bits : 0);
+}
+
 void qn_lift_reasons(struct qn_lifter *l)
 {
     struct qn_plan *plan = &l->lift->plan;
@@ -154,6 +164,7 @@ void qn_lift_reasons(struct qn_lifter *l)
         }
         if (row->dropped || !row->rule || row->reason != QN_REASON_QUANTIZED) continue;
         row->reason = judge(plan, n);
+        if (row->reason == QN_REASON_QUANTIZED && row->weight) count_bits(plan, n);
         if (row->reason == QN_REASON_MOVES_CODES) group(plan, n);
     }
 }
