@@ -36,17 +36,34 @@ bool qn_match_node(const char *pattern, const struct qn_graph *graph, qn_node_id
     return false;
 }
 
-qonnx_status qn_match_check(const struct qn_list *patterns, const char *option, const struct qn_graph *graph, qonnx_error *err)
+/* What the pattern that matches nothing may have meant: a node's name, or an operator that the model has. */
+static qonnx_status no_match(const char *pattern, const char *option, const struct qn_graph *graph, qonnx_error *err)
+{
+    struct qn_nearest nearest = { .word = pattern };
+    struct qn_arena   arena = { 0 };
+    qonnx_status      status;
+
+    for (qn_node_id n = 0; n < graph->node_count; n++) {
+        const Onnx__NodeProto *pb = graph->pb->node[n];
+        const char            *type = qn_arena_printf(&arena, "op:%s", pb->op_type);
+
+        if (type && strcmp(pattern, pb->op_type) == 0) nearest = (struct qn_nearest){ .word = type };
+        if (type) qn_nearest_consider(&nearest, type);
+        if (pb->name && *pb->name) qn_nearest_consider(&nearest, pb->name);
+    }
+    status = qn_fail(err, QONNX_E_USAGE, "--%s: no node matches '%s'%s", option, pattern, qn_nearest_hint(&nearest));
+    qn_arena_release(&arena);
+    return status;
+}
+
+qonnx_status qn_match_check(const struct qn_list *patterns, const char *option, const struct qn_graph *graph,
+                            qonnx_error *err)
 {
     for (size_t i = 0; i < patterns->count; i++) {
-        struct qn_nearest nearest = { .word = patterns->items[i] };
-        bool              found = false;
-        for (qn_node_id n = 0; n < graph->node_count && !found; n++) {
-            const char *name = graph->pb->node[n]->name;
+        bool found = false;
+        for (qn_node_id n = 0; n < graph->node_count && !found; n++)
             found = qn_match_node(patterns->items[i], graph, n);
-            if (name && *name) qn_nearest_consider(&nearest, name);
-        }
-        if (!found) return qn_fail(err, QONNX_E_USAGE, "--%s: no node matches '%s'%s", option, patterns->items[i], qn_nearest_hint(&nearest));
+        if (!found) return no_match(patterns->items[i], option, graph, err);
     }
     return QONNX_OK;
 }

@@ -237,7 +237,10 @@ static qonnx_status make_recipes(struct synthetic *synthetic, const struct qn_gr
         struct qn_recipe      *recipe = &synthetic->recipes[i];
         const struct qn_dtype *dtype = qn_dtype_find(inputs[i].dtype);
         *recipe = (struct qn_recipe){ .port = &inputs[i], .dtype = inputs[i].dtype, .rank = inputs[i].rank };
-        if (!dtype || !qn_elements_convertible(inputs[i].dtype, inputs[i].dtype))
+        if (!dtype)
+            return qn_fail(err, QONNX_E_UNSUPPORTED, "input '%s' is a sequence, an optional or no tensor at all; such inputs cannot be fed",
+                           inputs[i].name);
+        if (!qn_elements_convertible(inputs[i].dtype, inputs[i].dtype))
             return qn_fail(err, QONNX_E_UNSUPPORTED, "input '%s' takes %s, for which no data can be generated",
                            inputs[i].name, qn_dtype_name(inputs[i].dtype));
         if (inputs[i].rank > 0) memcpy(recipe->dims, inputs[i].dims, (size_t)inputs[i].rank * sizeof *recipe->dims);

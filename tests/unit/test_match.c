@@ -78,6 +78,15 @@ static void a_pattern_that_matches_nothing_is_an_error_with_a_hint(void **state)
     assert_ok(qn_match_check(&list, "exclude", &s.graph, &err), &err);
     list.count = 2;
     assert_fails(qn_match_check(&list, "exclude", &s.graph, &err), QONNX_E_USAGE, &err, "--exclude: no node matches '/block1/cnv'; did you mean '/block1/conv'?");
+    err = (qonnx_error){ 0 };
+    items[1] = "op:Rlu";
+    assert_fails(qn_match_check(&list, "exclude", &s.graph, &err), QONNX_E_USAGE, &err, "--exclude: no node matches 'op:Rlu'; did you mean 'op:Relu'?");
+    err = (qonnx_error){ 0 };
+    items[1] = "Split"; /* the operator's name without its prefix */
+    assert_fails(qn_match_check(&list, "exclude", &s.graph, &err), QONNX_E_USAGE, &err, "--exclude: no node matches 'Split'; did you mean 'op:Split'?");
+    err = (qonnx_error){ 0 };
+    items[1] = "nothing at all";
+    assert_fails(qn_match_check(&list, "exclude", &s.graph, &err), QONNX_E_USAGE, &err, "--exclude: no node matches 'nothing at all'");
     list.count = 0;
     assert_ok(qn_match_check(&list, "include", &s.graph, &err), &err);
     small_close(&s);

@@ -307,6 +307,10 @@ static void inputs_without_numbers_are_refused(void **state)
     assert_int_equal(open_feed(&f, &feed, NULL, NULL, false), QONNX_E_UNSUPPORTED);
     assert_non_null(strstr(f.err.message, "input 'x' takes string"));
     tear_down(&f);
+    one_input(&f, 0, 1, dims, NULL); /* as of a sequence */
+    assert_int_equal(open_feed(&f, &feed, NULL, NULL, false), QONNX_E_UNSUPPORTED);
+    assert_non_null(strstr(f.err.message, "input 'x' is a sequence"));
+    tear_down(&f);
 }
 
 int main(void)
