@@ -33,6 +33,8 @@ static qonnx_status judge(struct qn_job *job)
     qn_job_tell(job, "judging", 0, 0);
     QN_TRY(qn_judge_run(&job->judge, job->runtime, &job->model, job->feed, &job->sqnr, job->err));
     qn_job_back_to_float(job);
+    if (job->sqnr < (double)job->settings.min_sqnr)
+        qn_warn(&job->warnings, "an output keeps only %.1f dB of the signal, less than --min-sqnr %lld; the recipe is obeyed all the same", job->sqnr, (long long)job->settings.min_sqnr);
     return QONNX_OK;
 }
 

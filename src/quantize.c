@@ -40,7 +40,7 @@ static qonnx_status check_strict(struct qn_job *job)
 {
     struct qn_plan_counts counts = qn_plan_count(&job->plan);
 
-    if (!counts.layers_quantized)
+    if (!counts.layers_quantized && !job->settings.recipe)
         qn_warn(&job->warnings, "no layer was quantized: %s", counts.layers ? "see the reasons in the report" : "the model has no Conv, Gemm or MatMul with constant weights");
     if (!job->settings.strict || counts.layers == counts.layers_quantized) return QONNX_OK;
     for (qn_node_id n = 0; n < job->graph.node_count; n++) {

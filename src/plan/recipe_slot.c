@@ -76,10 +76,10 @@ static qonnx_status read_value(struct qn_recipe_reader *r, const struct field *f
     switch (field->kind) {
     case NAME: return QONNX_OK; /* read first */
     case WIDTH:
-        QN_TRY(qn_recipe_int(r, value, 2, 32, &number));
+        QN_TRY(qn_recipe_int(r, value, 0, 64, &number));
         *(int *)(void *)member = (int)number;
         return QONNX_OK;
-    case STEPS: return qn_recipe_int(r, value, 1, INT32_MAX, (int64_t *)(void *)member);
+    case STEPS: return qn_recipe_int(r, value, 0, INT32_MAX, (int64_t *)(void *)member);
     case FLAG: return qn_recipe_bool(r, value, field->offset == SIZE_MAX ? &words->only_if_float : (bool *)(void *)member);
     case MOMENTUM:
         if (json_is_null(value)) {
