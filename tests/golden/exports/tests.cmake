@@ -5,5 +5,7 @@ if(QN_ORT)
     add_test(NAME golden_exports_${format}
       COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/check.py $<TARGET_FILE:qonnx-quantize> ${format})
   endforeach()
+  add_test(NAME golden_exports_figures
+    COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/figures.py $<TARGET_FILE:qonnx-quantize>)
   add_test(NAME golden_exports_selftest COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/selftest.py)
 endif()
