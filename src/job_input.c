@@ -39,6 +39,7 @@ qonnx_status qn_job_open(struct qn_job *job)
 
     qn_job_tell(job, "reading", 0, 0);
     QN_TRY(qn_model_open(&job->model, job->input, job->settings.no_mmap, job->err));
+    QN_TRY(qn_protect_weights(job->model.externals, job->model.external_count, job->output, job->sidecar, job->err));
     status = qn_graph_build(&job->graph, &job->model, job->err);
     if (status == QONNX_OK) status = qn_check(&job->graph, job->err);
     job->report.input_size = job->model.map.size;

@@ -67,3 +67,19 @@ qonnx_status qn_protect_files(const char *input, const char *calib, const char *
         return qn_fail(err, QONNX_E_USAGE, "--sidecar: '%s' is the model or the data", sidecar);
     return QONNX_OK;
 }
+
+qonnx_status qn_protect_weights(const struct qn_map *maps, size_t count, const char *output, const char *sidecar,
+                                qonnx_error *err)
+{
+    const char *targets[] = { output, sidecar };
+    struct stat file;
+
+    for (size_t t = 0; t < 2; t++) {
+        if (!targets[t] || stat(targets[t], &file) != 0) continue;
+        for (size_t i = 0; i < count; i++)
+            if (file.st_dev == maps[i].device && file.st_ino == maps[i].inode)
+                return qn_fail(err, QONNX_E_USAGE, "'%s' holds weights of the model, which the result would replace",
+                               targets[t]);
+    }
+    return QONNX_OK;
+}

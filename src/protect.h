@@ -2,6 +2,7 @@
 #ifndef QN_PROTECT_H
 #define QN_PROTECT_H
 
+#include "base/file.h"
 #include "base/status.h"
 
 /* Refuses results that would replace each other or what the caller cannot make again: the calibration data (`calib`, a
@@ -9,5 +10,8 @@
  * not. Other names of a file, by links or by the path, count as that file. */
 QONNX_MUST_CHECK qonnx_status qn_protect_files(const char *input, const char *calib, const char *output,
                                                const char *sidecar, qonnx_error *err);
+/* The same for files that the model keeps its weights in. */
+QONNX_MUST_CHECK qonnx_status qn_protect_weights(const struct qn_map *maps, size_t count, const char *output,
+                                                 const char *sidecar, qonnx_error *err);
 
 #endif

@@ -2,6 +2,7 @@
 #include "protect.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -81,12 +82,30 @@ static int tear_down(void **state)
     return 0;
 }
 
+static void a_result_never_replaces_weights_of_its_input(void **state)
+{
+    struct qn_map map = { 0 };
+    qonnx_error   err = { 0 };
+
+    (void)state;
+    touch("weights.bin");
+    assert_int_equal(qn_map_open(&map, "weights.bin", false, NULL), QONNX_OK);
+    assert_int_equal(qn_protect_weights(&map, 1, "new.onnx", NULL, &err), QONNX_OK);
+    assert_int_equal(qn_protect_weights(&map, 1, "in.onnx", "in.quant.json", &err), QONNX_OK);
+    assert_int_equal(qn_protect_weights(&map, 1, "data/../weights.bin", NULL, &err), QONNX_E_USAGE);
+    assert_non_null(strstr(err.message, "data/../weights.bin"));
+    assert_int_equal(qn_protect_weights(&map, 1, "new.onnx", "weights.bin", NULL), QONNX_E_USAGE);
+    assert_int_equal(qn_protect_weights(&map, 0, "weights.bin", NULL, NULL), QONNX_OK);
+    qn_map_release(&map);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_result_never_replaces_calibration_data),
         cmocka_unit_test(models_may_lie_among_the_data_and_be_replaced),
         cmocka_unit_test(a_sidecar_never_replaces_the_model_by_any_name),
+        cmocka_unit_test(a_result_never_replaces_weights_of_its_input),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
