@@ -265,10 +265,9 @@ static qonnx_status emit(struct qn_job *job)
 
 static void put_read(const struct qn_lift *lift, struct qn_strbuf *text)
 {
-    const char *format = lift->qonnx ? "QONNX" : lift->qoperator ? "QOperator" : lift->clips ? "QCDQ" : "QDQ";
-    size_t      nodes = lift->qdq + lift->clips + lift->qonnx + lift->qoperator;
+    size_t nodes = lift->qdq + lift->clips + lift->qonnx + lift->qoperator;
 
-    qn_strbuf_printf(text, "read:      %s, %zu quantized node%s", format, nodes, nodes == 1 ? "" : "s");
+    qn_strbuf_printf(text, "read:      %s, %zu quantized node%s", qn_lift_format(lift), nodes, nodes == 1 ? "" : "s");
     if (lift->note_count) qn_strbuf_printf(text, ", %zu more stay as they are", lift->note_count);
     qn_strbuf_puts(text, "\n");
 }

@@ -62,6 +62,12 @@ QONNX_MUST_CHECK qonnx_status qonnx_compare(const char *first, const char *secon
 QONNX_MUST_CHECK qonnx_status qonnx_convert(const char *input, const char *output, const qonnx_options *options,
                                             const qonnx_callbacks *callbacks, qonnx_result **result, qonnx_error *err);
 
+/* Tells what is known of every tensor of a quantized model of any format: role, type, bit width, sign, scale, zero point,
+ * and whether these are known at all ("valid"). With option "check" also whether each constant's values lie on integers; if
+ * not, the status is E_QUALITY and the result is there all the same. */
+QONNX_MUST_CHECK qonnx_status qonnx_inspect(const char *input, const qonnx_options *options, const qonnx_callbacks *callbacks,
+                                            qonnx_result **result, qonnx_error *err);
+
 /* A text view of what would be done with a model, without running it: `what` is "graph" (after the float passes) or "plan". */
 QONNX_MUST_CHECK qonnx_status qonnx_dump(const char *input, const char *what, const qonnx_options *options, qonnx_result **result, qonnx_error *err);
 

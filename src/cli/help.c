@@ -21,6 +21,16 @@ static const struct qn_example examples[] = {
       "exit code 6 when an output's signal to noise ratio is below 30 dB" },
     { 'c', "compare model.onnx int8.onnx --calib eval.npz --json",
       "the same figures for a program to read" },
+    { 'v', "convert int8.onnx qcdq.onnx --format qcdq",
+      "from any format; here to QDQ with a Clip wherever codes use less than their type, as Brevitas writes it" },
+    { 'v', "convert int8.onnx quant.onnx --format qonnx --dim batch=1",
+      "Quant nodes for FINN and hls4ml, with every shape fixed" },
+    { 'v', "convert qoperator.onnx float.onnx --format float",
+      "no quantizers at all" },
+    { 'i', "inspect int8.onnx",
+      "a table of all tensors" },
+    { 'i', "inspect int8.onnx --json --check",
+      "the same for a program to read, with all constants checked" },
 };
 
 static const char *const runtime_text[] = {

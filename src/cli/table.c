@@ -10,6 +10,10 @@ static const struct qn_command commands[] = {
       "quantize the float model IN.onnx and write OUT.onnx and its sidecar OUT.quant.json" },
     { 'c', "compare", "compare",      2, "compare FLOAT.onnx QUANT.onnx --calib PATH [OPTION]...",
       "run two models over the same data and tell how far their outputs are apart" },
+    { 'v', "convert", "convert",      2, "convert IN.onnx OUT.onnx --format FORMAT [OPTION]...",
+      "write a quantized model in another format, or as a float model; no integer, scale or zero point changes" },
+    { 'i', "inspect", "inspect",      1, "inspect MODEL.onnx [OPTION]...",
+      "print scale, zero point, bit width and sign of every tensor of a quantized model" },
     { 'd', NULL,      "a dump",       1, "IN.onnx --dump graph|plan [OPTION]...",
       "print what would be done with a model, and write nothing" },
 };
@@ -17,13 +21,13 @@ static const struct qn_command commands[] = {
 /*    name            argument  fallback  help                                                                        group      commands */
 static const qonnx_option_info own_options[] = {
     { "dump",         "WHAT",   NULL, "print a view of the model instead of writing one",                             "General", "d" },
-    { "json",         NULL,     NULL, "print the result as JSON to standard output",                                  "General", "qc" },
+    { "json",         NULL,     NULL, "print the result as JSON to standard output",                                  "General", "qcvi" },
     { "print-config", NULL,     NULL, "print what --preset, --config and the options say as a recipe for --config",  "General", "" },
-    { "quiet",        NULL,     NULL, "no summary and no progress; given twice, no warnings either",                  "General", "qc", true },
+    { "quiet",        NULL,     NULL, "no summary and no progress; given twice, no warnings either",                  "General", "qcv", true },
     { "list",         "OPTION", NULL, "print the words that an option's value can be, one a line with its summary",   "General", "" },
     { "dump-options", "KIND",   NULL, "print the manual page or a shell's completions",                               "General", "" },
-    { "version",      NULL,     NULL, "print the version",                                                            "General", "qcd" },
-    { "help",         NULL,     NULL, "print this text; behind a command, the text about that command",               "General", "qcd" },
+    { "version",      NULL,     NULL, "print the version",                                                            "General", "qcvid" },
+    { "help",         NULL,     NULL, "print this text; behind a command, the text about that command",               "General", "qcvid" },
 };
 static const struct {
     const char *option, *word, *summary;

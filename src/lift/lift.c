@@ -50,3 +50,11 @@ void qn_lift_release(struct qn_lift *lift)
     qn_plan_release(&lift->plan);
     memset(lift, 0, sizeof *lift);
 }
+
+const char *qn_lift_format(const struct qn_lift *lift)
+{
+    if (lift->qonnx) return "QONNX";
+    if (lift->qoperator) return "QOperator";
+    if (!lift->qdq) return "float";
+    return lift->clips ? "QCDQ" : "QDQ";
+}

@@ -30,4 +30,7 @@ QONNX_MUST_CHECK qonnx_status qn_lift(struct qn_lift *lift, struct qn_graph *gra
                                       qonnx_error *err);
 void                          qn_lift_release(struct qn_lift *lift);
 
+/* The format the quantizers that were read are written in: "QDQ", "QCDQ", "QONNX", "QOperator", or "float". */
+const char *qn_lift_format(const struct qn_lift *lift);
+
 #endif

@@ -18,15 +18,22 @@ static const char *without(struct qn_lifter *l, const char *name, const char *su
     return length > tail && strcmp(name + length - tail, suffix) == 0 ? qn_arena_printf(&l->graph->model->arena, "%.*s", (int)(length - tail), name) : NULL;
 }
 
-/* The name that codes were named after, if it is free. */
-static const char *base_name(struct qn_lifter *l, const char *codes, bool constant)
+static const char *if_free(struct qn_lifter *l, const char *name)
 {
-    const char *base = without(l, codes, "_quantized"), *shorter = base && constant ? without(l, base, "_values") : NULL, *name;
+    const char *free_name = name ? qn_edit_name(l->edit, name, "") : NULL;
+    return free_name && strcmp(free_name, name) == 0 ? free_name : NULL;
+}
 
-    if (shorter) base = shorter;
-    if (!base) return NULL;
-    name = qn_edit_name(l->edit, base, "");
-    return strcmp(name, base) == 0 ? name : NULL;
+/* The name that codes were named after, if it is free. */
+static const char *base_name(struct qn_lifter *l, const char *codes) { return if_free(l, without(l, codes, "_quantized")); }
+
+static const char *name_constant(struct qn_lifter *l, const struct qn_item *item)
+{
+    const char *view = l->graph->values[item->old].name, *base = without(l, item->codes->name, "_quantized"), *shorter = base ? without(l, base, "_values") : NULL;
+
+    if ((base = if_free(l, shorter ? shorter : base))) return base;
+    base = without(l, view, "_dequantized");
+    return base ? qn_edit_name(l->edit, base, "_float") : view; /* of a node that goes */
 }
 
 static const char *name_item(struct qn_lifter *l, const struct qn_item *item)
@@ -34,9 +41,9 @@ static const char *name_item(struct qn_lifter *l, const struct qn_item *item)
     const char *old = l->graph->values[item->old].name, *base;
 
     if (item->pinned != QN_NONE) return l->graph->values[item->pinned].name;
-    if (item->codes) return (base = base_name(l, item->codes->name, true)) ? base : old;
+    if (item->codes) return name_constant(l, item);
     if (l->at[item->old].form == QN_VIEW) return old; /* of a node that goes */
-    if ((base = base_name(l, old, false))) return base;
+    if ((base = base_name(l, old))) return base;
     return l->needed[item->old] ? qn_edit_name(l->edit, old, "_float") : old;
 }
 

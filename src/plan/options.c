@@ -101,6 +101,8 @@ static const struct row rows[] = {
     { { "exact",        NULL,          "off",     "run the second model without ONNX Runtime's optimizations: exact arithmetic",                          "Comparison",   "c" },   FLAG, AT(exact) },
     { { "time",         NULL,          "off",     "also measure the CPU time of a run of each model on one thread",                                       "Comparison",   "c" },   FLAG, AT(time) },
 
+    { { "check",        NULL,          "off",     "also check that every constant is made of integers of its bit width, and fail with status 6 if not",   "Inspection",   "i" },   FLAG, AT(check) },
+
     { { "sidecar",      "PATH|none",   NULL,      "where the JSON sidecar goes; OUT.quant.json otherwise",                                           "Output",       "qv" },   TEXT, AT(sidecar) },
     { { "digest",       "KIND",        "auto",    "digests of input and output in the sidecar",                                                           "Output",       "qv" },   TEXT, AT(digest), .choice = digest_choice },
     { { "verify",       "KIND",        "run",     "check of the result before it is written",                                                             "Output",       "q", false, true }, TEXT, AT(verify), .choice = verify_choice },

@@ -26,7 +26,7 @@ struct qn_settings {
     const char *config, *weights_as;
     struct qn_list dim, input_shape, include, exclude, pass, fail_below;
     int64_t     samples, seed, threads, node_sqnr, min_sqnr;
-    bool        per_channel, strict, no_mmap, shuffle, exact, time;
+    bool        per_channel, strict, no_mmap, shuffle, exact, time, check;
     /* found by the names above */
     const struct qn_recipe   *recipe; /* NULL: the planner decides */
     const struct qn_preset   *preset_row;
