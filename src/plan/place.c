@@ -338,6 +338,18 @@ static void settle_pointwise(struct qn_planner *p)
     }
 }
 
+/* ONNX Runtime computes Q of a Softmax of a dequantized tensor on codes, float or not in our eyes, and wraps around
+ * where the result's scale is much below 1/256. With that scale it is right, and so is everybody else. */
+static void settle_softmax(struct qn_planner *p)
+{
+    for (qn_node_id n = 0; n < p->graph->node_count; n++) {
+        qn_value_id out = qn_node_output(p->graph, n, 0);
+
+        if (!qn_node_is(p->graph, n, "Softmax") || out == QN_NONE || !p->plan->tensors[out].quantized) continue;
+        p->plan->tensors[p->plan->tensors[out].group].fixed_scale = 1.0f / 256;
+    }
+}
+
 /* Nodes that never see a quantizable tensor are told apart from those that could have been quantized. */
 static void settle_rest(struct qn_planner *p)
 {
@@ -376,6 +388,7 @@ void qn_plan_place(struct qn_planner *p)
     for (qn_node_id n = (qn_node_id)p->graph->node_count; n-- > 0;) decide_node(p, n);
     mark_tensors(p);
     settle_pointwise(p);
+    settle_softmax(p);
     settle_rest(p);
     mark_readers(p);
 }

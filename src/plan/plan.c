@@ -64,7 +64,8 @@ qonnx_status qn_plan_observed(struct qn_plan *plan, const qn_value_id **values, 
     if (!list) return qn_fail_nomem(err);
     for (qn_value_id v = 0; v < plan->graph->value_count; v++) {
         const struct qn_tensor_plan *t = &plan->tensors[v];
-        bool range = t->group == v && t->fixed_scale == 0.0f, rank = plan->graph->values[v].rank < 0; /* emitters ask for ranks */
+        /* a float node's result with fixed parameters is looked at for what they would lose; emitters ask for ranks */
+        bool range = t->group == v && (t->fixed_scale == 0.0f || !t->at_producer), rank = plan->graph->values[v].rank < 0;
         if (t->quantized && (range || rank) && !plan->graph->values[v].init) list[n++] = v;
     }
     *values = list;

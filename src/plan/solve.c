@@ -78,6 +78,9 @@ static qonnx_status solve_group(struct solver *s, qn_value_id v)
         t->params->scale[0] = t->fixed_scale;
         t->params->zero_point[0] = t->fixed_zero_point + (settings->act_qtype->is_signed ? settings->act_qtype->lo : 0);
         t->range = qn_qparams_range(t->params, 0);
+        if (!stats || !qn_stats_ordinary(stats)) return QONNX_OK;
+        t->sqnr = qn_sqnr_db(qn_stats_noise(stats, t->params));
+        if (t->sqnr < (double)settings->node_sqnr) condemn_group(s, v, QN_REASON_QUANTIZATION_ERROR, t->sqnr);
         return QONNX_OK;
     }
     if (!stats || !qn_stats_ordinary(stats)) {
@@ -209,12 +212,13 @@ static qonnx_status solve_layer(struct solver *s, qn_node_id n)
     struct layer              l = { .node = n };
     struct qn_error_sums      sums;
     float                    *absmax;
-    bool                      usable;
+    bool                      usable, per_channel;
 
     QN_TRY(load_layer(s, &l, &usable));
     if (!usable) return QONNX_OK;
-    if (!settings->per_channel) l.layout = QN_LAYOUT_FLAT(l.w_count);
-    QN_TRY(new_params(s, &row->weight, settings->weight_qtype, true, settings->per_channel ? l.axis : -1, l.layout.channels));
+    per_channel = settings->per_channel && l.layout.channels > 1; /* one channel is the tensor: a rank-0 scale */
+    if (!per_channel) l.layout = QN_LAYOUT_FLAT(l.w_count);
+    QN_TRY(new_params(s, &row->weight, settings->weight_qtype, true, per_channel ? l.axis : -1, l.layout.channels));
     absmax = qn_arena_array(&s->plan->arena, l.layout.channels, sizeof *absmax);
     if (!absmax) return qn_fail_nomem(s->err);
     QN_TRY(qn_channel_absmax(l.w, l.layout, absmax, s->threads, s->err));

@@ -4,6 +4,7 @@ if(QN_ORT)
   foreach(group IN ITEMS convolutions joins linears moves numbers structure)
     add_test(NAME e2e_zoo_${group} COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_zoo.py $<TARGET_FILE:qonnx-quantize> ${group})
   endforeach()
+  add_test(NAME e2e_random COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_random.py $<TARGET_FILE:qonnx-quantize> 0 100)
   foreach(model IN ITEMS mnist_resnet chargpt)
     add_test(NAME e2e_model_${model}
       COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_models.py $<TARGET_FILE:qonnx-quantize> ${CMAKE_SOURCE_DIR}/models/${model})

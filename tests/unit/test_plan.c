@@ -225,6 +225,31 @@ static void a_sigmoid_alone_between_integers_has_fixed_parameters(void **state)
     planned_close(&p);
 }
 
+static void a_quantized_softmax_has_fixed_parameters_and_is_observed(void **state)
+{
+    struct planned     p;
+    const qn_value_id *ids;
+    size_t             count;
+
+    (void)state; /* ONNX Runtime computes it on codes, and wrongly with other scales */
+    planned_open(&p, 4);
+    small_conv(&p.s, "a", "x", NULL);
+    small_op(&p.s, "Softmax", "b", "a");
+    small_op(&p.s, "Transpose", "t", "b");
+    small_conv(&p.s, "c", "t", NULL);
+    small_op(&p.s, "Abs", "y", "c");
+    small_output(&p.s, "y");
+    planned_make(&p, NO_OPTIONS);
+    assert_reason(&p, "b", QN_REASON_SLOWER_ON_TARGET);
+    assert_true(tensor_of(&p, "b")->quantized && tensor_of(&p, "b")->fixed_scale == 1.0f / 256);
+    assert_int_equal(tensor_of(&p, "t")->group, small_value(&p.s, "b"));
+    for (size_t v = 0; v < p.s.graph.value_count; v++) p.s.graph.values[v].rank = 4;
+    assert_ok(qn_plan_observed(&p.plan, &ids, &count, &p.err), &p.err);
+    assert_int_equal(count, 4);
+    assert_int_equal(ids[2], small_value(&p.s, "b"));
+    planned_close(&p);
+}
+
 static void constant_weights_are_needed_and_examined(void **state)
 {
     struct planned p;
@@ -482,6 +507,7 @@ int main(void)
         cmocka_unit_test(a_move_stays_float_when_one_result_leaves_in_float),
         cmocka_unit_test(functions_of_one_tensor_stay_whole),
         cmocka_unit_test(a_sigmoid_alone_between_integers_has_fixed_parameters),
+        cmocka_unit_test(a_quantized_softmax_has_fixed_parameters_and_is_observed),
         cmocka_unit_test(constant_weights_are_needed_and_examined),
         cmocka_unit_test(what_nested_graphs_read_is_float),
         cmocka_unit_test(users_choose_nodes),

@@ -207,6 +207,27 @@ static void fixed_parameters_need_no_data(void **state)
 
 /* ---- verdicts ---- */
 
+static void fixed_parameters_that_lose_too_much_take_their_readers_to_float(void **state)
+{
+    for (int small = 0; small < 2; small++) {
+        struct planned p;
+
+        (void)state;
+        planned_open(&p, 4);
+        small_op(&p.s, "Softmax", "b", "x");
+        small_conv(&p.s, "c", "b", NULL);
+        small_op(&p.s, "Abs", "y", "c");
+        small_output(&p.s, "y");
+        planned_make(&p, NO_OPTIONS);
+        planned_saw(&p, "b", small ? 0.001f : 0.4f, small ? 0.001f : 0.4f); /* shares of very many, or of few */
+        planned_saw(&p, "c", 1, 0);
+        settle(&p);
+        assert_reason(&p, "c", small ? QN_REASON_QUANTIZATION_ERROR : QN_REASON_QUANTIZED);
+        if (!small) assert_true(tensor_of(&p, "b")->params->scale[0] == 1.0f / 256 && tensor_of(&p, "b")->sqnr > 30);
+        planned_close(&p);
+    }
+}
+
 static void a_value_that_was_never_seen_takes_its_nodes_to_float(void **state)
 {
     struct planned p;
@@ -370,6 +391,7 @@ int main(void)
         cmocka_unit_test(one_scale_for_the_tensor_when_asked_for),
         cmocka_unit_test(signed_activations_shift_their_zero_point),
         cmocka_unit_test(fixed_parameters_need_no_data),
+        cmocka_unit_test(fixed_parameters_that_lose_too_much_take_their_readers_to_float),
         cmocka_unit_test(a_value_that_was_never_seen_takes_its_nodes_to_float),
         cmocka_unit_test(nan_and_infinity_take_their_nodes_to_float),
         cmocka_unit_test(values_that_stand_for_never_set_no_range),

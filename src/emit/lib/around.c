@@ -115,6 +115,18 @@ static qonnx_status write_weight(struct qn_around *w, qn_node_id n)
     return QONNX_OK;
 }
 
+/* The same with a computed operand, which ONNX Runtime takes for the bias of a Gemm only where matrices are multiplied. It
+ * does not look at Sum, which is the same addition. */
+static void keep_matrix_product(struct qn_around *w, qn_node_id n, qn_node_id add)
+{
+    const struct qn_graph *g = w->plan->graph;
+    const Onnx__NodeProto *pb = g->pb->node[add];
+    int32_t                rank = g->values[qn_node_input(g, n, 0)].rank;
+
+    if (rank >= 0 && rank != 2) return;
+    qn_edit_replace_node(w->edit, add, qn_node_new(w->arena, "Sum", pb->name ? pb->name : "", pb->n_input, (const char *const *)pb->input, 1, (const char *const *)pb->output));
+}
+
 /* MatMul, Add of a constant, float result: ONNX Runtime turns the pair into a float Gemm and dequantizes the weight on
  * each run. It does not look at Sub, and y - (-b) is y + b to the last bit. */
 static qonnx_status keep_matmul(struct qn_around *w, qn_node_id n)
@@ -130,6 +142,7 @@ static qonnx_status keep_matmul(struct qn_around *w, qn_node_id n)
 
     if (add == QN_NONE || !qn_node_is(g, add, "Add") || w->plan->tensors[out].quantized || w->plan->nodes[add].reason == QN_REASON_QUANTIZED) return QONNX_OK;
     if (!(bias = qn_node_constant(g, add, 1))) bias = qn_node_constant(g, add, slot = 0);
+    if (!bias) keep_matrix_product(w, n, add);
     if (!bias || bias->data_type != QN_FLOAT) return QONNX_OK;
     QN_TRY(qn_tensor_floats(bias, w->arena, &values, &count, w->err));
     if (!(negative = qn_arena_array(w->arena, count, sizeof *negative))) return qn_fail_nomem(w->err);

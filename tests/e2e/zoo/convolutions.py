@@ -117,6 +117,22 @@ def conv_gelu(net):
 
 
 @zoo()
+def conv_softmax(net):
+    """Between codes ONNX Runtime makes it an integer Softmax, which is right with the scale 1/256 only."""
+    between(net, "Softmax", axis=1).expect(TWO | {"QLinearSoftmax": 1}, db=20, float_nodes={"function": "slower_on_target"})
+
+
+@zoo()
+def conv_softmax_of_many(net):
+    """Small shares of many: a scale of 1/256 would leave nothing of them, so what reads them stays float."""
+    def function(x):
+        y = net.node("Softmax", net.node("Reshape", x, net.ints(0, -1)), axis=1)
+        return net.node("Reshape", y, net.ints(0, 16, 16, 16))
+    between(net, function)
+    net.expect(None, db=20, float_nodes={"second": "quantization_error"})
+
+
+@zoo()
 def conv_prelu(net):
     between(net, lambda x: net.node("PRelu", x, net.weight(np.full((16, 1, 1), 0.2)), name="function")).expect(TWO)
 

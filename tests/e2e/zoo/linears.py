@@ -129,6 +129,20 @@ def matmul_of_a_vector(net):
 
 
 @zoo()
+def matmul_and_a_residual_of_matrices(net):
+    """ONNX Runtime would take the residual for the bias of a float Gemm."""
+    x = net.node("Tanh", net.matmul(rows(net), 16, 32))
+    net.output(net.node("Add", net.matmul(x, 16, 16), x), net.node("Add", x, net.matmul(x, 16, 16)))
+    net.expect({FLOAT_RESULT: 3}, db=24)
+
+
+@zoo()
+def matmul_and_a_residual_of_sequences(net):
+    x = net.node("Tanh", net.matmul(net.input("x", SEQUENCE), 16, 32))
+    net.output(net.node("Add", net.matmul(x, 16, 16), x)).expect({FLOAT_RESULT: 2}, db=24)
+
+
+@zoo()
 def matmul_of_stacked_weights(net):
     x = net.input("x", [3, 6, 32])
     y = net.node("MatMul", x, net.weight(net.normal(3, 32, 16, fan_in=32)), name="stack")
