@@ -50,13 +50,25 @@ struct qn_param_names qn_emit_params(struct qn_edit *edit, const struct qn_qpara
     struct qn_param_names names = { qn_edit_name(edit, base, "_scale"), qn_edit_name(edit, base, "_zero_point") };
     size_t                rank = params->axis < 0 ? 0 : 1, code = params->type->code_size;
     int64_t               dim = (int64_t)params->count;
-    uint8_t              *zeros = qn_arena_alloc(arena, params->count * code);
+    uint8_t              *zeros = qn_arena_array(arena, params->count, code);
 
     for (size_t i = 0; zeros && i < params->count; i++) memcpy(zeros + i * code, &params->zero_point[i], code); /* little-endian */
     qn_edit_add_initializer(edit, qn_tensor_new(arena, names.scale, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, rank, &dim,
                                                 qn_arena_memdup(arena, params->scale, params->count * sizeof(float)), params->count * sizeof(float)));
-    qn_edit_add_initializer(edit, qn_tensor_new(arena, names.zero_point, params->type->onnx_type, rank, &dim, zeros, params->count * code));
+    qn_edit_add_initializer(edit, zeros ? qn_emit_codes(edit, names.zero_point, params->type, rank, &dim, zeros, params->count) : NULL);
     return names;
+}
+
+Onnx__TensorProto *qn_emit_codes(struct qn_edit *edit, const char *name, const struct qn_qtype *type, size_t rank, const int64_t *dims, const void *codes, size_t count)
+{
+    struct qn_arena *arena = qn_edit_arena(edit);
+    size_t           size = qn_qtype_bytes(type, count);
+    void            *bytes;
+
+    if (type->per_byte <= 1) return qn_tensor_new(arena, name, type->onnx_type, rank, dims, codes, size);
+    if (!(bytes = qn_arena_alloc_raw(arena, size))) return NULL;
+    qn_pack(type, codes, count, bytes);
+    return qn_tensor_new(arena, name, type->onnx_type, rank, dims, bytes, size);
 }
 
 qonnx_status qn_emit_weight(Onnx__TensorProto **codes, struct qn_edit *edit, const struct qn_plan *plan, qn_node_id node, qonnx_error *err)
@@ -77,6 +89,6 @@ qonnx_status qn_emit_weight(Onnx__TensorProto **codes, struct qn_edit *edit, con
         memcpy(bytes, plan->nodes[node].weight_codes, count * params->type->code_size);
     else
         QN_TRY(qn_quantize(w, layout, params, plan->rounding, bytes, settings->threads ? (int)settings->threads : qn_cpu_count(), err));
-    *codes = qn_tensor_new(arena, qn_edit_name(edit, weight->name, "_quantized"), params->type->onnx_type, weight->n_dims, weight->dims, bytes, count * params->type->code_size);
+    *codes = qn_emit_codes(edit, qn_edit_name(edit, weight->name, "_quantized"), params->type, weight->n_dims, weight->dims, bytes, count);
     return *codes ? QONNX_OK : qn_fail_nomem(err);
 }

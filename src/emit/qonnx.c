@@ -2,6 +2,7 @@
  *
  * QONNX: every quantizer is one Quant node of qonnx.custom_op.general on float values, weights stay float initializers.
  * No runtime but qonnx's own executor, FINN and hls4ml knows these nodes. Its readers want the shape of every value. */
+#include <math.h>
 #include <string.h>
 
 #include "emit/lib/around.h"
@@ -37,7 +38,7 @@ static const char *zero_points(struct qn_around *w, const char *base, const stru
     return floats(w, base, "_zero_point", values, all_same ? 1 : params->count, all_same ? -1 : params->axis, rank);
 }
 
-static void quant(struct qn_around *w, struct qn_place place, const char *x, const struct qn_qparams *params, int rank, struct qn_param_names *shared, const char *base, const char *out)
+static Onnx__NodeProto *quant(struct qn_around *w, struct qn_place place, const char *x, const struct qn_qparams *params, int rank, struct qn_param_names *shared, const char *base, const char *out)
 {
     float            bits = (float)params->bits;
     const char      *inputs[4] = { x };
@@ -50,11 +51,12 @@ static void quant(struct qn_around *w, struct qn_place place, const char *x, con
     inputs[1] = shared->scale;
     inputs[2] = shared->zero_point;
     inputs[3] = floats(w, base, "_bit_width", &bits, 1, -1, 0);
-    if (!(node = qn_around_node(w, place, "Quant", base, 4, inputs, out))) return;
+    if (!(node = qn_around_node(w, place, "Quant", base, 4, inputs, out))) return NULL;
     node->domain = qn_arena_strdup(w->arena, DOMAIN);
     qn_attr_set_int(w->arena, node, "narrow", params->narrow);
     qn_attr_set_string(w->arena, node, "rounding_mode", "ROUND");
     qn_attr_set_int(w->arena, node, "signed", params->is_signed);
+    return node;
 }
 
 static void activation(struct qn_around *w, struct qn_place place, const char *x, const struct qn_qparams *params, struct qn_param_names *shared, const char *base, const char *out, qn_value_id like)
@@ -87,16 +89,62 @@ static qonnx_status weight(struct qn_around *w, qn_node_id node, const char **ou
     return QONNX_OK;
 }
 
+/* Whether a Quant node, which computes in float32, makes these codes of x. */
+static bool makes_codes(const float *x, const struct qn_node_plan *row)
+{
+    const struct qn_qparams *qp = row->bias;
+
+    for (size_t i = 0; i < row->bias_count; i++) {
+        size_t k = qp->count == 1 ? 0 : i;
+        float  code = rintf(x[i] / qp->scale[k] + (float)qp->zero_point[k]);
+        code = code > (float)qp->hi ? (float)qp->hi : code < (float)qp->lo ? (float)qp->lo : code;
+        if (code != (float)row->bias_codes[i] || (int64_t)code != row->bias_codes[i]) return false;
+    }
+    return true;
+}
+
+/* The values that the codes stand for, where the float bias would not give these codes again. Codes of more than 24 bits
+ * need more than float32 can say: they also go into an attribute, which readers of QONNX pass over. */
+static const char *bias_values(struct qn_around *w, const Onnx__TensorProto *tensor, const struct qn_node_plan *row, bool *wide)
+{
+    const char  *name = qn_edit_name(w->edit, tensor->name, "_values");
+    float       *values = qn_arena_array(w->arena, row->bias_count, sizeof *values);
+
+    for (size_t i = 0; values && i < row->bias_count; i++) {
+        size_t k = row->bias->count == 1 ? 0 : i;
+        values[i] = (float)((int64_t)row->bias_codes[i] - row->bias->zero_point[k]) * row->bias->scale[k];
+    }
+    *wide = values && !makes_codes(values, row);
+    qn_edit_add_initializer(w->edit, values ? qn_tensor_new(w->arena, name, QN_FLOAT, tensor->n_dims, tensor->dims, values, row->bias_count * sizeof *values) : NULL);
+    return name;
+}
+
+static void keep_codes(struct qn_around *w, Onnx__NodeProto *node, const struct qn_node_plan *row)
+{
+    int64_t *codes = qn_arena_array(w->arena, row->bias_count, sizeof *codes);
+
+    for (size_t i = 0; codes && i < row->bias_count; i++) codes[i] = row->bias_codes[i];
+    if (codes && node) qn_attr_set_ints(w->arena, node, "codes", row->bias_count, codes);
+}
+
 static qonnx_status bias(struct qn_around *w, qn_node_id node, const char **out)
 {
     const struct qn_node_plan *row = &w->plan->nodes[node];
     const Onnx__TensorProto   *tensor = qn_node_constant(w->plan->graph, node, 2);
     struct qn_qparams          params = *row->bias;
     struct qn_param_names      own = { 0 };
+    const char                *x = tensor->name;
+    Onnx__NodeProto           *quantizer;
+    const float               *values;
+    size_t                     count;
+    bool                       wide = false;
 
+    QN_TRY(qn_tensor_floats(tensor, w->arena, &values, &count, w->err));
+    if (count != row->bias_count || !makes_codes(values, row)) x = bias_values(w, tensor, row, &wide);
     if (!row->bias_own_scale) params.axis = 0; /* a scale that follows from others is a vector, of one if need be */
     *out = qn_edit_name(w->edit, tensor->name, "_dequantized");
-    quant(w, (struct qn_place){ node, true }, tensor->name, &params, 1, &own, tensor->name, *out);
+    quantizer = quant(w, (struct qn_place){ node, true }, x, &params, 1, &own, tensor->name, *out);
+    if (wide) keep_codes(w, quantizer, row);
     qn_edit_add_value_info(w->edit, *out, QN_FLOAT, (int)tensor->n_dims, tensor->dims);
     return QONNX_OK;
 }

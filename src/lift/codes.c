@@ -101,8 +101,22 @@ static int32_t wide_code(float x, float scale, const struct qn_qparams *qp)
     return (int32_t)(code < qp->lo ? qp->lo : code > qp->hi ? qp->hi : code);
 }
 
-qonnx_status qn_codes_from_floats(struct qn_lifter *l, const Onnx__TensorProto *tensor, const struct qn_grid *grid, void **codes)
+/* Codes written beside the values are right as long as nobody has changed these. */
+static bool take_wide_codes(const struct qn_item *item, const float *x, size_t count, int32_t *codes)
 {
+    const struct qn_qparams *qp = &item->grid->qp;
+
+    if (!item->wide_codes || item->wide_count != count || (qp->count != 1 && qp->count != count)) return false;
+    for (size_t i = 0; i < count; i++) {
+        if (item->wide_codes[i] < qp->lo || item->wide_codes[i] > qp->hi || !stands_for(item->wide_codes[i], qp->scale[qp->count == 1 ? 0 : i], x[i])) return false;
+        codes[i] = (int32_t)item->wide_codes[i];
+    }
+    return true;
+}
+
+qonnx_status qn_codes_from_floats(struct qn_lifter *l, const Onnx__TensorProto *tensor, const struct qn_item *item, void **codes)
+{
+    const struct qn_grid *grid = item->grid;
     struct qn_layout layout;
     const float     *x;
     size_t           count;
@@ -115,6 +129,7 @@ qonnx_status qn_codes_from_floats(struct qn_lifter *l, const Onnx__TensorProto *
     for (size_t i = 0; i < grid->qp.count; i++) shifted |= grid->qp.zero_point[i] != 0;
     if (grid->qp.type->code_size < 4 || shifted)
         return qn_quantize(x, layout, &grid->qp, grid->shift_first ? QN_SHIFT_THEN_ROUND : QN_ROUND_THEN_SHIFT, *codes, threads(l), l->err);
+    if (take_wide_codes(item, x, count, *codes)) return QONNX_OK;
     for (size_t i = 0; i < count; i++) ((int32_t *)*codes)[i] = wide_code(x[i], grid->qp.scale[grid->qp.count == 1 ? 0 : i / layout.inner % layout.channels], &grid->qp);
     return QONNX_OK;
 }

@@ -78,7 +78,7 @@ static qonnx_status codes_of_item(struct qn_lifter *l, const struct qn_item *ite
 {
     size_t count;
 
-    if (!item->codes) return qn_codes_from_floats(l, tensor, item->grid, codes);
+    if (!item->codes) return qn_codes_from_floats(l, tensor, item, codes);
     *codes = (void *)(uintptr_t)qn_item_codes(l, item, &count);
     return *codes ? QONNX_OK : qn_fail_nomem(l->err);
 }
@@ -91,6 +91,19 @@ static qonnx_status claim_weight(struct qn_lifter *l, qn_node_id n, const struct
     row->reads[1] = false;
     if (!item->codes && shift_first_is_rounding(l, item)) return QONNX_OK; /* made from the float weight */
     return codes_of_item(l, item, qn_node_constant(l->graph, n, 1), &row->weight_codes);
+}
+
+/* The bias has the scale that integer kernels suppose: the product of the others. */
+static bool is_product(const struct qn_plan *plan, qn_node_id n)
+{
+    const struct qn_node_plan *row = &plan->nodes[n];
+    qn_value_id                x = qn_node_input(plan->graph, n, 0);
+    const struct qn_qparams   *input = x != QN_NONE && row->reads[0] ? plan->tensors[x].params : NULL;
+
+    if (!input || input->count != 1 || (row->bias->count != 1 && row->bias->count != row->weight->count)) return false;
+    for (size_t i = 0; i < row->weight->count; i++)
+        if (row->bias->scale[row->bias->count == 1 ? 0 : i] != qn_bias_scale(input->scale[0], row->weight->scale[i])) return false;
+    return true;
 }
 
 static qonnx_status claim_bias(struct qn_lifter *l, qn_node_id n, const struct qn_item *item)
@@ -107,6 +120,7 @@ static qonnx_status claim_bias(struct qn_lifter *l, qn_node_id n, const struct q
     for (size_t i = 0; i < row->bias_count; i++) row->bias_codes[i] = qn_code_at(type, codes, i);
     row->bias = (struct qn_qparams *)(uintptr_t)&item->grid->qp;
     row->reads[2] = false;
+    row->bias_own_scale = !is_product(&l->lift->plan, n);
     return QONNX_OK;
 }
 

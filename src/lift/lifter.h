@@ -31,6 +31,8 @@ struct qn_item {
     qn_value_id           pinned; /* a view of it that is a graph output or read in a nested graph */
     const Onnx__TensorProto *codes; /* a constant that the file has as integers; */
     int32_t               clip_lo, clip_hi; /* cut to these */
+    const int64_t        *wide_codes; /* of a float constant: codes that float32 cannot tell, from an attribute */
+    size_t                wide_count;
 };
 
 struct qn_place_of { /* an old value */
@@ -97,7 +99,7 @@ const void *qn_item_codes(struct qn_lifter *l, const struct qn_item *item, size_
 /* The float tensor that an item's codes stand for. */
 QONNX_MUST_CHECK qonnx_status qn_item_values(struct qn_lifter *l, const struct qn_item *item, Onnx__TensorProto **tensor);
 /* Codes of a float constant under its layer's quantizer. */
-QONNX_MUST_CHECK qonnx_status qn_codes_from_floats(struct qn_lifter *l, const Onnx__TensorProto *tensor, const struct qn_grid *grid, void **codes);
+QONNX_MUST_CHECK qonnx_status qn_codes_from_floats(struct qn_lifter *l, const Onnx__TensorProto *tensor, const struct qn_item *item, void **codes);
 
 /* ---- the steps ---- */
 

@@ -212,6 +212,7 @@ static const char *read_quant(struct qn_lifter *l, qn_node_id n, qn_value_id out
     if (x.form > QN_VIEW) return "it quantizes integers";
     if ((reason = qn_grid_of_quant(l, n, &grid))) return reason;
     l->at[out] = (struct qn_place_of){ quantize(l, x, grid, n, out), QN_VIEW };
+    if (grid->qp.type->code_size == 4) l->items[l->at[out].item].wide_codes = qn_attr_ints(l->graph->pb->node[n], "codes", &l->items[l->at[out].item].wide_count);
     l->any_shift_first = true;
     l->lift->qonnx++;
     return NULL;

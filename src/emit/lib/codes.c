@@ -37,6 +37,23 @@ static void dequantize(struct qn_around *w, struct qn_place place, const char *c
 
 static bool needs_clip(const struct qn_qparams *params) { return params->lo != params->type->lo || params->hi != params->type->hi; }
 
+/* A constant that the plan has the codes of needs no QuantizeLinear. */
+static bool is_codes(const struct qn_around *w, const char *x, qn_value_id v)
+{
+    const struct qn_value *value = &w->plan->graph->values[v];
+    return value->init && w->plan->tensors[v].codes && strcmp(x, value->name) == 0;
+}
+
+static void add_codes(struct qn_around *w, const char *name, const struct qn_qparams *params, qn_value_id v)
+{
+    const Onnx__TensorProto *tensor = w->plan->graph->values[v].init;
+    Onnx__TensorProto       *codes = NULL;
+    size_t                   count;
+
+    if (qn_tensor_count(tensor, &count, NULL) == QONNX_OK) codes = qn_emit_codes(w->edit, name, params->type, tensor->n_dims, tensor->dims, w->plan->tensors[v].codes, count);
+    qn_edit_add_initializer(w->edit, codes);
+}
+
 void qn_qdq_activation(struct qn_around *w, struct qn_place place, const char *x, const struct qn_qparams *params, struct qn_param_names *shared, const char *base, const char *out, qn_value_id like)
 {
     const char      *codes = qn_edit_name(w->edit, base, "_quantized");
@@ -46,9 +63,13 @@ void qn_qdq_activation(struct qn_around *w, struct qn_place place, const char *x
     if (!shared->scale) *shared = qn_emit_params(w->edit, params, base);
     inputs[1] = shared->scale;
     inputs[2] = shared->zero_point;
-    node = qn_around_node(w, place, "QuantizeLinear", base, 3, inputs, codes);
-    if (node && params->axis >= 0) qn_attr_set_int(w->arena, node, "axis", params->axis);
-    qn_around_describe(w, codes, params->type->onnx_type, like);
+    if (is_codes(w, x, like)) {
+        add_codes(w, codes, params, like);
+    } else {
+        node = qn_around_node(w, place, "QuantizeLinear", base, 3, inputs, codes);
+        if (node && params->axis >= 0) qn_attr_set_int(w->arena, node, "axis", params->axis);
+        qn_around_describe(w, codes, params->type->onnx_type, like);
+    }
     if (needs_clip(params)) codes = clip(w, place, codes, params, base);
     dequantize(w, place, codes, *shared, params->axis, base, out);
     qn_around_describe(w, out, QN_FLOAT, like);
