@@ -153,7 +153,8 @@ qonnx_status qn_job_observe(struct qn_job *job)
     QN_TRY(qn_calibrate(&job->calibration, job->runtime, &job->model, names, count, job->feed, &options, job->err));
     for (size_t i = 0; i < count; i++) learn(job, ids[i], &job->calibration.values[i]);
     info = qn_feed_info(job->feed);
-    if (info->nan_count || info->inf_count)
-        qn_warn(&job->warnings, "the calibration data hold %llu NaN and %llu infinite values", (unsigned long long)info->nan_count, (unsigned long long)info->inf_count);
+    if (info->nan_count)
+        return qn_fail(job->err, QONNX_E_DATA, "%s: the samples hold %llu NaN values", job->settings.calib ? job->settings.calib : "synthetic data", (unsigned long long)info->nan_count);
+    if (info->inf_count) qn_warn(&job->warnings, "the samples hold %llu infinite values", (unsigned long long)info->inf_count);
     return QONNX_OK;
 }

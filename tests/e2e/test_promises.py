@@ -103,6 +103,20 @@ def samples_are_never_replaced(program, folder, scratch):
 
 
 @promise
+def samples_with_nan_are_refused(program, folder, scratch):
+    name, values = next(iter(calib_of(folder).items()))
+    if values.dtype != np.float32:
+        return
+    values = values[:4].copy()
+    values[2].flat[7] = np.nan
+    path, out = os.path.join(scratch, "nan.npz"), os.path.join(scratch, "out.onnx")
+    np.savez(path, **{name: values})
+    done = program(os.path.join(folder, "model.onnx"), out, "--calib", path, status=5)
+    assert len(done.stderr.splitlines()) == 1 and path in done.stderr and "1 NaN" in done.stderr, done.stderr
+    assert not os.path.exists(out)
+
+
+@promise
 def fewer_samples_are_fewer(program, folder, scratch):
     out = os.path.join(scratch, "out.onnx")
     program(os.path.join(folder, "model.onnx"), out, "--calib", os.path.join(folder, "calib.npz"), "--samples", 5)
