@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "json_out.h"
+#include "plan/explicit.h"
 #include "plan/presets.h"
 #include "report.h"
 
@@ -160,6 +161,15 @@ static void put_stats(struct sidecar *s, json_t *object, const struct qn_stats *
     if (stats->inf) put(s, object, "inf_count", qn_json_uint(stats->inf));
 }
 
+/* Where the range of an activation comes from. */
+static const char *observer_of(const struct sidecar *s, qn_value_id v, const struct qn_tensor_plan *root)
+{
+    if (s->report->command) return "input_model";
+    if (s->plan->recipe) return qn_site_of(root->params)->quantizer.row ? qn_site_of(root->params)->quantizer.row->name : "declared";
+    if (root->fixed_scale != 0) return "fixed";
+    return s->plan->graph->values[v].init ? "constant" : s->report->settings->observer;
+}
+
 static json_t *activation(struct sidecar *s, qn_value_id v)
 {
     const struct qn_value       *value = &s->plan->graph->values[v];
@@ -168,14 +178,23 @@ static json_t *activation(struct sidecar *s, qn_value_id v)
 
     put_params(s, object, root->params);
     put_range(s, object, root->range);
-    put(s, object, "observer",
-        json_string(s->report->command     ? "input_model"
-                    : root->fixed_scale != 0 ? "fixed"
-                    : value->init          ? "constant"
-                                           : s->report->settings->observer));
+    put(s, object, "observer", json_string(observer_of(s, v, root)));
     put_stats(s, object, s->report->stats ? s->report->stats[v] : NULL);
     put_known(s, object, "sqnr_db", row->sqnr);
     if (row->group != v) put(s, object, "shared_with", qn_json_text(s->plan->graph->values[row->group].name));
+    return object;
+}
+
+/* The quantizer of one node's input, on top of what that tensor has. */
+static json_t *own_input(struct sidecar *s, qn_node_id n)
+{
+    const struct qn_site *site = qn_site_of(s->plan->nodes[n].input);
+    json_t               *object = tensor(s, s->plan->graph->values[site->value].name, "activation");
+
+    put_params(s, object, &site->params);
+    put_range(s, object, qn_qparams_range(&site->params, 0));
+    put(s, object, "observer", json_string(site->quantizer.row->name));
+    put(s, object, "node", json_integer(n));
     return object;
 }
 
@@ -198,7 +217,7 @@ static json_t *weight(struct sidecar *s, qn_node_id n)
     }
     put_params(s, object, row->weight);
     put_range(s, object, covered);
-    put(s, object, "observer", json_string(s->report->command ? "input_model" : "absmax"));
+    put(s, object, "observer", json_string(s->report->command ? "input_model" : s->plan->recipe ? s->plan->recipe->weights[n].row->name : "absmax"));
     put_known(s, object, "sqnr_db", row->weight_sqnr);
     put(s, object, "node", json_integer(n));
     return object;
@@ -223,6 +242,7 @@ static json_t *tensors(struct sidecar *s)
         if (s->plan->tensors[v].quantized && s->plan->tensors[s->plan->tensors[v].group].params)
             qn_json_append(&s->json, list, activation(s, v));
     for (qn_node_id n = 0; n < s->plan->graph->node_count; n++) {
+        if (s->plan->recipe && s->plan->nodes[n].input) qn_json_append(&s->json, list, own_input(s, n));
         if (!s->plan->nodes[n].weight) continue;
         qn_json_append(&s->json, list, weight(s, n));
         if (s->plan->nodes[n].bias) qn_json_append(&s->json, list, bias(s, n));

@@ -113,6 +113,13 @@ def main():
         if sidecar["calibration"]["ranges"] != "synthetic" or sidecar["calibration"]["seed"] != 7 or not sidecar["warnings"]:
             fail("synthetic ranges are not called so")
         check_parameters(sidecar, output)
+        for preset, *more in (("brevitas-uint8",), ("brevitas-w4a8-pc", "--exclude", "op:Gemm"), ("brevitas-w8",)):
+            sidecar, output = check_model(program, validator, os.path.join(folder, preset), model, "--preset", preset,
+                                          "--calib", os.path.join(models, "mnist_resnet", "calib.npz"), *more)
+            check_parameters(sidecar, output)
+            observers = {t["observer"] for t in sidecar["tensors"] if t["role"] != "bias"}
+            if not observers or any("PerTensor" not in o and "PerChannel" not in o for o in observers):
+                fail(f"the quantizers of {preset} are not named: {observers}")
         sidecar, _ = check_model(program, validator, os.path.join(folder, "copy"), model, "--preset", "copy")
         if sidecar["model"]["identical"] is not True:
             fail("the copy is not identical")
