@@ -7,6 +7,7 @@
 #include "plan/recipe.h"
 #include "onnx/check.h"
 #include "pass/pass.h"
+#include "plan/match.h"
 #include "protect.h"
 
 enum { SYNTHETIC_SAMPLES = 8, SUM_EVERY = 8 /* the noise estimate needs no more */ };
@@ -56,6 +57,14 @@ static const char *const default_passes[] = { "lift_constants", "remove_identity
 /* A recipe speaks of the model's own nodes, and its numbers of their own weights: nothing is folded or removed. */
 static const char *const recipe_passes[] = { "lift_constants", "raise_opset" };
 
+/* Patterns name nodes of the user's file, some of which the passes have folded into others. */
+static void tell_folded(struct qn_job *job, const struct qn_list *patterns, const char *option)
+{
+    for (size_t i = 0; patterns->known && i < patterns->count; i++)
+        if (patterns->known[i] && !qn_match_any(patterns->items[i], &job->graph))
+            qn_warn(&job->warnings, "--%s %s has no effect: what it matches was folded into other nodes", option, patterns->items[i]);
+}
+
 qonnx_status qn_job_run_passes(struct qn_job *job)
 {
     const struct qn_list *chosen = &job->settings.pass;
@@ -70,12 +79,16 @@ qonnx_status qn_job_run_passes(struct qn_job *job)
         count = job->settings.recipe->no_passes ? 0 : sizeof recipe_passes / sizeof *recipe_passes;
     }
     qn_job_tell(job, "rewriting", 0, 0);
+    qn_match_mark(&job->settings.include, &job->graph, &job->arena);
+    qn_match_mark(&job->settings.exclude, &job->graph, &job->arena);
     for (size_t i = 0; i < count; i++) {
         const struct qn_pass *pass = qn_pass_find(names[i]);
         qonnx_status          status;
         if (!pass) return qn_fail(job->err, QONNX_E_USAGE, "--pass: unknown pass '%s'", names[i]);
         if ((status = qn_pass_run(pass, &job->graph, job->err)) != QONNX_OK) return qn_wrap(job->err, status, "%s: pass %s", job->input, pass->name);
     }
+    tell_folded(job, &job->settings.include, "include");
+    tell_folded(job, &job->settings.exclude, "exclude");
     job->report.passes = names;
     job->report.pass_count = count;
     return QONNX_OK;

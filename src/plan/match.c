@@ -56,14 +56,24 @@ static qonnx_status no_match(const char *pattern, const char *option, const stru
     return status;
 }
 
+bool qn_match_any(const char *pattern, const struct qn_graph *graph)
+{
+    for (qn_node_id n = 0; n < graph->node_count; n++)
+        if (qn_match_node(pattern, graph, n)) return true;
+    return false;
+}
+
+void qn_match_mark(struct qn_list *patterns, const struct qn_graph *graph, struct qn_arena *arena)
+{
+    patterns->known = qn_arena_array(arena, patterns->count, sizeof *patterns->known);
+    for (size_t i = 0; patterns->known && i < patterns->count; i++) patterns->known[i] = qn_match_any(patterns->items[i], graph);
+}
+
 qonnx_status qn_match_check(const struct qn_list *patterns, const char *option, const struct qn_graph *graph,
                             qonnx_error *err)
 {
-    for (size_t i = 0; i < patterns->count; i++) {
-        bool found = false;
-        for (qn_node_id n = 0; n < graph->node_count && !found; n++)
-            found = qn_match_node(patterns->items[i], graph, n);
-        if (!found) return no_match(patterns->items[i], option, graph, err);
-    }
+    for (size_t i = 0; i < patterns->count; i++)
+        if (!(patterns->known && patterns->known[i]) && !qn_match_any(patterns->items[i], graph))
+            return no_match(patterns->items[i], option, graph, err);
     return QONNX_OK;
 }

@@ -10,7 +10,11 @@
 bool qn_glob(const char *pattern, const char *text);
 /* True when a pattern names the node: its name, one of its outputs, or "op:TYPE" its operator. */
 bool qn_match_node(const char *pattern, const struct qn_graph *graph, qn_node_id node);
-/* E_USAGE when one of the patterns matches no node at all. */
+/* Remembers which patterns match a node of this graph, so that what passes fold away later is no mistake of the user. */
+void qn_match_mark(struct qn_list *patterns, const struct qn_graph *graph, struct qn_arena *arena);
+/* True when the pattern matches some node. */
+bool qn_match_any(const char *pattern, const struct qn_graph *graph);
+/* E_USAGE when one of the patterns matches no node at all, of this graph or of the one that was marked. */
 QONNX_MUST_CHECK qonnx_status qn_match_check(const struct qn_list *patterns, const char *option, const struct qn_graph *graph, qonnx_error *err);
 
 #endif

@@ -16,6 +16,7 @@ struct qn_recipe;
 struct qn_list {
     const char **items;
     size_t       count, capacity;
+    bool        *known; /* by item, for patterns: it matches something in the file as it was read; NULL: not looked at */
 };
 
 /* Options resolved: defaults, then the preset's values, then the user's. Texts live in the arena. */
