@@ -141,13 +141,27 @@ static bool clamp_hides_result(const struct qn_planner *p, qn_node_id n)
     return false;
 }
 
+/* A Gemm without a bias takes a Transpose or a Sum of two behind it for a part of itself, and is a float Gemm then. */
+static bool gemm_swallows_reader(const struct qn_planner *p, qn_node_id n)
+{
+    qn_value_id            out = qn_node_output(p->graph, n, 0);
+    const struct qn_value *v = out == QN_NONE ? NULL : &p->graph->values[out];
+
+    if (!qn_node_is(p->graph, n, "Gemm") || qn_node_input(p->graph, n, 2) != QN_NONE) return false;
+    for (uint32_t u = 0; v && u < v->use_count; u++) {
+        qn_node_id reader = p->graph->uses[v->use_at + u].node;
+        if (qn_node_is(p->graph, reader, "Transpose") || (qn_node_is(p->graph, reader, "Sum") && p->graph->pb->node[reader]->n_input == 2)) return true;
+    }
+    return false;
+}
+
 /* Linear layers may have a float result at no loss, but for what a clamp may hide; a convolution (on targets that ask for
  * it) may not, so its result is made of integers whatever comes next. */
 static bool output_forced(const struct qn_planner *p, qn_node_id n)
 {
     if (!is_layer(p, n)) return false;
     return strcmp(rule_of(p, n)->op, "Conv") == 0 ? p->settings->target_row->conv_needs_output
-                                                   : p->settings->target_row->clamp_hides_result && clamp_hides_result(p, n);
+                                                   : p->settings->target_row->clamp_hides_result && (clamp_hides_result(p, n) || gemm_swallows_reader(p, n));
 }
 
 static void find_ready(struct qn_planner *p)

@@ -387,6 +387,35 @@ static void a_linear_result_read_through_a_clamp_and_besides_gets_its_codes(void
     planned_close(&p);
 }
 
+static void a_gemm_without_bias_keeps_what_it_would_swallow_apart(void **state)
+{
+    static const char *const readers[] = { "Transpose", "Sum", "Abs" };
+
+    (void)state;
+    for (int variant = 0; variant < 6; variant++) {
+        struct planned p;
+        const bool     bias = variant >= 3;
+
+        planned_open(&p, 2);
+        small_constant(&p.s, "w", 0.5f, DIMS(4, 4));
+        small_constant(&p.s, "b", 0.5f, DIMS(4));
+        if (bias)
+            small_op(&p.s, "Gemm", "a", "x", "w", "b");
+        else
+            small_op(&p.s, "Gemm", "a", "x", "w");
+        if (variant % 3 == 1)
+            small_op(&p.s, "Sum", "c", "a", "x");
+        else
+            small_op(&p.s, readers[variant % 3], "c", "a");
+        small_op(&p.s, "Softmax", "y", "c");
+        small_output(&p.s, "y");
+        planned_make(&p, NO_OPTIONS);
+        assert_reason(&p, "a", QN_REASON_QUANTIZED);
+        assert_int_equal(tensor_of(&p, "a")->at_producer, !bias && variant % 3 < 2);
+        planned_close(&p);
+    }
+}
+
 static void a_linear_result_that_leaves_and_is_read_by_layers_stays_float(void **state)
 {
     struct planned p;
@@ -514,6 +543,7 @@ int main(void)
         cmocka_unit_test(verdicts_hold_and_their_neighbours_follow),
         cmocka_unit_test(a_clamp_with_one_float_reader_gets_its_codes),
         cmocka_unit_test(a_linear_result_read_through_a_clamp_and_besides_gets_its_codes),
+        cmocka_unit_test(a_gemm_without_bias_keeps_what_it_would_swallow_apart),
         cmocka_unit_test(a_linear_result_that_leaves_and_is_read_by_layers_stays_float),
         cmocka_unit_test(only_ranges_that_are_needed_are_observed),
         cmocka_unit_test(counts_and_dump_agree_with_the_rows),

@@ -116,15 +116,24 @@ static qonnx_status write_weight(struct qn_around *w, qn_node_id n)
 }
 
 /* The same with a computed operand, which ONNX Runtime takes for the bias of a Gemm only where matrices are multiplied. It
- * does not look at Sum, which is the same addition. */
+ * does not look at Sum, which is the same addition, but for sums of two behind a Gemm without a bias: those get a third. */
 static void keep_matrix_product(struct qn_around *w, qn_node_id n, qn_node_id add)
 {
     const struct qn_graph *g = w->plan->graph;
     const Onnx__NodeProto *pb = g->pb->node[add];
     int32_t                rank = g->values[qn_node_input(g, n, 0)].rank;
+    const char            *inputs[3] = { pb->input[0], pb->input[1] };
+    size_t                 count = 2;
 
-    if (rank >= 0 && rank != 2) return;
-    qn_edit_replace_node(w->edit, add, qn_node_new(w->arena, "Sum", pb->name ? pb->name : "", pb->n_input, (const char *const *)pb->input, 1, (const char *const *)pb->output));
+    if ((rank >= 0 && rank != 2) || pb->n_input != 2) return;
+    for (size_t slot = 0; slot < 2; slot++) {
+        qn_node_id other = g->values[qn_node_input(g, add, slot)].producer;
+        if (count == 2 && other != QN_NONE && qn_node_is(g, other, "Gemm") && g->pb->node[other]->n_input < 3) {
+            inputs[count++] = qn_edit_name(w->edit, inputs[slot], "_plus_zero");
+            qn_edit_add_initializer(w->edit, qn_tensor_float_scalar(w->arena, inputs[2], 0));
+        }
+    }
+    qn_edit_replace_node(w->edit, add, qn_node_new(w->arena, "Sum", pb->name ? pb->name : "", count, inputs, 1, (const char *const *)pb->output));
 }
 
 /* MatMul, Add of a constant, float result: ONNX Runtime turns the pair into a float Gemm and dequantizes the weight on

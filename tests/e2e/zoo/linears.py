@@ -137,6 +137,13 @@ def matmul_and_a_residual_of_matrices(net):
 
 
 @zoo()
+def matmul_and_gemm_of_matrices_added(net):
+    """Sum instead of Add would be fused into the Gemm, which has no bias of its own."""
+    x = rows(net)
+    net.output(net.node("Add", net.matmul(x, 16, 32), net.gemm(x, 16, bias=False))).expect({FLOAT_RESULT: 1, "QGemm": 1})
+
+
+@zoo()
 def matmul_and_a_residual_of_sequences(net):
     x = net.node("Tanh", net.matmul(net.input("x", SEQUENCE), 16, 32))
     net.output(net.node("Add", net.matmul(x, 16, 16), x)).expect({FLOAT_RESULT: 2}, db=24)
@@ -199,6 +206,20 @@ def clamp_beside_a_float_reader(net):
 def clamp_beside_a_float_reader_behind_matmul(net):
     y = net.matmul(net.input("x", SEQUENCE), 16, 32)
     net.output(net.node("Softmax", y, axis=2), net.matmul(net.node("Relu", y), 8, 16)).expect({"QLinearMatMul": 1, FLOAT_RESULT: 1})
+
+
+@zoo()
+def gemm_without_bias_and_a_transpose(net):
+    """ONNX Runtime would make one float Gemm of the two."""
+    y = net.node("Transpose", net.gemm(net.input("x", [4, 32]), 16, bias=False), perm=[1, 0])
+    net.output(net.node("Softmax", y, axis=1)).expect({"QGemm": 1})
+
+
+@zoo()
+def gemm_without_bias_and_a_sum(net):
+    x = net.input("x", [4, 32])
+    y = net.node("Sum", net.gemm(x, 16, bias=False), net.node("Softmax", net.gemm(x, 16), axis=1))
+    net.output(net.node("Softmax", y, axis=1)).expect({"QGemm": 2})
 
 
 @zoo()
