@@ -226,7 +226,8 @@ static json_t *weight(struct sidecar *s, qn_node_id n)
 static json_t *bias(struct sidecar *s, qn_node_id n)
 {
     const struct qn_node_plan *row = &s->plan->nodes[n];
-    json_t                    *object = tensor(s, input_name(s, n, 2), "bias");
+    struct qn_use              at = qn_plan_bias(s->plan, n);
+    json_t                    *object = tensor(s, input_name(s, at.node, at.slot), "bias");
 
     put_params(s, object, row->bias);
     put(s, object, "node", json_integer(n));

@@ -130,7 +130,8 @@ static void keep_codes(struct qn_around *w, Onnx__NodeProto *node, const struct 
 static qonnx_status bias(struct qn_around *w, qn_node_id node, const char **out)
 {
     const struct qn_node_plan *row = &w->plan->nodes[node];
-    const Onnx__TensorProto   *tensor = qn_node_constant(w->plan->graph, node, 2);
+    struct qn_use              at = qn_plan_bias(w->plan, node);
+    const Onnx__TensorProto   *tensor = qn_node_constant(w->plan->graph, at.node, at.slot);
     struct qn_qparams          params = *row->bias;
     struct qn_param_names      own = { 0 };
     const char                *x = tensor->name;
@@ -143,7 +144,7 @@ static qonnx_status bias(struct qn_around *w, qn_node_id node, const char **out)
     if (count != row->bias_count || !makes_codes(values, row)) x = bias_values(w, tensor, row, &wide);
     if (!row->bias_own_scale) params.axis = 0; /* a scale that follows from others is a vector, of one if need be */
     *out = qn_edit_name(w->edit, tensor->name, "_dequantized");
-    quantizer = quant(w, (struct qn_place){ node, true }, x, &params, 1, &own, tensor->name, *out);
+    quantizer = quant(w, (struct qn_place){ at.node, true }, x, &params, 1, &own, tensor->name, *out);
     if (wide) keep_codes(w, quantizer, row);
     qn_edit_add_value_info(w->edit, *out, QN_FLOAT, (int)tensor->n_dims, tensor->dims);
     return QONNX_OK;

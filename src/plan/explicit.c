@@ -78,6 +78,13 @@ static qonnx_status set_channels(struct placer *p, struct qn_site *site)
 
 /* ---- outputs and declared inputs ---- */
 
+/* The value a node's output quantizer is for: with its bias, where an Add brings that. */
+static qn_value_id result_of(const struct placer *p, qn_node_id n)
+{
+    qn_node_id add = p->plan->recipe->adds[n].node;
+    return qn_node_output(p->graph, add == QN_NONE ? n : add, 0);
+}
+
 static qonnx_status place_declared(struct placer *p, const struct qn_input_words *input)
 {
     qn_value_id       v = qn_graph_find(p->graph, input->name);
@@ -112,13 +119,15 @@ static bool vanishes(const struct placer *p, qn_node_id n)
 static qonnx_status place_output(struct placer *p, qn_node_id n)
 {
     const struct qn_quantizer *q = &p->words[n].slots[QN_SLOT_OUTPUT];
-    qn_value_id                v = qn_node_output(p->graph, n, 0);
+    qn_value_id                v = result_of(p, n);
     qn_value_id                in = qn_node_input(p->graph, n, 0);
     struct qn_site            *site;
 
     if (v == QN_NONE) return QONNX_OK;
-    p->known[v] = q->row || (qn_keeps_metadata(p->graph, n) && (p->words[n].slots[QN_SLOT_INPUT].row || (in != QN_NONE && p->known[in])));
+    p->known[v] |= q->row || (qn_keeps_metadata(p->graph, n) && (p->words[n].slots[QN_SLOT_INPUT].row || (in != QN_NONE && p->known[in])));
     if (!q->row) return QONNX_OK;
+    if (p->plan->tensors[v].quantized)
+        return qn_fail(p->err, QONNX_E_USAGE, "%s: output: the MatMul before it, whose bias it adds, has an output quantizer too", qn_node_label(p->graph, n));
     if (!(site = new_site(p, q, v, n, QN_SLOT_OUTPUT))) return qn_fail_nomem(p->err);
     p->plan->tensors[v].quantized = p->plan->tensors[v].at_producer = true;
     p->plan->tensors[v].params = &site->params;
@@ -222,7 +231,19 @@ static enum qn_reason reason_of(const struct placer *p, qn_node_id n)
     return words->slots[QN_SLOT_WEIGHT].row && (words->slots[QN_SLOT_INPUT].row || (in != QN_NONE && p->known[in])) ? QN_REASON_QUANTIZED : QN_REASON_OPERAND_IN_FLOAT;
 }
 
-static qonnx_status fill_rows(struct placer *p)
+/* An Add that brings the bias of an integer product is part of it. */
+static void fuse_adds(struct placer *p)
+{
+    for (qn_node_id n = 0; n < p->graph->node_count; n++) {
+        qn_node_id           add = p->plan->recipe->adds[n].node;
+        struct qn_node_plan *row = add == QN_NONE ? NULL : &p->plan->nodes[add];
+        if (!row || row->reason != QN_REASON_NOT_IN_RECIPE || p->plan->nodes[n].reason != QN_REASON_QUANTIZED || !p->words[n].slots[QN_SLOT_BIAS].row) continue;
+        row->reason = QN_REASON_FUSED;
+        row->fused_into = n;
+    }
+}
+
+static void fill_rows(struct placer *p)
 {
     struct qn_explicit *recipe = p->plan->recipe;
 
@@ -232,12 +253,12 @@ static qonnx_status fill_rows(struct placer *p)
         row->rule = rule;
         row->reason = reason_of(p, n);
         row->fused_into = QN_NONE;
-        row->result = qn_node_output(p->graph, n, 0);
+        row->result = result_of(p, n);
         row->db = row->weight_sqnr = NAN;
         recipe->weights[n] = p->words[n].slots[QN_SLOT_WEIGHT];
         recipe->biases[n] = p->words[n].slots[QN_SLOT_BIAS];
     }
-    return QONNX_OK;
+    fuse_adds(p);
 }
 
 static qonnx_status place(struct placer *p)
@@ -254,7 +275,8 @@ static qonnx_status place(struct placer *p)
     }
     for (qn_node_id n = 0; n < p->graph->node_count; n++) mark_readers(p, n);
     for (qn_node_id n = 0; n < p->graph->node_count; n++) QN_TRY(place_input(p, n));
-    return fill_rows(p);
+    fill_rows(p);
+    return QONNX_OK;
 }
 
 static qonnx_status allocate(struct placer *p)
@@ -269,9 +291,12 @@ static qonnx_status allocate(struct placer *p)
     if (!plan->tensors || !plan->nodes || !plan->recipe || !p->known) return qn_fail_nomem(p->err);
     plan->recipe->weights = qn_arena_array(&plan->arena, nodes, sizeof *plan->recipe->weights);
     plan->recipe->biases = qn_arena_array(&plan->arena, nodes, sizeof *plan->recipe->biases);
+    plan->recipe->adds = qn_arena_array(&plan->arena, nodes, sizeof *plan->recipe->adds);
     plan->recipe->metadata = qn_arena_array(&plan->arena, values, sizeof *plan->recipe->metadata);
     for (qn_node_id n = 0; n < nodes; n++) plan->nodes[n].reads = qn_arena_array(&plan->arena, p->graph->pb->node[n]->n_input, sizeof(bool));
     if (qn_arena_failed(&plan->arena)) return qn_fail_nomem(p->err);
+    for (qn_node_id n = 0; n < nodes; n++)
+        if (!qn_linear_bias(p->graph, n, &plan->recipe->adds[n])) plan->recipe->adds[n].node = QN_NONE;
     for (qn_value_id v = 0; v < values; v++) plan->tensors[v] = (struct qn_tensor_plan){ .group = v, .bounds = QN_UNBOUNDED, .range = QN_RANGE_EMPTY, .sqnr = NAN };
     return QONNX_OK;
 }

@@ -34,6 +34,7 @@ struct qn_explicit {
     struct qn_site     **sites;
     size_t               site_count, site_room;
     struct qn_quantizer *weights, *biases; /* by node; row NULL: none */
+    struct qn_use       *adds;             /* by node: where the constant behind a MatMul is added; node QN_NONE: nowhere */
     struct qn_metadata  *metadata;         /* by value, as its readers see it; by qn_explicit_solve */
     const char         **warnings;         /* what the user should know, naming the layer */
     size_t               warning_count, warning_room;
@@ -52,6 +53,8 @@ bool qn_site_collects(const struct qn_site *site);
 /* Parameters from the batches there are. */
 QONNX_MUST_CHECK qonnx_status qn_site_solve(struct qn_plan *plan, struct qn_site *site, qonnx_error *err);
 
+/* The operand of an Add that is the bias of this MatMul: a constant for each output channel. False when there is none. */
+bool qn_linear_bias(const struct qn_graph *graph, qn_node_id node, struct qn_use *bias);
 /* The axis of a layer's output channels in its weight. */
 int  qn_weight_axis(const struct qn_graph *graph, qn_node_id node);
 /* True for operators whose result has the scale of their first input: they move values, or are a Relu. */

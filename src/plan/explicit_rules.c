@@ -70,14 +70,28 @@ bool qn_keeps_metadata(const struct qn_graph *g, qn_node_id n)
     return !rule->refine || rule->refine(g, n, &own) == QN_REASON_QUANTIZED;
 }
 
+bool qn_linear_bias(const struct qn_graph *g, qn_node_id n, struct qn_use *bias)
+{
+    qn_value_id              out = qn_node_output(g, n, 0);
+    qn_node_id               add = out == QN_NONE ? QN_NONE : qn_value_only_user(g, out);
+    const Onnx__TensorProto *w = qn_node_constant(g, n, 1), *b;
+
+    if (!qn_node_is(g, n, "MatMul") || add == QN_NONE || !qn_node_is(g, add, "Add") || !w || w->n_dims != 2) return false;
+    *bias = (struct qn_use){ add, qn_node_input(g, add, 0) == out ? 1 : 0 };
+    b = qn_node_constant(g, add, bias->slot);
+    return b && b->data_type == QN_FLOAT && b->n_dims == 1 && b->dims[0] == w->dims[1];
+}
+
 /* A bias of one constant number for each output channel. */
 static const char *no_bias(const struct qn_graph *g, qn_node_id n)
 {
-    const Onnx__TensorProto *w = qn_node_constant(g, n, 1), *b = qn_node_constant(g, n, 2);
+    const Onnx__TensorProto *w = qn_node_constant(g, n, 1), *b;
     const Onnx__NodeProto   *pb = g->pb->node[n];
+    struct qn_use            at = { n, 2 };
     int64_t                  channels;
 
-    if (qn_node_input(g, n, 2) == QN_NONE) return "has no bias";
+    if (qn_node_is(g, n, "MatMul") ? !qn_linear_bias(g, n, &at) : qn_node_input(g, n, 2) == QN_NONE) return "has no bias";
+    b = qn_node_constant(g, at.node, at.slot);
     if (!b || b->data_type != QN_FLOAT) return "has a bias that is no float constant";
     channels = w->dims[qn_weight_axis(g, n)] * (qn_node_is(g, n, "ConvTranspose") ? qn_attr_int(pb, "group", 1) : 1);
     if (b->n_dims != 1 || b->dims[0] != channels) return "has a bias that is not one number for each output channel";

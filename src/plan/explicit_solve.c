@@ -207,7 +207,8 @@ static qonnx_status solve_layer(struct solver *s, qn_node_id n, struct qn_metada
 {
     const struct qn_graph   *g = s->plan->graph;
     struct qn_node_plan     *row = &s->plan->nodes[n];
-    const Onnx__TensorProto *bias = qn_node_constant(g, n, 2);
+    struct qn_use            at = qn_plan_bias(s->plan, n);
+    const Onnx__TensorProto *bias = qn_node_constant(g, at.node, at.slot);
     struct layer             l = { .node = n, .weight = qn_node_constant(g, n, 1), .w = { .axis = -1 } };
     struct qn_layer          layer;
     bool                     summed;
@@ -218,7 +219,7 @@ static qonnx_status solve_layer(struct solver *s, qn_node_id n, struct qn_metada
     if (summed && l.input.scale_count > 1 && !is_depthwise(g, &l)) l.input = (struct qn_metadata){ .axis = -1 };
     if (row->weight && !summed) QN_TRY(qn_quantizer_check_input(&l.input, is_depthwise(g, &l), s->err));
     QN_TRY(count_terms(s, &l));
-    if (bias && !qn_node_is(g, n, "MatMul")) QN_TRY(qn_tensor_floats(bias, &s->plan->arena, &l.bias, &l.bias_count, s->err));
+    if (bias) QN_TRY(qn_tensor_floats(bias, &s->plan->arena, &l.bias, &l.bias_count, s->err));
     if (s->recipe->biases[n].row) QN_TRY(solve_bias(s, &l));
     QN_TRY(warn_of_overflow(s, &l));
     layer = (struct qn_layer){ &l.input, &l.w, l.weight->n_dims > 2, l.terms, 1, l.bias, l.bias_count, row->bias, QN_COMPARE_AS_BREVITAS_0_13 };
@@ -230,7 +231,8 @@ static qonnx_status solve_layer(struct solver *s, qn_node_id n, struct qn_metada
 static qonnx_status solve_node(struct solver *s, qn_node_id n)
 {
     const struct qn_graph *g = s->plan->graph;
-    qn_value_id            v = qn_node_output(g, n, 0);
+    qn_node_id             add = s->recipe->adds[n].node;
+    qn_value_id            v = qn_node_output(g, add == QN_NONE ? n : add, 0);
     struct qn_metadata     meta = { .axis = -1 };
     bool                   summed = false;
 
@@ -240,7 +242,7 @@ static qonnx_status solve_node(struct solver *s, qn_node_id n)
     } else if (qn_keeps_metadata(g, n)) {
         QN_TRY(metadata_read(s, n, &meta, &summed));
     }
-    if (v == QN_NONE) return QONNX_OK;
+    if (v == QN_NONE || (s->recipe->metadata[v].known && !s->plan->tensors[v].at_producer)) return QONNX_OK; /* an Add, after its MatMul */
     if (s->plan->tensors[v].at_producer) {
         QN_TRY(qn_metadata_of_params(s->plan->tensors[v].params, &s->plan->arena, &meta, s->err));
         summed = false;

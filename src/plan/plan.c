@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "plan/explicit.h"
 #include "plan/match.h"
 #include "plan/planner.h"
 
@@ -49,6 +50,11 @@ void qn_plan_release(struct qn_plan *plan)
 {
     qn_arena_release(&plan->arena);
     memset(plan, 0, sizeof *plan);
+}
+
+struct qn_use qn_plan_bias(const struct qn_plan *plan, qn_node_id layer)
+{
+    return plan->recipe && plan->recipe->adds[layer].node != QN_NONE ? plan->recipe->adds[layer] : (struct qn_use){ layer, 2 };
 }
 
 bool qn_plan_reads_codes(const struct qn_plan *plan, qn_node_id node, size_t slot)

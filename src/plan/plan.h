@@ -68,6 +68,10 @@ struct qn_plan {
 QONNX_MUST_CHECK qonnx_status qn_plan_make(struct qn_plan *plan, const struct qn_graph *graph, const struct qn_settings *settings, const struct qn_verdict *verdicts, qonnx_error *err);
 void qn_plan_release(struct qn_plan *plan);
 
+/* Where a layer's bias is read: its own third input or, in a plan that obeys a recipe, an operand of the Add behind a
+ * MatMul. */
+struct qn_use qn_plan_bias(const struct qn_plan *plan, qn_node_id layer);
+
 /* True when input `slot` of the node is to read the dequantized value. */
 bool qn_plan_reads_codes(const struct qn_plan *plan, qn_node_id node, size_t slot);
 /* The values whose statistics solve needs, as ids in increasing order in the plan's arena. */

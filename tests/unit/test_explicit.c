@@ -375,6 +375,65 @@ static void a_scale_goes_through_relu_moves_and_layers(void **state)
     planned_close(&p);
 }
 
+static void the_bias_of_a_matmul_is_added_behind_it(void **state)
+{
+    struct planned p;
+    struct qn_use  at;
+
+    (void)state;
+    planned_open(&p, 3);
+    small_constant(&p.s, "w", 0.5f, DIMS(5, 3));
+    small_constant(&p.s, "c", 0.25f, DIMS(3));
+    small_op(&p.s, "MatMul", "a", "x", "w");
+    small_op(&p.s, "Add", "b", "c", "a");
+    small_op(&p.s, "Relu", "y", "b");
+    small_output(&p.s, "y");
+    obeys(&p, "{\"op\": \"MatMul\", " WEIGHT ", \"bias\": \"Int32Bias\", \"input\": " GIVEN ", \"output\": " GIVEN "}");
+    solves(&p);
+    at = qn_plan_bias(&p.plan, small_node(&p.s, "a"));
+    assert_true(at.node == small_node(&p.s, "b") && at.slot == 0);
+    assert_true(node_of(&p, "a")->bias->scale[0] == 0.5f / 127 * (1.0f / 128));
+    assert_true(tensor_of(&p, "b")->at_producer && !tensor_of(&p, "a")->quantized);
+    assert_reason(&p, "b", QN_REASON_FUSED);
+    assert_int_equal(p.plan.recipe->metadata[small_value(&p.s, "y")].bits, 8);
+    planned_close(&p);
+    planned_open(&p, 3);
+    small_constant(&p.s, "w", 0.5f, DIMS(5, 3));
+    small_constant(&p.s, "c", 0.25f, DIMS(1));
+    small_op(&p.s, "MatMul", "a", "x", "w");
+    small_op(&p.s, "Add", "y", "a", "c"); /* not one for each channel */
+    small_output(&p.s, "y");
+    assert_fails(obey(&p, "{\"op\": \"MatMul\", " WEIGHT ", \"bias\": \"Int32Bias\"}"), QONNX_E_USAGE, &p.err, "node 'a' (MatMul) has no bias");
+    planned_close(&p);
+}
+
+static void two_quantizers_for_one_result_are_an_error(void **state)
+{
+    struct planned p;
+
+    (void)state;
+    planned_open(&p, 3);
+    small_constant(&p.s, "w", 0.5f, DIMS(5, 3));
+    small_constant(&p.s, "c", 0.25f, DIMS(3));
+    small_op(&p.s, "MatMul", "a", "x", "w");
+    small_op(&p.s, "Add", "y", "a", "c");
+    small_output(&p.s, "y");
+    assert_fails(obey(&p, "{\"op\": [\"MatMul\", \"Add\"], \"output\": " GIVEN "}"), QONNX_E_USAGE, &p.err, "node 'y' (Add): output: the MatMul before it, whose bias it adds, has an output quantizer too");
+    planned_close(&p);
+}
+
+static void a_bias_is_quantized_where_the_weight_is_not(void **state)
+{
+    struct planned p;
+
+    (void)state;
+    open_chain(&p);
+    obeys(&p, "{\"match\": \"a\", \"bias\": \"Int8BiasPerTensorFloatInternalScaling\"}");
+    solves(&p);
+    assert_true(!node_of(&p, "a")->weight && node_of(&p, "a")->bias);
+    planned_close(&p);
+}
+
 static void a_bias_that_is_cut_off_is_a_warning_with_the_layer(void **state)
 {
     struct planned p;
@@ -527,6 +586,9 @@ int main(void)
         cmocka_unit_test(a_bias_without_input_scale_names_the_layer),
         cmocka_unit_test(a_bias_with_a_scale_of_its_own_needs_none),
         cmocka_unit_test(a_scale_goes_through_relu_moves_and_layers),
+        cmocka_unit_test(the_bias_of_a_matmul_is_added_behind_it),
+        cmocka_unit_test(two_quantizers_for_one_result_are_an_error),
+        cmocka_unit_test(a_bias_is_quantized_where_the_weight_is_not),
         cmocka_unit_test(a_bias_that_is_cut_off_is_a_warning_with_the_layer),
         cmocka_unit_test(sums_that_may_overflow_are_a_warning_and_nothing_is_moved),
         cmocka_unit_test(scales_for_each_channel_stand_on_the_axis_of_outputs),

@@ -166,14 +166,16 @@ static qonnx_status keep_matmul(struct qn_around *w, qn_node_id n)
 static qonnx_status write_layer(struct qn_around *w, qn_node_id n)
 {
     const struct qn_node_plan *row = &w->plan->nodes[n];
+    struct qn_use              at;
     const char                *out;
 
-    if (!row->weight) return QONNX_OK; /* a product of two activations */
-    QN_TRY(write_weight(w, n));
+    if (row->weight) QN_TRY(write_weight(w, n));
     if (row->bias) {
+        at = qn_plan_bias(w->plan, n);
         QN_TRY(w->style->bias(w, n, &out));
-        qn_edit_set_input(w->edit, n, 2, out);
+        qn_edit_set_input(w->edit, at.node, at.slot, out);
     }
+    if (!row->weight) return QONNX_OK; /* a product of two activations, or a float weight */
     return qn_node_is(w->plan->graph, n, "MatMul") && w->plan->settings->target_row->add_unmakes_matmul && !w->plan->recipe ? keep_matmul(w, n) : QONNX_OK;
 }
 

@@ -111,7 +111,8 @@ qonnx_status qn_qdq_weight(struct qn_around *w, qn_node_id node, bool with_clip,
 qonnx_status qn_qdq_bias(struct qn_around *w, qn_node_id node, const char **out)
 {
     const struct qn_node_plan *row = &w->plan->nodes[node];
-    const char                *base = qn_node_constant(w->plan->graph, node, 2)->name, *name = qn_edit_name(w->edit, base, "_quantized");
+    struct qn_use              at = qn_plan_bias(w->plan, node);
+    const char                *base = qn_node_constant(w->plan->graph, at.node, at.slot)->name, *name = qn_edit_name(w->edit, base, "_quantized");
     size_t                     size = row->bias->type->code_size;
     int64_t                    dim = (int64_t)row->bias_count;
     uint8_t                   *bytes = qn_arena_array(w->arena, row->bias_count, size);
@@ -120,6 +121,6 @@ qonnx_status qn_qdq_bias(struct qn_around *w, qn_node_id node, const char **out)
     for (size_t i = 0; i < row->bias_count; i++) memcpy(bytes + i * size, &row->bias_codes[i], size); /* little-endian */
     qn_edit_add_initializer(w->edit, qn_tensor_new(w->arena, name, row->bias->type->onnx_type, 1, &dim, bytes, row->bias_count * size));
     *out = qn_edit_name(w->edit, base, "_dequantized");
-    dequantize(w, (struct qn_place){ node, true }, name, qn_emit_params(w->edit, row->bias, base), row->bias->axis, base, *out);
+    dequantize(w, (struct qn_place){ at.node, true }, name, qn_emit_params(w->edit, row->bias, base), row->bias->axis, base, *out);
     return QONNX_OK;
 }

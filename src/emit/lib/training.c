@@ -286,7 +286,8 @@ static void follow_scales(struct qn_around *w, qn_node_id until)
 
     for (; t->next < until; t->next++) {
         const struct qn_node_plan *row = &w->plan->nodes[t->next];
-        qn_value_id                out = qn_node_output(g, t->next, 0);
+        qn_node_id                 add = w->plan->recipe->adds[t->next].node;
+        qn_value_id                out = qn_node_output(g, add == QN_NONE ? t->next : add, 0);
         struct chain               c = { w, { t->next, false }, NULL };
         const char                *in;
         bool                       spread;
@@ -306,8 +307,9 @@ static qonnx_status bias(struct qn_around *w, qn_node_id node, const char **out)
 {
     const struct qn_quantizer *q = &w->plan->recipe->biases[node];
     const struct qn_qparams   *of_weight = w->plan->nodes[node].weight;
-    const Onnx__TensorProto   *tensor = qn_node_constant(w->plan->graph, node, 2);
-    struct chain               c = { w, { node, true }, tensor->name };
+    struct qn_use              at = qn_plan_bias(w->plan, node);
+    const Onnx__TensorProto   *tensor = qn_node_constant(w->plan->graph, at.node, at.slot);
+    struct chain               c = { w, { at.node, true }, tensor->name };
     const char                *in, *scale, *code, *inputs[2];
     struct qn_qparams          params;
     const float               *x;

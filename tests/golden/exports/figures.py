@@ -47,15 +47,16 @@ def quantizers(data):
 
 
 def integers(data, op):
-    """The integers that go into the weight or the bias of the layer."""
+    """The integers behind the constant operands of the first such node: weight and bias."""
     view = check.View(onnx.load_from_string(data))
     layer = next(n for n in view.nodes if n.op_type == op)
     maker = {o: n for n in view.nodes for o in n.output}
     found = []
-    for name in layer.input[1:]:
+    for name in layer.input:
         while name in maker:
             name = maker[name].input[0]
-        found.append(view.constants[name])
+        if name in view.constants:
+            found.append(view.constants[name])
     return found
 
 
@@ -123,6 +124,55 @@ def conv2d_same_strided(case):
     equal(found[0], case["eval.weight_quant_int"], "weight")
     equal(found[1], case["eval.bias_quant_int"], "bias")
     equal(numpy.rint(outputs(data, x) / scales[3]), case["eval.output_quant_int"], "integers")
+
+
+def linear_of_rank_three(case):
+    """As exporters write a Linear of sequences: MatMul with the transposed weight, then Add."""
+    x = case["x"][None]
+    model = model_of([helper.make_node("MatMul", ["x", "w"], ["t"]), helper.make_node("Add", ["bias", "t"], ["y"])], x.shape,
+                     [("w", numpy.ascontiguousarray(case["weight"].T)), ("bias", case["bias"])])
+    rule = {"op": "MatMul", "weight": "Int8WeightPerChannelFloat", "bias": "Int32Bias", "input": INT8, "output": INT8}
+    data = quantize(model, {"rules": [rule]}, x[None])
+    scales = [s for s, _ in quantizers(data)]
+    equal(scales[:3], [case[f"eval.{k}_quant_scale"] for k in ("input", "weight", "bias")], "scales")
+    close(scales[3], case["eval.output_quant_scale"], "output scale", 2.0 ** -22) # behind a sum
+    equal(integers(data, "MatMul")[0].T, case["eval.weight_quant_int"], "weight")
+    equal(integers(data, "Add")[0], case["eval.bias_quant_int"], "bias")
+    equal(numpy.rint(outputs(data, x)[0] / scales[3]), case["eval.output_quant_int"], "integers")
+
+
+def convolution_of_volumes(_):
+    rng = numpy.random.default_rng(3)
+    x, w, b = (rng.standard_normal(s).astype(f32) for s in ((2, 3, 5, 6, 4), (4, 3, 3, 2, 2), (4,)))
+    data = quantize(model_of([helper.make_node("Conv", ["x", "w", "b"], ["y"])], x.shape, [("w", w), ("b", b)]),
+                    {"rules": [{"op": "Conv", "weight": "Int8WeightPerChannelFloat", "bias": "Int32Bias", "input": INT8}]}, x[None])
+    ws, xs = numpy.abs(w).reshape(4, -1).max(1) / f32(127), numpy.abs(x).max() / f32(128)
+    equal([s for s, _ in quantizers(data)], [xs, ws, ws * xs], "scales")
+    equal(integers(data, "Conv")[0], numpy.clip(numpy.rint(w / ws.reshape(-1, 1, 1, 1, 1)), -127, 127), "weight")
+    equal(integers(data, "Conv")[1], numpy.rint(b / (ws * xs)), "bias")
+
+
+def grouped_transposed_convolution(_):
+    rng = numpy.random.default_rng(4)
+    x, w, b = (rng.standard_normal(s).astype(f32) for s in ((1, 4, 5, 5), (4, 3, 2, 2), (6,)))
+    data = quantize(model_of([helper.make_node("ConvTranspose", ["x", "w", "b"], ["y"], group=2)], x.shape, [("w", w), ("b", b)]),
+                    {"rules": [{"op": "ConvTranspose", "weight": WEIGHT, "bias": "Int16Bias", "input": SHIFTED}]}, x[None])
+    ws = numpy.abs(w).max() / f32(127)
+    scales = [s for s, _ in quantizers(data)]
+    equal(scales[1], ws, "weight scale")
+    equal(scales[2], ws * scales[0], "bias scale")
+    equal(integers(data, "ConvTranspose")[1], numpy.clip(numpy.rint(b / (ws * scales[0])), -2 ** 15, 2 ** 15 - 1), "bias")
+
+
+def bias_alone(_):
+    rng = numpy.random.default_rng(5)
+    x, w, b = (rng.standard_normal(s).astype(f32) for s in ((1, 2, 5, 5), (3, 2, 2, 2), (3,)))
+    data = quantize(model_of([helper.make_node("Conv", ["x", "w", "b"], ["y"])], x.shape, [("w", w), ("b", b)]),
+                    {"rules": [{"op": "Conv", "bias": "Int8BiasPerTensorFloatInternalScaling"}]}, x[None])
+    if [n.op_type for n in onnx.load_from_string(data).graph.node] != ["DequantizeLinear", "Conv"]:
+        raise check.Difference("other operators")
+    equal(integers(data, "Conv")[0], w, "weight")
+    equal(integers(data, "Conv")[1], numpy.clip(numpy.rint(b / (numpy.abs(b).max() / f32(128))), -128, 127), "bias")
 
 
 def untouched(op, constants=()):
@@ -246,10 +296,11 @@ TESTS = {
     "t2_identity_disabled": untouched("Identity"),
     "t2_hardtanh_disabled": untouched("Clip", [("low", f32(-0.5)), ("high", f32(1))]),
     "conv2d_same_strided": conv2d_same_strided,
+    "linear_pc_full": linear_of_rank_three,
     "stats30_int8": collected("Identity", INT8),
     "stats30_shifted": collected("Identity", SHIFTED),
     "stats30_relu_per_channel": collected("Relu", UINT8, per_channel=True),
-    **{t.__name__: t for t in (second_sees_quantized_batches, second_sees_shifted_batches, frozen_ranges_are_seen_by_those_that_collect_longer,
+    **{t.__name__: t for t in (convolution_of_volumes, grouped_transposed_convolution, bias_alone, second_sees_quantized_batches, second_sees_shifted_batches, frozen_ranges_are_seen_by_those_that_collect_longer,
                                ranges_of_later_ones_freeze_first, mean_of_all_batches, percentiles_of_large_tensors, workers_do_not_matter)},
 }
 
