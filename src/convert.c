@@ -9,34 +9,14 @@
 
 #include "job.h"
 #include "lift/lift.h"
-#include "onnx/attr.h"
 #include "onnx/dtype.h"
 #include "pass/pass.h"
+#include "to_float.h"
 
 struct conversion {
     struct qn_job  job; /* its plan is the lift's */
     struct qn_lift lift;
 };
-
-/* ---- the format that emits nothing ---- */
-
-/* Nothing is quantized: places that only a quantizer needed go as well. */
-static qonnx_status emit_float(const struct qn_plan *plan, struct qn_edit *edit, qonnx_error *err)
-{
-    const struct qn_graph *g = plan->graph;
-
-    (void)err;
-    for (qn_node_id n = 0; n < g->node_count; n++) {
-        qn_value_id out = qn_node_output(g, n, 0);
-        if (!plan->nodes[n].dropped || out == QN_NONE || g->values[out].flags & (QN_OUTPUT | QN_CAPTURED)) continue;
-        qn_edit_redirect(edit, out, g->pb->node[n]->input[0]);
-        qn_edit_remove_node(edit, n);
-        qn_edit_drop_value_info(edit, g->values[out].name);
-    }
-    return QONNX_OK;
-}
-
-static const struct qn_emitter to_float = { .name = "float", .emit = emit_float };
 
 /* ---- lift ---- */
 
@@ -53,7 +33,7 @@ static qonnx_status lift(struct conversion *c)
 
     qn_job_tell(job, "reading quantizers", 0, 0);
     QN_TRY(run_pass(job, "lift_constants"));
-    if (qn_model_opset(&job->model, "") < job->emitter->min_opset) QN_TRY(run_pass(job, "raise_opset"));
+    if (qn_model_opset(&job->model, "") < job->emitter->min_opset || qn_lift_wants_opset_13(&job->graph)) QN_TRY(run_pass(job, "raise_opset"));
     status = qn_lift(&c->lift, &job->graph, &job->settings, job->err);
     if (status != QONNX_OK) return qn_wrap(job->err, status, "%s", job->input);
     job->plan = c->lift.plan;
@@ -182,7 +162,7 @@ static qonnx_status check_tensor(const struct qn_job *job, qn_value_id v)
     const struct qn_qparams *params = job->plan.tensors[v].params;
     const char              *name = job->graph.values[v].name;
 
-    if (!job->plan.tensors[v].quantized || job->emitter == &to_float) return QONNX_OK;
+    if (!job->plan.tensors[v].quantized || job->emitter == &qn_to_float) return QONNX_OK;
     if (job->emitter->shapes)
         return params->axis >= 0 && job->graph.values[v].rank < 0 ? qn_fail(job->err, QONNX_E_UNSUPPORTED, "tensor '%.200s': a scale per channel needs a rank in %s, and none is declared", name, job->emitter->name) : QONNX_OK;
     if (params->type->code_size == 4 && !job->plan.tensors[v].codes)
@@ -283,7 +263,7 @@ static qonnx_status report(struct conversion *c, qonnx_result **result)
     QN_TRY(qn_job_report(job, result));
     qn_strbuf_init(&text);
     put_read(&c->lift, &text);
-    qn_strbuf_puts(&text, job->emitter == &to_float ? "written:   float, constants as the values that their codes stand for\n" : (*result)->text);
+    qn_strbuf_puts(&text, job->emitter == &qn_to_float ? "written:   float, constants as the values that their codes stand for\n" : (*result)->text);
     if (!text.failed) whole = strdup(text.text);
     qn_strbuf_release(&text);
     if (!whole) {
@@ -300,7 +280,7 @@ static qonnx_status run(struct conversion *c, qonnx_result **result)
 {
     struct qn_job *job = &c->job;
 
-    job->emitter = strcmp(job->settings.format, "float") == 0 ? &to_float : qn_emitter_find(job->settings.format);
+    job->emitter = strcmp(job->settings.format, "float") == 0 ? &qn_to_float : qn_emitter_find(job->settings.format);
     if (!job->emitter)
         return qn_fail(job->err, QONNX_E_USAGE, "--format: unknown format '%s'", job->settings.format);
     QN_TRY(qn_job_name_sidecar(job));

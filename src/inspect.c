@@ -168,6 +168,7 @@ static qonnx_status read_model(struct inspector *in)
     in->found.opset = qn_model_opset(&job->model, "");
     in->found.ir = job->model.pb->ir_version;
     status = qn_pass_run(qn_pass_find("lift_constants"), &job->graph, job->err);
+    if (status == QONNX_OK && qn_lift_wants_opset_13(&job->graph)) status = qn_pass_run(qn_pass_find("raise_opset"), &job->graph, job->err);
     if (status == QONNX_OK) status = qn_lift(&in->lift, &job->graph, &job->settings, job->err);
     if (status == QONNX_OK) status = qn_plan_metadata(&in->lift.plan, &job->arena, &in->meta, job->err);
     return status == QONNX_OK ? status : qn_wrap(job->err, status, "%s", job->input);

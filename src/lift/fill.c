@@ -156,7 +156,7 @@ static qonnx_status settle_tensors(struct qn_lifter *l, const struct qn_item **b
         struct qn_tensor_plan *t = &plan->tensors[v];
         if (!t->quantized) continue;
         t->quantized = read[v] || by_value[v]->pinned != QN_NONE;
-        if (!t->quantized || !by_value[v]->codes) continue;
+        if (!t->quantized || !l->graph->values[v].init) continue;
         QN_TRY(codes_of_item(l, by_value[v], l->graph->values[v].init, &t->codes));
     }
     return QONNX_OK;

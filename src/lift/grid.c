@@ -221,6 +221,20 @@ static const char *check_rounding(const Onnx__NodeProto *pb)
     return strcmp(text, "ROUND") == 0 || strcmp(text, "HALF_EVEN") == 0 ? NULL : "its rounding mode is not ROUND";
 }
 
+/* Wide biases go into int32, whatever their bits. */
+static bool is_bias(const struct qn_graph *graph, qn_node_id n)
+{
+    qn_value_id x = qn_node_input(graph, n, 0), out = qn_node_output(graph, n, 0);
+
+    if (x == QN_NONE || out == QN_NONE || !graph->values[x].init) return false;
+    for (uint32_t i = 0; i < graph->values[out].use_count; i++) {
+        const struct qn_use  *use = &graph->uses[graph->values[out].use_at + i];
+        const struct qn_rule *rule = qn_rule_find(graph->pb->node[use->node]->op_type);
+        if (use->slot != 2 || !rule || rule->in[2] != QN_ROLE_BIAS) return false;
+    }
+    return graph->values[out].use_count > 0;
+}
+
 const char *qn_grid_of_quant(struct qn_lifter *l, qn_node_id n, struct qn_grid **grid)
 {
     const Onnx__NodeProto   *pb = l->graph->pb->node[n];
@@ -239,8 +253,7 @@ const char *qn_grid_of_quant(struct qn_lifter *l, qn_node_id n, struct qn_grid *
     if (!scalar_of(l, n, 3, &bits)) return "its bit width is not one constant";
     if (bits == 1) return "it has one bit";
     if (!(bits >= 2 && bits <= 32) || bits != rintf(bits)) return "its bit width is not a whole number from 2 to 32";
-    /* wide constants are biases, which go into int32 */
-    if (!(type = qn_qtype_for((int)bits, is_signed, x != QN_NONE && l->graph->values[x].init && bits > 8 ? 32 : 8)) || !qn_int_range((int)bits, is_signed, narrow, &lo, &hi)) return "no integer type holds its codes";
+    if (!(type = qn_qtype_for((int)bits, is_signed, is_signed && bits > 8 && is_bias(l->graph, n) ? 32 : 8)) || !qn_int_range((int)bits, is_signed, narrow, &lo, &hi)) return "no integer type holds its codes";
     if (qn_tensor_count(scale, &count, NULL) != QONNX_OK || !count) return "its scale cannot be read";
     if ((reason = broadcast_axis(scale, rank, &axis))) return reason;
     if (x != QN_NONE && axis >= 0 && rank >= 0 && l->graph->values[x].dims[axis] >= 0 && (uint64_t)l->graph->values[x].dims[axis] != count)

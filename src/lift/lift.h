@@ -22,6 +22,8 @@ struct qn_lift {
     const struct qn_lift_note *notes;
     size_t                     note_count;
     size_t                     qdq, clips, qonnx, qoperator; /* quantized nodes that were read, by format */
+    const char               **relus; /* results of Relus that only codes tell of */
+    size_t                     relu_count, relu_room;
 };
 
 /* Turns the model's graph into its float form, in place, and fills *lift with the plan over it. *lift may not
@@ -29,6 +31,10 @@ struct qn_lift {
 QONNX_MUST_CHECK qonnx_status qn_lift(struct qn_lift *lift, struct qn_graph *graph, const struct qn_settings *settings,
                                       qonnx_error *err);
 void                          qn_lift_release(struct qn_lift *lift);
+
+/* Whether operators of QOperator have a scale per channel, for which DequantizeLinear needs a newer opset than the model
+ * has: it is to be raised before the lift. */
+bool qn_lift_wants_opset_13(const struct qn_graph *graph);
 
 /* The format the quantizers that were read are written in: "QDQ", "QCDQ", "QONNX", "QOperator", or "float". */
 const char *qn_lift_format(const struct qn_lift *lift);

@@ -59,7 +59,7 @@ struct qn_lifter {
     size_t                    clip_count, clip_room;
     struct qn_place_of       *at;       /* by old value */
     bool                     *gone;     /* by old node */
-    bool                     *moves;    /* by old node: it moves codes */
+    uint32_t                 *moves;    /* by old node: the item whose codes it moves, or 0 */
     bool                     *needed;   /* by old value: as integers, by something that stays */
     struct qn_lift_note      *notes;
     size_t                    note_room;

@@ -218,6 +218,26 @@ static const char *read_quant(struct qn_lifter *l, qn_node_id n, qn_value_id out
     return NULL;
 }
 
+/* Integers of a constant that a node moves get their meaning from the DequantizeLinear behind it. */
+static struct qn_place_of constant_behind_move(struct qn_lifter *l, qn_node_id n, qn_value_id v)
+{
+    const struct qn_value *from = &l->graph->values[v];
+    qn_value_id            out = l->graph->pb->node[n]->n_output == 1 ? qn_node_output(l->graph, n, 0) : QN_NONE;
+    struct qn_place_of     none = { QN_NONE, QN_PLAIN };
+    struct qn_clipped      constant = { from->init, INT32_MIN, INT32_MAX };
+    struct qn_grid        *grid, *first = NULL;
+
+    if (out == QN_NONE || !l->graph->values[out].use_count || l->graph->values[out].flags & (QN_OUTPUT | QN_CAPTURED)) return none;
+    for (uint32_t i = 0; i < l->graph->values[out].use_count; i++) {
+        const struct qn_use *use = &l->graph->uses[l->graph->values[out].use_at + i];
+        if (use->slot || !qn_lift_is(l->graph, use->node, "DequantizeLinear")) return none;
+        if (qn_grid_of_qdq(l, use->node, from->dtype, &grid) || grid->qp.axis >= 0 || grid->qp.type->onnx_type != from->dtype) return none;
+        if (!first) first = grid;
+        if (!qn_same_numbers(&grid->qp, &first->qp)) return none;
+    }
+    return (struct qn_place_of){ constant_item(l, n, &constant, first, v), QN_CODES };
+}
+
 /* A node that moves values, here moving codes: its float form moves what they stand for. */
 static bool read_move(struct qn_lifter *l, qn_node_id n)
 {
@@ -226,12 +246,14 @@ static bool read_move(struct qn_lifter *l, qn_node_id n)
     qn_value_id            v = qn_node_input(l->graph, n, 0);
     struct qn_rule         rule;
     struct qn_place_of     x;
+    enum qn_reason         reason;
 
-    if (!row || row->kind != QN_KIND_MOVE || v == QN_NONE || l->graph->values[v].init || strcmp(row->op, "Pad") == 0) return false;
-    x = place_of(l, v);
+    if (!row || row->kind != QN_KIND_MOVE || v == QN_NONE || strcmp(row->op, "Pad") == 0) return false;
+    x = l->graph->values[v].init ? constant_behind_move(l, n, v) : place_of(l, v);
     rule = *row;
     if (x.form != QN_CODES || l->items[x.item].grid->qp.axis >= 0) return false;
-    if (row->refine && row->refine(l->graph, n, &rule) != QN_REASON_QUANTIZED) return false;
+    reason = row->refine ? row->refine(l->graph, n, &rule) : QN_REASON_QUANTIZED;
+    if (reason != QN_REASON_QUANTIZED && reason != QN_REASON_SLOWER_ON_TARGET) return false;
     for (size_t slot = 1; slot < pb->n_input; slot++) {
         qn_value_id other = qn_node_input(l->graph, n, slot);
         if (other != QN_NONE && place_of(l, other).form != QN_PLAIN) return false;
@@ -244,7 +266,7 @@ static bool read_move(struct qn_lifter *l, qn_node_id n)
         l->items[l->at[out].item].grid = with_clip(l, out, l->items[x.item].grid);
         l->items[l->at[out].item].at = n;
     }
-    l->moves[n] = true;
+    l->moves[n] = x.item;
     return true;
 }
 
@@ -311,7 +333,10 @@ static void mark_reads(struct qn_lifter *l)
         for (size_t slot = 0; !l->gone[n] && slot < g->pb->node[n]->n_input; slot++) {
             qn_value_id v = qn_node_input(g, n, slot);
             if (v == QN_NONE || l->at[v].form == QN_CONSTANT_CODES) continue;
-            *(l->at[v].form == QN_PLAIN ? &l->items[l->at[v].item].plain_read : &l->items[l->at[v].item].view_read) = true;
+            if (!slot && l->moves[n])
+                l->items[l->moves[n]].view_read = true;
+            else
+                *(l->at[v].form == QN_PLAIN ? &l->items[l->at[v].item].plain_read : &l->items[l->at[v].item].view_read) = true;
         }
     for (qn_value_id v = 0; v < g->value_count; v++) {
         if (!l->needed[v]) continue;

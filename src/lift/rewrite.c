@@ -32,6 +32,7 @@ static const char *name_constant(struct qn_lifter *l, const struct qn_item *item
     const char *view = l->graph->values[item->old].name, *base = without(l, item->codes->name, "_quantized"), *shorter = base ? without(l, base, "_values") : NULL;
 
     if ((base = if_free(l, shorter ? shorter : base))) return base;
+    if (l->graph->values[item->old].init) return qn_edit_name(l->edit, view, "_float");
     base = without(l, view, "_dequantized");
     return base ? qn_edit_name(l->edit, base, "_float") : view; /* of a node that goes */
 }
@@ -103,11 +104,12 @@ static void rewrite_node(struct qn_lifter *l, qn_node_id n)
     if (!views) return;
     for (size_t slot = 0; slot < pb->n_input; slot++) {
         qn_value_id v = qn_node_input(g, n, slot);
+        uint32_t    moved = slot ? 0 : l->moves[n];
         const char *name;
 
-        if (v == QN_NONE || l->at[v].form == QN_CONSTANT_CODES || (l->at[v].form == QN_CODES && !l->moves[n])) continue;
-        views[slot] = l->at[v].form != QN_PLAIN;
-        name = l->items[views[slot] ? qn_item_view(l, l->at[v].item) : l->at[v].item].name;
+        if (v == QN_NONE || (!moved && l->at[v].form >= QN_CODES)) continue;
+        views[slot] = moved || l->at[v].form != QN_PLAIN;
+        name = l->items[views[slot] ? qn_item_view(l, moved ? moved : l->at[v].item) : l->at[v].item].name;
         if (strcmp(name, pb->input[slot]) != 0) qn_edit_set_input(l->edit, n, slot, name);
     }
     for (size_t slot = 0; slot < pb->n_output; slot++) {

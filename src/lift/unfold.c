@@ -113,6 +113,14 @@ const char *qn_unfold_vectors(struct qn_unfolder *u, struct qn_operand *w)
     return NULL;
 }
 
+/* One number for each of `count` channels, on the last axis. */
+static bool is_row(const Onnx__TensorProto *tensor, size_t count)
+{
+    for (size_t i = 0; i < tensor->n_dims; i++)
+        if (tensor->dims[i] != (i + 1 < tensor->n_dims ? 1 : (int64_t)count)) return false;
+    return tensor->n_dims > 0;
+}
+
 /* The bias' scale is not written in QOperator: it is the product of the others. */
 static const char *scale_bias(struct qn_unfolder *u, const struct qn_rule *rule)
 {
@@ -126,7 +134,7 @@ static const char *scale_bias(struct qn_unfolder *u, const struct qn_rule *rule)
     (void)rule;
     if (!x || x->data_type != QN_FLOAT || qn_tensor_floats(x, u->arena, &xs, &count, NULL) != QONNX_OK || count != 1) return "the scale of its input is not a constant";
     if (!bias || bias->data_type != QN_INT32) return "its bias is not a constant of int32";
-    if (w->count > 1 && bias->n_dims != 1) return "its bias has an unusual shape";
+    if (w->count > 1 && !is_row(bias, w->count)) return "its bias has an unusual shape";
     if (!(product = qn_arena_array(u->arena, w->count, sizeof *product))) return NULL; /* sticky */
     for (size_t i = 0; i < w->count; i++) product[i] = alpha == 1.0f ? qn_bias_scale(xs[0], w->scales[i]) : alpha * xs[0] * w->scales[i];
     u->in[2].scale = qn_edit_name(u->edit, u->in[2].codes, "_scale");
@@ -161,6 +169,15 @@ static bool needs_relu(const struct qn_unfolder *u, const struct qn_rule *rule)
     return false;
 }
 
+static void remember(struct qn_lifter *l, const char *relu)
+{
+    const char **grown = qn_arena_grow(l->arena, (void *)l->lift->relus, l->lift->relu_count, &l->lift->relu_room, sizeof *grown);
+
+    if (!grown) return;
+    l->lift->relus = grown;
+    grown[l->lift->relu_count++] = relu;
+}
+
 /* The node itself, and the Relu and Q behind it. */
 static void replace(struct qn_unfolder *u, const struct qn_rule *rule, size_t count, const char *const *names)
 {
@@ -182,7 +199,10 @@ static void replace(struct qn_unfolder *u, const struct qn_rule *rule, size_t co
     qn_attr_remove(node, "channels_last");
     qn_attr_remove(node, "opset");
     qn_edit_replace_node(u->edit, u->node, node);
-    if (relu) add_after(u, "Relu", qn_edit_name(u->edit, base, "_Relu"), 1, &floats, clamped);
+    if (relu) {
+        add_after(u, "Relu", qn_edit_name(u->edit, base, "_Relu"), 1, &floats, clamped);
+        remember(u->lifter, clamped);
+    }
     if (!*u->out.scale) return;
     quantize[0] = clamped;
     quantize[1] = u->out.scale;
@@ -225,7 +245,8 @@ static const char *unfold(struct qn_unfolder *u, const struct qn_rule *rule)
     for (size_t i = 0; i < u->count && i < 2; i++) complete(u, &u->in[i]);
     complete(u, &u->out);
     for (size_t i = 0; i < u->count; i++) {
-        int axis = i == 1 && weight && u->in[1].count > 1 ? weight_axis(u, rule) : i == 2 && weight && u->in[1].count > 1 ? 0 : -1;
+        bool spread = weight && u->in[1].count > 1;
+        int  axis = !spread ? -1 : i == 1 ? weight_axis(u, rule) : i == 2 ? (int)qn_unfold_constant(u, u->in[2].codes)->n_dims - 1 : -1;
         names[i] = qn_unfold_dequantize(u, &u->in[i], axis);
     }
     replace(u, rule, u->count, names);
@@ -297,4 +318,16 @@ qonnx_status qn_lift_unfold(struct qn_lifter *l)
     if (!qn_arena_failed(l->arena)) return qn_edit_commit(edit, &changed, l->err);
     qn_edit_cancel(edit);
     return qn_fail_nomem(l->err);
+}
+
+bool qn_lift_wants_opset_13(const struct qn_graph *graph)
+{
+    if (qn_model_opset(graph->model, "") >= 13) return false;
+    for (qn_node_id n = 0; n < graph->node_count; n++) {
+        const struct qn_rule    *rule = rule_of_twin(graph->pb->node[n]);
+        const Onnx__TensorProto *scale = rule && rule->in[1] == QN_ROLE_WEIGHT ? qn_node_constant(graph, n, 4) : NULL;
+        for (size_t i = 0; scale && i < scale->n_dims; i++)
+            if (scale->dims[i] != 1) return true;
+    }
+    return false;
 }

@@ -68,6 +68,18 @@ static qonnx_status check_scale(const Onnx__TensorProto *scale, struct qn_arena 
     return QONNX_OK;
 }
 
+/* One number is one number, whether it is a scalar or a vector of one: ONNX Runtime's own writer mixes them. */
+static bool same_shape(const Onnx__TensorProto *a, const Onnx__TensorProto *b)
+{
+    if (a->n_dims > 1 || b->n_dims > 1) {
+        if (a->n_dims != b->n_dims) return false;
+        for (size_t i = 0; i < a->n_dims; i++)
+            if (a->dims[i] != b->dims[i]) return false;
+        return true;
+    }
+    return (a->n_dims ? a->dims[0] : 1) == (b->n_dims ? b->dims[0] : 1);
+}
+
 static qonnx_status check_qdq(const struct qn_graph *graph, qn_node_id node, int64_t opset, struct qn_arena *arena, qonnx_error *err)
 {
     const Onnx__TensorProto *scale = qn_node_constant(graph, node, 1), *zero = qn_node_constant(graph, node, 2);
@@ -80,7 +92,7 @@ static qonnx_status check_qdq(const struct qn_graph *graph, qn_node_id node, int
         return qn_fail(err, QONNX_E_FORMAT, "%s codes need opset %d, the model has %lld", qn_dtype_name(type), dtype ? dtype->min_opset : 0, (long long)opset);
     if (!scale) return QONNX_OK; /* computed scales are the runtime's business */
     QN_TRY(check_scale(scale, arena, err));
-    if (zero && (zero->n_dims != scale->n_dims || (zero->n_dims && zero->dims[0] != scale->dims[0])))
+    if (zero && !same_shape(scale, zero))
         return qn_fail(err, QONNX_E_FORMAT, "scale and zero point differ in shape");
     if (scale->n_dims == 1 && scale->dims[0] != 1 && x != QN_NONE && graph->values[x].rank >= 0) {
         int64_t axis = qn_attr_int(graph->pb->node[node], "axis", 1), rank = graph->values[x].rank;
