@@ -9,7 +9,7 @@
 #include "plan/match.h"
 #include "plan/recipe_reader.h"
 
-enum { MAX_FILE = 16 << 20, MAX_REGEX = 256 };
+enum { MAX_FILE = 16 << 20, MAX_REGEX = 256, MAX_REPEATS = 8 };
 
 /* ---- rules ---- */
 
@@ -18,6 +18,19 @@ static const struct {
 } rule_keys[] = { { "match" }, { "regex" }, { "op" }, { "optional" }, { "weight" }, { "bias" }, { "input" }, { "output" }, { "comment" } };
 enum { RULE_KEYS = sizeof rule_keys / sizeof *rule_keys };
 
+/* Each + copies what it repeats, {} does so many times, and both multiply when nested; going back to what a group has
+ * matched takes time without bound. */
+static bool is_tame(const char *regex)
+{
+    size_t repeats = 0;
+
+    for (const char *c = regex; *c; c++) {
+        if (*c == '{' || (*c == '\\' && c[1] >= '0' && c[1] <= '9')) return false;
+        repeats += *c == '+';
+    }
+    return repeats <= MAX_REPEATS && strlen(regex) <= MAX_REGEX;
+}
+
 static qonnx_status read_regex(struct qn_recipe_reader *r, const json_t *value, const char **text)
 {
     regex_t compiled;
@@ -25,8 +38,7 @@ static qonnx_status read_regex(struct qn_recipe_reader *r, const json_t *value, 
     int     code;
 
     QN_TRY(qn_recipe_text(r, value, text));
-    /* Counted repetitions multiply when nested, and with them the memory that compiling takes. */
-    if (strlen(*text) > MAX_REGEX || strchr(*text, '{')) return qn_recipe_fail(r, "must not be longer than %d characters, nor use {}", MAX_REGEX);
+    if (!is_tame(*text)) return qn_recipe_fail(r, "must not be longer than %d characters, nor use {}, back references or more than %d +", MAX_REGEX, MAX_REPEATS);
     if ((code = regcomp(&compiled, *text, REG_EXTENDED | REG_NOSUB)) != 0) {
         regerror(code, &compiled, trouble, sizeof trouble);
         return qn_recipe_fail(r, "'%s' is no regular expression: %s", *text, trouble);

@@ -69,7 +69,7 @@ static qonnx_status read_name(struct qn_recipe_reader *r, enum qn_slot slot, con
 
 static qonnx_status read_value(struct qn_recipe_reader *r, const struct field *field, const json_t *value, struct qn_slot_words *words)
 {
-    char   *member = (char *)&words->values + field->offset;
+    char   *member = field->offset == SIZE_MAX ? NULL : (char *)&words->values + field->offset;
     int64_t number;
 
     words->keys |= field->bit;
@@ -80,7 +80,7 @@ static qonnx_status read_value(struct qn_recipe_reader *r, const struct field *f
         *(int *)(void *)member = (int)number;
         return QONNX_OK;
     case STEPS: return qn_recipe_int(r, value, 0, INT32_MAX, (int64_t *)(void *)member);
-    case FLAG: return qn_recipe_bool(r, value, field->offset == SIZE_MAX ? &words->only_if_float : (bool *)(void *)member);
+    case FLAG: return qn_recipe_bool(r, value, member ? (bool *)(void *)member : &words->only_if_float);
     case MOMENTUM:
         if (json_is_null(value)) {
             *(double *)(void *)member = NAN;

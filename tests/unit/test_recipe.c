@@ -70,7 +70,9 @@ static void errors_in_rules_name_line_and_key(void **state)
     rejects_rule("{\"match\": 7, \"weight\": null}", "rules[0].match: is a whole number, must be a string");
     rejects_rule("{\"match\": \"\", \"weight\": null}", "rules[0].match: is empty");
     rejects_rule("{\"regex\": \"(\", \"weight\": null}", "rules[0].regex: '(' is no regular expression: ");
-    rejects_rule("{\"regex\": \"a{9}\", \"weight\": null}", "rules[0].regex: must not be longer than 256 characters, nor use {}");
+    rejects_rule("{\"regex\": \"a{9}\", \"weight\": null}", "rules[0].regex: must not be longer than 256 characters, nor use {}, back references or more than 8 +");
+    rejects_rule("{\"regex\": \"(a*)+++++++++\", \"weight\": null}", "rules[0].regex: must not be longer");
+    rejects_rule("{\"regex\": \"(a)\\\\1\", \"weight\": null}", "rules[0].regex: must not be longer");
     rejects_rule("{\"op\": [], \"weight\": null}", "rules[0].op: is empty");
     rejects_rule("{\"op\": [\"Conv\",\n 7], \"weight\": null}", "r.json:3: rules[0].op[1]: is a whole number, must be a string");
     rejects_rule("{\"op\": \"Conv\",\n\n\"wieght\": null}", "r.json:4: rules[0].wieght: unknown key; did you mean 'weight'?");
