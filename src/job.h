@@ -25,6 +25,7 @@ struct qn_job {
     double                   sqnr; /* of the judged samples */
     struct qn_runtime       *runtime;
     struct qn_feed          *feed;
+    size_t                   most_samples; /* that are of any use; 0: all */
     struct qn_arena          arena;
     struct qn_warnings       warnings;
     struct qn_save_result    saved;

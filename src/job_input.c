@@ -104,6 +104,7 @@ static qonnx_status open_feed(struct qn_job *job, struct qn_arena *arena)
     const struct qn_port     *inputs;
     size_t                    count;
 
+    if (job->most_samples && !s->shuffle && (!options.samples || options.samples > job->most_samples)) options.samples = job->most_samples;
     QN_TRY(qn_model_inputs(&job->model, arena, &inputs, &count, job->err));
     if (s->calib) {
         QN_TRY(qn_feed_open(&job->feed, s->calib, inputs, count, &options, job->err));

@@ -18,6 +18,18 @@ static bool shapes_are_missing(const struct qn_job *job)
     return false;
 }
 
+/* Samples beyond what the most patient quantizer collects would not be looked at. */
+static size_t most_samples(const struct qn_plan *plan)
+{
+    size_t most = 1; /* for shapes */
+
+    for (size_t i = 0; i < plan->recipe->site_count; i++) {
+        const struct qn_site *site = plan->recipe->sites[i];
+        if (qn_site_collects(site) && (uint64_t)site->quantizer.collect_steps > most) most = (size_t)site->quantizer.collect_steps;
+    }
+    return most;
+}
+
 static qonnx_status train(struct qn_job *job)
 {
     qn_job_tell(job, "calibrating", 0, 0);
@@ -45,6 +57,7 @@ qonnx_status qn_job_obey(struct qn_job *job)
     QN_TRY(qn_explicit_plan(&job->plan, &job->graph, &job->settings, job->err));
     QN_TRY(qn_explicit_weights(&job->plan, job->err));
     data = qn_train_needs_data(&job->plan);
+    job->most_samples = most_samples(&job->plan);
     if (data || (job->emitter->shapes && shapes_are_missing(job))) QN_TRY(qn_job_observe(job));
     if (data) QN_TRY(train(job));
     qn_job_tell(job, "quantizing", 0, 0);
