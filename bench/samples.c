@@ -52,7 +52,7 @@ static qonnx_status infer(struct bench *b, qonnx_error *err)
 
 static qonnx_status calibrate(struct bench *b, qonnx_error *err)
 {
-    struct qn_calibrate_options options = { .threads = b->threads };
+    struct qn_calibrate_options options = { .threads = b->threads, .sum_every = 8 }; /* as the program calibrates for ranges */
     struct qn_calibration       calibration;
     const qn_value_id          *ids;
     const char                **names;
