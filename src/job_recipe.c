@@ -25,7 +25,8 @@ static size_t most_samples(const struct qn_plan *plan)
 
     for (size_t i = 0; i < plan->recipe->site_count; i++) {
         const struct qn_site *site = plan->recipe->sites[i];
-        if (qn_site_collects(site) && (uint64_t)site->quantizer.collect_steps > most) most = (size_t)site->quantizer.collect_steps;
+        if (qn_site_collects(site) && (uint64_t)site->quantizer.collect_steps > most)
+            most = (size_t)site->quantizer.collect_steps;
     }
     return most;
 }
@@ -33,7 +34,8 @@ static size_t most_samples(const struct qn_plan *plan)
 static qonnx_status train(struct qn_job *job)
 {
     qn_job_tell(job, "calibrating", 0, 0);
-    return qn_train(&job->plan, &job->model, job->runtime, job->feed, qn_job_threads(job), &job->calibration.samples, job->err);
+    return qn_train(&job->plan, &job->model, job->runtime, job->feed, qn_job_threads(job), &job->calibration.samples,
+                    job->err);
 }
 
 /* What the result is worth, for the report. */
@@ -46,7 +48,10 @@ static qonnx_status judge(struct qn_job *job)
     QN_TRY(qn_judge_run(&job->judge, job->runtime, &job->model, job->feed, &job->sqnr, job->err));
     qn_job_back_to_float(job);
     if (job->sqnr < (double)job->settings.min_sqnr)
-        qn_warn(&job->warnings, "an output keeps only %.1f dB of the signal, less than --min-sqnr %lld; the recipe is obeyed all the same", job->sqnr, (long long)job->settings.min_sqnr);
+        qn_warn(
+            &job->warnings,
+            "an output keeps only %.1f dB of the signal, less than --min-sqnr %lld; the recipe is obeyed all the same",
+            job->sqnr, (long long)job->settings.min_sqnr);
     return QONNX_OK;
 }
 
@@ -62,7 +67,8 @@ qonnx_status qn_job_obey(struct qn_job *job)
     if (data) QN_TRY(train(job));
     qn_job_tell(job, "quantizing", 0, 0);
     QN_TRY(qn_explicit_solve(&job->plan, job->err));
-    for (size_t i = 0; i < job->plan.recipe->warning_count; i++) qn_warn(&job->warnings, "%s", job->plan.recipe->warnings[i]);
+    for (size_t i = 0; i < job->plan.recipe->warning_count; i++)
+        qn_warn(&job->warnings, "%s", job->plan.recipe->warnings[i]);
     job->sqnr = INFINITY;
     if (job->runtime && strcmp(job->settings.verify, "off") != 0) QN_TRY(judge(job));
     return qn_job_emit(job, job->emitter);

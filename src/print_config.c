@@ -15,7 +15,10 @@ struct printer {
     struct qn_arena           arena;
 };
 
-static void put(struct printer *p, json_t *object, const char *key, json_t *value) { qn_json_put(&p->json, object, key, value); }
+static void put(struct printer *p, json_t *object, const char *key, json_t *value)
+{
+    qn_json_put(&p->json, object, key, value);
+}
 
 /* ---- options ---- */
 
@@ -26,7 +29,8 @@ static bool is_printed(const qonnx_option_info *option)
 
     for (size_t i = 0; i < sizeof left_out / sizeof *left_out; i++)
         if (strcmp(option->name, left_out[i]) == 0) return false;
-    return strchr(option->commands, 'q') && (strcmp(option->group, "Quantization") == 0 || strcmp(option->group, "Data") == 0);
+    return strchr(option->commands, 'q') &&
+           (strcmp(option->group, "Quantization") == 0 || strcmp(option->group, "Data") == 0);
 }
 
 static json_t *option_value(const qonnx_option_info *option, const char *text)
@@ -43,7 +47,8 @@ static json_t *option_list(struct printer *p, size_t i)
     json_t     *list = json_array();
     const char *text;
 
-    for (size_t k = 0; (text = qn_settings_text(p->settings, i, k, &p->arena)); k++) qn_json_append(&p->json, list, qn_json_text(text));
+    for (size_t k = 0; (text = qn_settings_text(p->settings, i, k, &p->arena)); k++)
+        qn_json_append(&p->json, list, qn_json_text(text));
     return list;
 }
 
@@ -78,7 +83,8 @@ static json_t *slot(struct printer *p, const struct qn_slot_words *words)
     if (words->keys & QN_KEY_MIN_VAL) put(p, object, "min_val", json_real(v->min_val));
     if (words->keys & QN_KEY_MAX_VAL) put(p, object, "max_val", json_real(v->max_val));
     if (words->keys & QN_KEY_COLLECT_STEPS) put(p, object, "collect_steps", json_integer(v->collect_steps));
-    if (words->keys & QN_KEY_MOMENTUM) put(p, object, "momentum", isnan(v->momentum) ? json_null() : json_real(v->momentum));
+    if (words->keys & QN_KEY_MOMENTUM)
+        put(p, object, "momentum", isnan(v->momentum) ? json_null() : json_real(v->momentum));
     if (words->keys & QN_KEY_LOW_PERCENTILE) put(p, object, "low_percentile", json_real(v->low_percentile));
     if (words->keys & QN_KEY_HIGH_PERCENTILE) put(p, object, "high_percentile", json_real(v->high_percentile));
     if (words->keys & QN_KEY_ONLY_IF_FLOAT) put(p, object, "only_if_float", json_boolean(words->only_if_float));
@@ -130,7 +136,8 @@ static qonnx_status print(struct printer *p, struct qn_strbuf *text, qonnx_error
     put(p, root, "options", options(p));
     if (recipe && recipe->no_passes && !p->settings->pass.count) put(p, root, "passes", json_array());
     if (recipe && recipe->input_count) put(p, root, "inputs", inputs(p, recipe));
-    for (size_t i = 0; recipe && i < recipe->rule_count; i++) qn_json_append(&p->json, rules, rule(p, &recipe->rules[i]));
+    for (size_t i = 0; recipe && i < recipe->rule_count; i++)
+        qn_json_append(&p->json, rules, rule(p, &recipe->rules[i]));
     if (rules) put(p, root, "rules", rules);
     return qn_json_write(&p->json, root, text, err);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * While a quantizer collects, each batch is quantized with its own range, so batches do not depend on each other and may
- * run in any order. Once it has all it wants, its range is frozen, which those that collect longer do see: the samples
- * are gone through in rounds, each up to where the next quantizer freezes. */
+ * While a quantizer collects, each batch is quantized with its own range, so batches do not depend on each other and
+ * may run in any order. Once it has all it wants, its range is frozen, which those that collect longer do see: the
+ * samples are gone through in rounds, each up to where the next quantizer freezes. */
 #include "train.h"
 
 #include <stdlib.h>
@@ -23,7 +23,7 @@ struct round {
     struct worker {
         struct round *round;
         size_t        sample;
-    } *workers;
+    } * workers;
 };
 
 bool qn_train_needs_data(const struct qn_plan *plan)
@@ -39,10 +39,14 @@ static qonnx_status take(struct qn_site *site, size_t sample, const struct qn_vi
 {
     struct qn_layout layout = QN_LAYOUT_FLAT(qn_view_count(view));
 
-    if (view->dtype != QN_FLOAT) return qn_fail(err, QONNX_E_UNSUPPORTED, "'%.200s' is %s; only float values have quantizers", view->name, qn_dtype_name(view->dtype));
+    if (view->dtype != QN_FLOAT)
+        return qn_fail(err, QONNX_E_UNSUPPORTED, "'%.200s' is %s; only float values have quantizers", view->name,
+                       qn_dtype_name(view->dtype));
     if (site->axis >= 0) {
         QN_TRY(qn_layout_init(&layout, view->dims, (size_t)view->rank, site->axis, err));
-        if (layout.channels != site->channels) return qn_fail(err, QONNX_E_DATA, "'%.200s' has %zu channels, the model says %zu", view->name, layout.channels, site->channels);
+        if (layout.channels != site->channels)
+            return qn_fail(err, QONNX_E_DATA, "'%.200s' has %zu channels, the model says %zu", view->name,
+                           layout.channels, site->channels);
     }
     qn_batch_stat_take(&site->quantizer, view->data, layout, &site->batches[sample]);
     return QONNX_OK;
@@ -114,7 +118,8 @@ static qonnx_status run_samples(struct round *round, struct qn_feed *feed, int t
     return status;
 }
 
-static qonnx_status run_round(struct round *round, struct qn_model *model, struct qn_runtime *runtime, struct qn_feed *feed, int threads, qonnx_error *err)
+static qonnx_status run_round(struct round *round, struct qn_model *model, struct qn_runtime *runtime,
+                              struct qn_feed *feed, int threads, qonnx_error *err)
 {
     Onnx__GraphProto         *kept = model->pb->graph;
     struct qn_session_options options = { .observer = observe };
@@ -144,7 +149,8 @@ static size_t next_end(const struct round *round, size_t available)
     size_t end = available;
 
     for (size_t i = 0; i < round->count; i++)
-        if ((uint64_t)round->sites[i]->quantizer.collect_steps < end) end = (size_t)round->sites[i]->quantizer.collect_steps;
+        if ((uint64_t)round->sites[i]->quantizer.collect_steps < end)
+            end = (size_t)round->sites[i]->quantizer.collect_steps;
     return end;
 }
 
@@ -156,7 +162,8 @@ static qonnx_status make_room(struct qn_plan *plan, size_t available, qonnx_erro
         if (!qn_site_collects(site)) continue;
         if ((uint64_t)site->quantizer.collect_steps < count) count = (size_t)site->quantizer.collect_steps;
         if (!(site->batches = qn_arena_array(&plan->arena, count, sizeof *site->batches))) return qn_fail_nomem(err);
-        for (size_t k = 0; k < count; k++) QN_TRY(qn_batch_stat_init(&site->batches[k], &site->quantizer, site->channels, &plan->arena, err));
+        for (size_t k = 0; k < count; k++)
+            QN_TRY(qn_batch_stat_init(&site->batches[k], &site->quantizer, site->channels, &plan->arena, err));
     }
     return QONNX_OK;
 }
@@ -168,13 +175,15 @@ static qonnx_status finish_round(struct round *round, qonnx_error *err)
         site->batch_count = round->end;
         for (size_t k = round->first; k < round->end; k++)
             if (site->batches[k].nan)
-                return qn_fail(err, QONNX_E_DATA, "'%.200s': NaN was seen in sample %zu; no range can be taken from it", round->plan->graph->values[site->value].name, k);
+                return qn_fail(err, QONNX_E_DATA, "'%.200s': NaN was seen in sample %zu; no range can be taken from it",
+                               round->plan->graph->values[site->value].name, k);
         if ((uint64_t)site->quantizer.collect_steps == round->end) QN_TRY(qn_site_solve(round->plan, site, err));
     }
     return QONNX_OK;
 }
 
-qonnx_status qn_train(struct qn_plan *plan, struct qn_model *model, struct qn_runtime *runtime, struct qn_feed *feed, int threads, size_t *samples, qonnx_error *err)
+qonnx_status qn_train(struct qn_plan *plan, struct qn_model *model, struct qn_runtime *runtime, struct qn_feed *feed,
+                      int threads, size_t *samples, qonnx_error *err)
 {
     size_t          available = qn_feed_info(feed)->count, done = 0;
     struct qn_arena arena = { 0 };

@@ -12,6 +12,7 @@ bool qn_train_needs_data(const struct qn_plan *plan);
 
 /* Fills the batches of all sites from the first samples of the feed, as many as each collects. Weights are solved. The
  * records, and so all that follows from them, do not depend on the number of threads. */
-QONNX_MUST_CHECK qonnx_status qn_train(struct qn_plan *plan, struct qn_model *model, struct qn_runtime *runtime, struct qn_feed *feed, int threads, size_t *samples, qonnx_error *err);
+QONNX_MUST_CHECK qonnx_status qn_train(struct qn_plan *plan, struct qn_model *model, struct qn_runtime *runtime,
+                                       struct qn_feed *feed, int threads, size_t *samples, qonnx_error *err);
 
 #endif

@@ -11,21 +11,23 @@
 #include "plan/match.h"
 
 struct placer {
-    struct qn_plan       *plan;
+    struct qn_plan        *plan;
     const struct qn_graph *graph;
-    struct qn_node_words *words;
-    bool                 *known; /* by value: what its readers see is quantized */
-    struct qn_arena       scratch;
-    qonnx_error          *err;
+    struct qn_node_words  *words;
+    bool                  *known; /* by value: what its readers see is quantized */
+    struct qn_arena        scratch;
+    qonnx_error           *err;
 };
 
 struct qn_site *qn_site_of(const struct qn_qparams *params) { return (struct qn_site *)(uintptr_t)params; }
 
-static struct qn_site *new_site(struct placer *p, const struct qn_quantizer *q, qn_value_id value, qn_node_id node, enum qn_slot slot)
+static struct qn_site *new_site(struct placer *p, const struct qn_quantizer *q, qn_value_id value, qn_node_id node,
+                                enum qn_slot slot)
 {
     struct qn_explicit *recipe = p->plan->recipe;
-    struct qn_site    **grown = qn_arena_grow(&p->plan->arena, recipe->sites, recipe->site_count, &recipe->site_room, sizeof *grown);
-    struct qn_site     *site = qn_arena_alloc(&p->plan->arena, sizeof *site);
+    struct qn_site    **grown =
+        qn_arena_grow(&p->plan->arena, recipe->sites, recipe->site_count, &recipe->site_room, sizeof *grown);
+    struct qn_site *site = qn_arena_alloc(&p->plan->arena, sizeof *site);
 
     if (!grown || !site) return NULL;
     if (q) site->quantizer = *q;
@@ -60,7 +62,9 @@ static bool channels_of(const struct placer *p, qn_value_id v, size_t *channels,
             *rank = (int)w->n_dims;
             return true;
         }
-        if (!qn_rule_find(g->pb->node[value->producer]->op_type) || qn_rule_find(g->pb->node[value->producer]->op_type)->kind != QN_KIND_POINTWISE) return false;
+        if (!qn_rule_find(g->pb->node[value->producer]->op_type) ||
+            qn_rule_find(g->pb->node[value->producer]->op_type)->kind != QN_KIND_POINTWISE)
+            return false;
         v = qn_node_input(g, value->producer, 0);
     }
     return false;
@@ -70,8 +74,11 @@ static qonnx_status set_channels(struct placer *p, struct qn_site *site)
 {
     if (!site->quantizer.per_channel) return QONNX_OK;
     if (!channels_of(p, site->value, &site->channels, &site->rank))
-        return qn_fail(p->err, QONNX_E_UNSUPPORTED, "%s: %s: a scale for each channel needs the shape of '%.200s', which is not known; is it declared in the model?",
-                       qn_node_label(p->graph, site->node), qn_slot_name(site->slot), p->graph->values[site->value].name);
+        return qn_fail(p->err, QONNX_E_UNSUPPORTED,
+                       "%s: %s: a scale for each channel needs the shape of '%.200s', which is not known; is it "
+                       "declared in the model?",
+                       qn_node_label(p->graph, site->node), qn_slot_name(site->slot),
+                       p->graph->values[site->value].name);
     site->axis = 1;
     return QONNX_OK;
 }
@@ -94,10 +101,12 @@ static qonnx_status place_declared(struct placer *p, const struct qn_input_words
     if (v == QN_NONE || !(p->graph->values[v].flags & QN_INPUT)) {
         for (qn_value_id k = 0; k < p->graph->value_count; k++)
             if (p->graph->values[k].flags & QN_INPUT) qn_nearest_consider(&nearest, p->graph->values[k].name);
-        return qn_fail(p->err, QONNX_E_USAGE, "%s:%d: inputs.%s: the model has no such input%s", input->file, input->line, input->name, qn_nearest_hint(&nearest));
+        return qn_fail(p->err, QONNX_E_USAGE, "%s:%d: inputs.%s: the model has no such input%s", input->file,
+                       input->line, input->name, qn_nearest_hint(&nearest));
     }
     if (!(site = new_site(p, NULL, v, QN_NONE, QN_SLOT_OUTPUT))) return qn_fail_nomem(p->err);
-    QN_TRY(qn_qparams_init(&site->params, &p->plan->arena, qn_qtype_find(input->is_signed ? "int8" : "uint8"), input->bits, input->narrow, -1, 1, p->err));
+    QN_TRY(qn_qparams_init(&site->params, &p->plan->arena, qn_qtype_find(input->is_signed ? "int8" : "uint8"),
+                           input->bits, input->narrow, -1, 1, p->err));
     site->params.scale[0] = input->scale;
     site->params.zero_point[0] = input->zero_point;
     site->solved = true;
@@ -124,10 +133,13 @@ static qonnx_status place_output(struct placer *p, qn_node_id n)
     struct qn_site            *site;
 
     if (v == QN_NONE) return QONNX_OK;
-    p->known[v] |= q->row || (qn_keeps_metadata(p->graph, n) && (p->words[n].slots[QN_SLOT_INPUT].row || (in != QN_NONE && p->known[in])));
+    p->known[v] |= q->row || (qn_keeps_metadata(p->graph, n) &&
+                              (p->words[n].slots[QN_SLOT_INPUT].row || (in != QN_NONE && p->known[in])));
     if (!q->row) return QONNX_OK;
     if (p->plan->tensors[v].quantized)
-        return qn_fail(p->err, QONNX_E_USAGE, "%s: output: the MatMul before it, whose bias it adds, has an output quantizer too", qn_node_label(p->graph, n));
+        return qn_fail(p->err, QONNX_E_USAGE,
+                       "%s: output: the MatMul before it, whose bias it adds, has an output quantizer too",
+                       qn_node_label(p->graph, n));
     if (!(site = new_site(p, q, v, n, QN_SLOT_OUTPUT))) return qn_fail_nomem(p->err);
     p->plan->tensors[v].quantized = p->plan->tensors[v].at_producer = true;
     p->plan->tensors[v].params = &site->params;
@@ -141,8 +153,9 @@ static bool same_real(double a, double b) { return a == b || (isnan(a) && isnan(
 
 static bool same_quantizer(const struct qn_quantizer *a, const struct qn_quantizer *b)
 {
-    return a->row == b->row && a->bits == b->bits && a->is_signed == b->is_signed && a->narrow == b->narrow && a->per_channel == b->per_channel &&
-           same_real(a->min_val, b->min_val) && same_real(a->max_val, b->max_val) && a->collect_steps == b->collect_steps && same_real(a->momentum, b->momentum) &&
+    return a->row == b->row && a->bits == b->bits && a->is_signed == b->is_signed && a->narrow == b->narrow &&
+           a->per_channel == b->per_channel && same_real(a->min_val, b->min_val) && same_real(a->max_val, b->max_val) &&
+           a->collect_steps == b->collect_steps && same_real(a->momentum, b->momentum) &&
            same_real(a->low_percentile, b->low_percentile) && same_real(a->high_percentile, b->high_percentile);
 }
 
@@ -190,7 +203,8 @@ static void drop_unwanted(struct placer *p, qn_node_id n)
 {
     qn_value_id v = qn_node_input(p->graph, n, 0);
 
-    if (p->words[n].slots[QN_SLOT_INPUT].row && p->words[n].only_if_float && v != QN_NONE && p->known[v]) p->words[n].slots[QN_SLOT_INPUT].row = NULL;
+    if (p->words[n].slots[QN_SLOT_INPUT].row && p->words[n].only_if_float && v != QN_NONE && p->known[v])
+        p->words[n].slots[QN_SLOT_INPUT].row = NULL;
 }
 
 static void mark_readers(struct placer *p, qn_node_id n)
@@ -225,10 +239,13 @@ static enum qn_reason reason_of(const struct placer *p, qn_node_id n)
     if (qn_node_has_body(pb)) return QN_REASON_HAS_BODY;
     if (!qn_node_is(p->graph, n, pb->op_type)) return QN_REASON_MODEL_FUNCTION;
     if (user_left_out(p, n, &reason)) return reason;
-    if (!qn_is_layer_op(p->graph, n)) return words->slots[QN_SLOT_OUTPUT].row ? QN_REASON_QUANTIZED : QN_REASON_NOT_IN_RECIPE;
+    if (!qn_is_layer_op(p->graph, n))
+        return words->slots[QN_SLOT_OUTPUT].row ? QN_REASON_QUANTIZED : QN_REASON_NOT_IN_RECIPE;
     if ((reason = qn_layer_reason(p->graph, n)) != QN_REASON_QUANTIZED) return reason;
     if (!words->slots[QN_SLOT_WEIGHT].row && !words->slots[QN_SLOT_INPUT].row) return QN_REASON_NOT_IN_RECIPE;
-    return words->slots[QN_SLOT_WEIGHT].row && (words->slots[QN_SLOT_INPUT].row || (in != QN_NONE && p->known[in])) ? QN_REASON_QUANTIZED : QN_REASON_OPERAND_IN_FLOAT;
+    return words->slots[QN_SLOT_WEIGHT].row && (words->slots[QN_SLOT_INPUT].row || (in != QN_NONE && p->known[in]))
+               ? QN_REASON_QUANTIZED
+               : QN_REASON_OPERAND_IN_FLOAT;
 }
 
 /* An Add that brings the bias of an integer product is part of it. */
@@ -237,7 +254,9 @@ static void fuse_adds(struct placer *p)
     for (qn_node_id n = 0; n < p->graph->node_count; n++) {
         qn_node_id           add = p->plan->recipe->adds[n].node;
         struct qn_node_plan *row = add == QN_NONE ? NULL : &p->plan->nodes[add];
-        if (!row || row->reason != QN_REASON_NOT_IN_RECIPE || p->plan->nodes[n].reason != QN_REASON_QUANTIZED || !p->words[n].slots[QN_SLOT_BIAS].row) continue;
+        if (!row || row->reason != QN_REASON_NOT_IN_RECIPE || p->plan->nodes[n].reason != QN_REASON_QUANTIZED ||
+            !p->words[n].slots[QN_SLOT_BIAS].row)
+            continue;
         row->reason = QN_REASON_FUSED;
         row->fused_into = n;
     }
@@ -249,7 +268,9 @@ static void fill_rows(struct placer *p)
 
     for (qn_node_id n = 0; n < p->graph->node_count; n++) {
         struct qn_node_plan  *row = &p->plan->nodes[n];
-        const struct qn_rule *rule = qn_node_is(p->graph, n, p->graph->pb->node[n]->op_type) ? qn_rule_find(p->graph->pb->node[n]->op_type) : NULL;
+        const struct qn_rule *rule = qn_node_is(p->graph, n, p->graph->pb->node[n]->op_type)
+                                         ? qn_rule_find(p->graph->pb->node[n]->op_type)
+                                         : NULL;
         row->rule = rule;
         row->reason = reason_of(p, n);
         row->fused_into = QN_NONE;
@@ -293,15 +314,19 @@ static qonnx_status allocate(struct placer *p)
     plan->recipe->biases = qn_arena_array(&plan->arena, nodes, sizeof *plan->recipe->biases);
     plan->recipe->adds = qn_arena_array(&plan->arena, nodes, sizeof *plan->recipe->adds);
     plan->recipe->metadata = qn_arena_array(&plan->arena, values, sizeof *plan->recipe->metadata);
-    for (qn_node_id n = 0; n < nodes; n++) plan->nodes[n].reads = qn_arena_array(&plan->arena, p->graph->pb->node[n]->n_input, sizeof(bool));
+    for (qn_node_id n = 0; n < nodes; n++)
+        plan->nodes[n].reads = qn_arena_array(&plan->arena, p->graph->pb->node[n]->n_input, sizeof(bool));
     if (qn_arena_failed(&plan->arena)) return qn_fail_nomem(p->err);
     for (qn_node_id n = 0; n < nodes; n++)
         if (!qn_linear_bias(p->graph, n, &plan->recipe->adds[n])) plan->recipe->adds[n].node = QN_NONE;
-    for (qn_value_id v = 0; v < values; v++) plan->tensors[v] = (struct qn_tensor_plan){ .group = v, .bounds = QN_UNBOUNDED, .range = QN_RANGE_EMPTY, .sqnr = NAN };
+    for (qn_value_id v = 0; v < values; v++)
+        plan->tensors[v] =
+            (struct qn_tensor_plan){ .group = v, .bounds = QN_UNBOUNDED, .range = QN_RANGE_EMPTY, .sqnr = NAN };
     return QONNX_OK;
 }
 
-qonnx_status qn_explicit_plan(struct qn_plan *plan, const struct qn_graph *graph, const struct qn_settings *settings, qonnx_error *err)
+qonnx_status qn_explicit_plan(struct qn_plan *plan, const struct qn_graph *graph, const struct qn_settings *settings,
+                              qonnx_error *err)
 {
     struct placer p = { .plan = plan, .graph = graph, .err = err };
     qonnx_status  status;

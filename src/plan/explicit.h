@@ -34,26 +34,27 @@ struct qn_explicit {
     struct qn_site     **sites;
     size_t               site_count, site_room;
     struct qn_quantizer *weights, *biases; /* by node; row NULL: none */
-    struct qn_use       *adds;             /* by node: where the constant behind a MatMul is added; node QN_NONE: nowhere */
-    struct qn_metadata  *metadata;         /* by value, as its readers see it; by qn_explicit_solve */
-    const char         **warnings;         /* what the user should know, naming the layer */
+    struct qn_use       *adds;     /* by node: where the constant behind a MatMul is added; node QN_NONE: nowhere */
+    struct qn_metadata  *metadata; /* by value, as its readers see it; by qn_explicit_solve */
+    const char         **warnings; /* what the user should know, naming the layer */
     size_t               warning_count, warning_room;
 };
 
-/* As qn_plan_make, with the recipe of plan->settings. E_USAGE for rules that match nothing or contradict each other, with
- * file, line and node. */
-QONNX_MUST_CHECK qonnx_status qn_explicit_plan(struct qn_plan *plan, const struct qn_graph *graph, const struct qn_settings *settings, qonnx_error *err);
+/* As qn_plan_make, with the recipe of plan->settings. E_USAGE for rules that match nothing or contradict each other,
+ * with file, line and node. */
+QONNX_MUST_CHECK qonnx_status qn_explicit_plan(struct qn_plan *plan, const struct qn_graph *graph,
+                                               const struct qn_settings *settings, qonnx_error *err);
 QONNX_MUST_CHECK qonnx_status qn_explicit_weights(struct qn_plan *plan, qonnx_error *err);
 QONNX_MUST_CHECK qonnx_status qn_explicit_solve(struct qn_plan *plan, qonnx_error *err);
 
 /* The site whose params these are. */
-struct qn_site *qn_site_of(const struct qn_qparams *params);
+struct qn_site               *qn_site_of(const struct qn_qparams *params);
 /* Does it take its parameters from batches, and not have them yet? */
-bool qn_site_collects(const struct qn_site *site);
+bool                          qn_site_collects(const struct qn_site *site);
 /* Parameters from the batches there are. */
 QONNX_MUST_CHECK qonnx_status qn_site_solve(struct qn_plan *plan, struct qn_site *site, qonnx_error *err);
 
-/* The operand of an Add that is the bias of this MatMul: a constant for each output channel. False when there is none. */
+/* The operand of an Add that is the bias of this MatMul: a constant for each output channel. False: there is none. */
 bool qn_linear_bias(const struct qn_graph *graph, qn_node_id node, struct qn_use *bias);
 /* The axis of a layer's output channels in its weight. */
 int  qn_weight_axis(const struct qn_graph *graph, qn_node_id node);

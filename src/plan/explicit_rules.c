@@ -10,7 +10,9 @@
 #include "plan/match.h"
 
 /* Operators that wildcards give an input or an output quantizer; others must be named. */
-static const char *const activations[] = { "Relu", "Sigmoid", "Tanh", "Clip", "Identity", "LeakyRelu", "Elu", "Selu", "PRelu", "HardSigmoid", "HardSwish", "Gelu", "Softplus", "Mish" };
+static const char *const activations[] = { "Relu",      "Sigmoid", "Tanh",     "Clip",  "Identity",
+                                           "LeakyRelu", "Elu",     "Selu",     "PRelu", "HardSigmoid",
+                                           "HardSwish", "Gelu",    "Softplus", "Mish" };
 
 /* ---- what a node can be given ---- */
 
@@ -61,8 +63,9 @@ int qn_weight_axis(const struct qn_graph *g, qn_node_id n)
 
 bool qn_keeps_metadata(const struct qn_graph *g, qn_node_id n)
 {
-    const struct qn_rule *rule = qn_node_is(g, n, g->pb->node[n]->op_type) ? qn_rule_find(g->pb->node[n]->op_type) : NULL;
-    struct qn_rule        own;
+    const struct qn_rule *rule =
+        qn_node_is(g, n, g->pb->node[n]->op_type) ? qn_rule_find(g->pb->node[n]->op_type) : NULL;
+    struct qn_rule own;
 
     if (qn_node_is(g, n, "Relu") || qn_node_is(g, n, "Identity")) return true;
     if (!rule || rule->kind != QN_KIND_MOVE) return false;
@@ -76,7 +79,8 @@ bool qn_linear_bias(const struct qn_graph *g, qn_node_id n, struct qn_use *bias)
     qn_node_id               add = out == QN_NONE ? QN_NONE : qn_value_only_user(g, out);
     const Onnx__TensorProto *w = qn_node_constant(g, n, 1), *b;
 
-    if (!qn_node_is(g, n, "MatMul") || add == QN_NONE || !qn_node_is(g, add, "Add") || !w || w->n_dims != 2) return false;
+    if (!qn_node_is(g, n, "MatMul") || add == QN_NONE || !qn_node_is(g, add, "Add") || !w || w->n_dims != 2)
+        return false;
     *bias = (struct qn_use){ add, qn_node_input(g, add, 0) == out ? 1 : 0 };
     b = qn_node_constant(g, add, bias->slot);
     return b && b->data_type == QN_FLOAT && b->n_dims == 1 && b->dims[0] == w->dims[1];
@@ -90,12 +94,14 @@ static const char *no_bias(const struct qn_graph *g, qn_node_id n)
     struct qn_use            at = { n, 2 };
     int64_t                  channels;
 
-    if (qn_node_is(g, n, "MatMul") ? !qn_linear_bias(g, n, &at) : qn_node_input(g, n, 2) == QN_NONE) return "has no bias";
+    if (qn_node_is(g, n, "MatMul") ? !qn_linear_bias(g, n, &at) : qn_node_input(g, n, 2) == QN_NONE)
+        return "has no bias";
     b = qn_node_constant(g, at.node, at.slot);
     if (!b || b->data_type != QN_FLOAT) return "has a bias that is no float constant";
     channels = w->dims[qn_weight_axis(g, n)] * (qn_node_is(g, n, "ConvTranspose") ? qn_attr_int(pb, "group", 1) : 1);
     if (b->n_dims != 1 || b->dims[0] != channels) return "has a bias that is not one number for each output channel";
-    if (qn_node_is(g, n, "Gemm") && (qn_attr_float(pb, "alpha", 1) != 1.0f || qn_attr_float(pb, "beta", 1) != 1.0f)) return "has an alpha or a beta, which no scale of a bias can follow";
+    if (qn_node_is(g, n, "Gemm") && (qn_attr_float(pb, "alpha", 1) != 1.0f || qn_attr_float(pb, "beta", 1) != 1.0f))
+        return "has an alpha or a beta, which no scale of a bias can follow";
     return all_finite(b) ? NULL : "has a bias that holds NaN or infinity";
 }
 
@@ -110,12 +116,16 @@ static size_t varying_inputs(const struct qn_graph *g, qn_node_id n)
     return count;
 }
 
-static bool is_float(const struct qn_graph *g, qn_value_id v) { return v != QN_NONE && (!g->values[v].dtype || g->values[v].dtype == QN_FLOAT); }
+static bool is_float(const struct qn_graph *g, qn_value_id v)
+{
+    return v != QN_NONE && (!g->values[v].dtype || g->values[v].dtype == QN_FLOAT);
+}
 
 /* Why a slot of a node cannot be filled by a rule; NULL when it can. */
 static const char *obstacle(const struct qn_graph *g, qn_node_id n, enum qn_slot slot, const struct qn_rule_words *rule)
 {
-    bool layer = qn_is_layer_op(g, n), known = layer || is_one_of(g, n, activations, sizeof activations / sizeof *activations);
+    bool layer = qn_is_layer_op(g, n),
+         known = layer || is_one_of(g, n, activations, sizeof activations / sizeof *activations);
 
     switch (slot) {
     case QN_SLOT_WEIGHT:
@@ -125,7 +135,8 @@ static const char *obstacle(const struct qn_graph *g, qn_node_id n, enum qn_slot
         if (!layer) return "has no bias";
         return qn_layer_reason(g, n) == QN_REASON_QUANTIZED ? no_bias(g, n) : qn_reason_text(qn_layer_reason(g, n));
     case QN_SLOT_INPUT:
-        if (!is_float(g, qn_node_input(g, n, 0)) || g->values[qn_node_input(g, n, 0)].init || varying_inputs(g, n) != 1) return "has no single float input";
+        if (!is_float(g, qn_node_input(g, n, 0)) || g->values[qn_node_input(g, n, 0)].init || varying_inputs(g, n) != 1)
+            return "has no single float input";
         break;
     default:
         if (!is_float(g, qn_node_output(g, n, 0))) return "has no float output";
@@ -152,12 +163,19 @@ static qonnx_status fail_useless(const struct qn_graph *g, const struct qn_rule_
 
     for (qn_node_id n = 0; rule->match && n < g->node_count; n++)
         if (g->pb->node[n]->name && *g->pb->node[n]->name) qn_nearest_consider(&nearest, g->pb->node[n]->name);
-    return qn_fail(err, QONNX_E_USAGE, "%s:%d: no node is meant by this rule (%s '%s')%s", rule->file, rule->line, rule->match ? "match" : rule->regex ? "regex" : "op",
-                   rule->match ? rule->match : rule->regex ? rule->regex : rule->ops[0], qn_nearest_hint(&nearest));
+    return qn_fail(err, QONNX_E_USAGE, "%s:%d: no node is meant by this rule (%s '%s')%s", rule->file, rule->line,
+                   rule->match   ? "match"
+                   : rule->regex ? "regex"
+                                 : "op",
+                   rule->match   ? rule->match
+                   : rule->regex ? rule->regex
+                                 : rule->ops[0],
+                   qn_nearest_hint(&nearest));
 }
 
 /* One rule on all nodes. */
-static qonnx_status apply_rule(const struct qn_graph *g, const struct qn_settings *settings, const struct qn_rule_words *rule, struct qn_node_words *words, qonnx_error *err)
+static qonnx_status apply_rule(const struct qn_graph *g, const struct qn_settings *settings,
+                               const struct qn_rule_words *rule, struct qn_node_words *words, qonnx_error *err)
 {
     const char *why[QN_SLOT_COUNT] = { NULL };
     qn_node_id  first = QN_NONE;
@@ -176,7 +194,8 @@ static qonnx_status apply_rule(const struct qn_graph *g, const struct qn_setting
             }
             used[slot] = true;
             if (!said->off && !said->values.row && !words[n].slots[slot].row)
-                return qn_fail(err, QONNX_E_USAGE, "%s:%d: %s: changes a quantizer that no earlier rule gives %s", rule->file ? rule->file : "preset", said->line, qn_slot_name(slot), qn_node_label(g, n));
+                return qn_fail(err, QONNX_E_USAGE, "%s:%d: %s: changes a quantizer that no earlier rule gives %s",
+                               rule->file ? rule->file : "preset", said->line, qn_slot_name(slot), qn_node_label(g, n));
             qn_slot_apply(said, &words[n].slots[slot], &words[n].only_if_float);
             words[n].from[slot] = rule;
         }
@@ -185,23 +204,28 @@ static qonnx_status apply_rule(const struct qn_graph *g, const struct qn_setting
     if (first == QN_NONE) return fail_useless(g, rule, err);
     for (enum qn_slot slot = 0; slot < QN_SLOT_COUNT; slot++)
         if (rule->slots[slot].said && !rule->slots[slot].off && !used[slot])
-            return qn_fail(err, QONNX_E_USAGE, "%s:%d: %s: the rule is of no use: %s %s", rule->file, rule->slots[slot].line, qn_slot_name(slot), qn_node_label(g, first), why[slot]);
+            return qn_fail(err, QONNX_E_USAGE, "%s:%d: %s: the rule is of no use: %s %s", rule->file,
+                           rule->slots[slot].line, qn_slot_name(slot), qn_node_label(g, first), why[slot]);
     return QONNX_OK;
 }
 
-static qonnx_status check_words(const struct qn_graph *g, qn_node_id n, const struct qn_node_words *words, qonnx_error *err)
+static qonnx_status check_words(const struct qn_graph *g, qn_node_id n, const struct qn_node_words *words,
+                                qonnx_error *err)
 {
     for (enum qn_slot slot = 0; slot < QN_SLOT_COUNT; slot++) {
         const struct qn_rule_words *rule = words->from[slot];
         qonnx_status                status;
         if (!words->slots[slot].row) continue;
         status = qn_slot_check(slot, &words->slots[slot], err);
-        if (status != QONNX_OK) return qn_wrap(err, status, "%s:%d: %s: %s", rule->file ? rule->file : "preset", rule->slots[slot].line, qn_node_label(g, n), qn_slot_name(slot));
+        if (status != QONNX_OK)
+            return qn_wrap(err, status, "%s:%d: %s: %s", rule->file ? rule->file : "preset", rule->slots[slot].line,
+                           qn_node_label(g, n), qn_slot_name(slot));
     }
     return QONNX_OK;
 }
 
-qonnx_status qn_explicit_words(const struct qn_graph *graph, const struct qn_settings *settings, struct qn_arena *arena, struct qn_node_words **words, qonnx_error *err)
+qonnx_status qn_explicit_words(const struct qn_graph *graph, const struct qn_settings *settings, struct qn_arena *arena,
+                               struct qn_node_words **words, qonnx_error *err)
 {
     const struct qn_recipe *recipe = settings->recipe;
 

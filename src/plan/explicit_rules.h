@@ -17,6 +17,7 @@ enum qn_reason qn_layer_reason(const struct qn_graph *graph, qn_node_id node);
 bool           qn_is_layer_op(const struct qn_graph *graph, qn_node_id node);
 
 /* The words for every node, by id, in the arena. E_USAGE for a rule that is of no use. */
-QONNX_MUST_CHECK qonnx_status qn_explicit_words(const struct qn_graph *graph, const struct qn_settings *settings, struct qn_arena *arena, struct qn_node_words **words, qonnx_error *err);
+QONNX_MUST_CHECK qonnx_status qn_explicit_words(const struct qn_graph *graph, const struct qn_settings *settings,
+                                                struct qn_arena *arena, struct qn_node_words **words, qonnx_error *err);
 
 #endif

@@ -21,7 +21,10 @@ struct solver {
     qonnx_error        *err;
 };
 
-static int thread_count(const struct qn_plan *plan) { return plan->settings->threads ? (int)plan->settings->threads : qn_cpu_count(); }
+static int thread_count(const struct qn_plan *plan)
+{
+    return plan->settings->threads ? (int)plan->settings->threads : qn_cpu_count();
+}
 
 /* ---- weights ---- */
 
@@ -52,7 +55,9 @@ qonnx_status qn_explicit_weights(struct qn_plan *plan, qonnx_error *err)
 {
     for (qn_node_id n = 0; n < plan->graph->node_count; n++) {
         qonnx_status status = plan->recipe->weights[n].row ? solve_weight(plan, n, err) : QONNX_OK;
-        if (plan->recipe->biases[n].row && !(plan->nodes[n].bias = qn_arena_alloc(&plan->arena, sizeof *plan->nodes[n].bias))) return qn_fail_nomem(err);
+        if (plan->recipe->biases[n].row &&
+            !(plan->nodes[n].bias = qn_arena_alloc(&plan->arena, sizeof *plan->nodes[n].bias)))
+            return qn_fail_nomem(err);
         if (status != QONNX_OK) return qn_wrap(err, status, "%s: weight", qn_node_label(plan->graph, n));
     }
     return QONNX_OK;
@@ -60,7 +65,10 @@ qonnx_status qn_explicit_weights(struct qn_plan *plan, qonnx_error *err)
 
 /* ---- activations ---- */
 
-bool qn_site_collects(const struct qn_site *site) { return !site->solved && site->quantizer.row && qn_quantizer_is_running(&site->quantizer); }
+bool qn_site_collects(const struct qn_site *site)
+{
+    return !site->solved && site->quantizer.row && qn_quantizer_is_running(&site->quantizer);
+}
 
 qonnx_status qn_site_solve(struct qn_plan *plan, struct qn_site *site, qonnx_error *err)
 {
@@ -69,12 +77,14 @@ qonnx_status qn_site_solve(struct qn_plan *plan, struct qn_site *site, qonnx_err
 
     if (site->solved) return QONNX_OK;
     if (qn_site_collects(site)) {
-        if (!site->batch_count) return qn_fail(err, QONNX_E_DATA, "'%.200s': there is no sample to take its range from", name);
+        if (!site->batch_count)
+            return qn_fail(err, QONNX_E_DATA, "'%.200s': there is no sample to take its range from", name);
         QN_TRY(qn_running_init(&state, &site->quantizer, site->channels, &plan->arena, err));
         qn_running_replay(&state, site->batches, site->batch_count);
         running = &state;
     }
-    QN_TRY(qn_quantizer_activation(&site->quantizer, running, site->channels, site->axis, &plan->arena, &site->params, err));
+    QN_TRY(qn_quantizer_activation(&site->quantizer, running, site->channels, site->axis, &plan->arena, &site->params,
+                                   err));
     site->solved = true;
     return QONNX_OK;
 }
@@ -87,7 +97,8 @@ static qonnx_status warn(struct solver *s, const char *format, ...)
     struct qn_explicit *recipe = s->recipe;
     char                line[400];
     va_list             arguments;
-    const char        **grown = qn_arena_grow(&s->plan->arena, (void *)recipe->warnings, recipe->warning_count, &recipe->warning_room, sizeof *grown);
+    const char        **grown = qn_arena_grow(&s->plan->arena, (void *)recipe->warnings, recipe->warning_count,
+                                              &recipe->warning_room, sizeof *grown);
 
     va_start(arguments, format);
     vsnprintf(line, sizeof line, format, arguments);
@@ -135,7 +146,8 @@ static size_t count_cut(const struct layer *l, const struct qn_qparams *bias)
     size_t cut = 0;
 
     for (size_t i = 0; i < l->bias_count; i++) {
-        double code = rint((double)l->bias[i] / (double)bias->scale[bias->count == 1 ? 0 : i]) + bias->zero_point[bias->count == 1 ? 0 : i];
+        double code = rint((double)l->bias[i] / (double)bias->scale[bias->count == 1 ? 0 : i]) +
+                      bias->zero_point[bias->count == 1 ? 0 : i];
         cut += code < (double)bias->lo || code > (double)bias->hi;
     }
     return cut;
@@ -164,7 +176,9 @@ static qonnx_status solve_bias(struct solver *s, struct layer *l)
     QN_TRY(qn_quantize(l->bias, layout, &wide, s->plan->rounding, row->bias_codes, 1, s->err));
     QN_TRY(qn_dequantize(row->bias_codes, layout, &wide, values, 1, s->err));
     cut = count_cut(l, row->bias);
-    if (cut && !row->bias_own_scale) QN_TRY(warn(s, "%s: %zu of %zu biases do not fit the %d bits of '%s' and are cut off", qn_node_label(s->plan->graph, l->node), cut, l->bias_count, row->bias->bits, q->row->name));
+    if (cut && !row->bias_own_scale)
+        QN_TRY(warn(s, "%s: %zu of %zu biases do not fit the %d bits of '%s' and are cut off",
+                    qn_node_label(s->plan->graph, l->node), cut, l->bias_count, row->bias->bits, q->row->name));
     l->bias = values;
     return QONNX_OK;
 }
@@ -183,9 +197,13 @@ static qonnx_status warn_of_overflow(struct solver *s, const struct layer *l)
 
     if (!l->input.known || !l->w.known || l->input.bits > 8) return QONNX_OK;
     products = (double)l->terms * largest_code(&l->input) * largest_code(&l->w);
-    for (size_t i = 0; row->bias && !row->bias_own_scale && i < row->bias_count; i++) bias = fmax(bias, fabs((double)row->bias_codes[i]));
+    for (size_t i = 0; row->bias && !row->bias_own_scale && i < row->bias_count; i++)
+        bias = fmax(bias, fabs((double)row->bias_codes[i]));
     if (products + bias <= INT32_MAX) return QONNX_OK;
-    return warn(s, "%s: the sum of %llu products and a bias of up to %.0f can pass the 32 bits of integer kernels; its quantizers are used as they are", qn_node_label(s->plan->graph, l->node), (unsigned long long)l->terms, bias);
+    return warn(s,
+                "%s: the sum of %llu products and a bias of up to %.0f can pass the 32 bits of integer kernels; its "
+                "quantizers are used as they are",
+                qn_node_label(s->plan->graph, l->node), (unsigned long long)l->terms, bias);
 }
 
 static qonnx_status metadata_read(struct solver *s, qn_node_id n, struct qn_metadata *meta, bool *summed)
@@ -197,7 +215,8 @@ static qonnx_status metadata_read(struct solver *s, qn_node_id n, struct qn_meta
     *meta = (struct qn_metadata){ .axis = -1 };
     if (row->input) return qn_metadata_of_params(row->input, &s->plan->arena, meta, s->err);
     if (v == QN_NONE) return QONNX_OK;
-    if (s->plan->tensors[v].quantized && row->reads[0]) return qn_metadata_of_params(s->plan->tensors[v].params, &s->plan->arena, meta, s->err);
+    if (s->plan->tensors[v].quantized && row->reads[0])
+        return qn_metadata_of_params(s->plan->tensors[v].params, &s->plan->arena, meta, s->err);
     *meta = s->recipe->metadata[v];
     *summed = s->summed[v];
     return QONNX_OK;
@@ -222,7 +241,8 @@ static qonnx_status solve_layer(struct solver *s, qn_node_id n, struct qn_metada
     if (bias) QN_TRY(qn_tensor_floats(bias, &s->plan->arena, &l.bias, &l.bias_count, s->err));
     if (s->recipe->biases[n].row) QN_TRY(solve_bias(s, &l));
     QN_TRY(warn_of_overflow(s, &l));
-    layer = (struct qn_layer){ &l.input, &l.w, l.weight->n_dims > 2, l.terms, 1, l.bias, l.bias_count, row->bias, QN_COMPARE_AS_BREVITAS_0_13 };
+    layer = (struct qn_layer){ &l.input,     &l.w,      l.weight->n_dims > 2,       l.terms, 1, l.bias,
+                               l.bias_count, row->bias, QN_COMPARE_AS_BREVITAS_0_13 };
     QN_TRY(qn_metadata_of_layer(&layer, &s->plan->arena, out, s->err));
     row->accumulator_bits = out->bits;
     return QONNX_OK;
@@ -242,7 +262,8 @@ static qonnx_status solve_node(struct solver *s, qn_node_id n)
     } else if (qn_keeps_metadata(g, n)) {
         QN_TRY(metadata_read(s, n, &meta, &summed));
     }
-    if (v == QN_NONE || (s->recipe->metadata[v].known && !s->plan->tensors[v].at_producer)) return QONNX_OK; /* an Add, after its MatMul */
+    if (v == QN_NONE || (s->recipe->metadata[v].known && !s->plan->tensors[v].at_producer))
+        return QONNX_OK; /* an Add, after its MatMul */
     if (s->plan->tensors[v].at_producer) {
         QN_TRY(qn_metadata_of_params(s->plan->tensors[v].params, &s->plan->arena, &meta, s->err));
         summed = false;
@@ -267,7 +288,8 @@ static qonnx_status solve_all(struct solver *s)
             t->range.min = fminf(t->range.min, one.min);
             t->range.max = fmaxf(t->range.max, one.max);
         }
-        if (t->at_producer && g->values[v].producer == QN_NONE) QN_TRY(qn_metadata_of_params(t->params, &s->plan->arena, &s->recipe->metadata[v], s->err));
+        if (t->at_producer && g->values[v].producer == QN_NONE)
+            QN_TRY(qn_metadata_of_params(t->params, &s->plan->arena, &s->recipe->metadata[v], s->err));
     }
     for (qn_node_id n = 0; n < g->node_count; n++) {
         qonnx_status status = solve_node(s, n);

@@ -12,7 +12,7 @@ struct qn_json_step {
 };
 
 /* The line, counted from 1, of what the steps lead to (of its key, in an object); of the last thing found on the way
- * when the text has no such place. The text must be valid JSON for a right answer, and may be anything for a safe one. */
+ * when the text has no such place. Right for valid JSON, safe for any text. */
 int qn_json_line(const char *text, size_t size, const struct qn_json_step *steps, size_t count);
 
 #endif

@@ -15,7 +15,8 @@ enum { MAX_FILE = 16 << 20, MAX_REGEX = 256, MAX_REPEATS = 8 };
 
 static const struct {
     const char *name;
-} rule_keys[] = { { "match" }, { "regex" }, { "op" }, { "optional" }, { "weight" }, { "bias" }, { "input" }, { "output" }, { "comment" } };
+} rule_keys[] = { { "match" }, { "regex" }, { "op" },     { "optional" }, { "weight" },
+                  { "bias" },  { "input" }, { "output" }, { "comment" } };
 enum { RULE_KEYS = sizeof rule_keys / sizeof *rule_keys };
 
 /* Each + copies what it repeats, {} does so many times, and both multiply when nested; going back to what a group has
@@ -38,7 +39,9 @@ static qonnx_status read_regex(struct qn_recipe_reader *r, const json_t *value, 
     int     code;
 
     QN_TRY(qn_recipe_text(r, value, text));
-    if (!is_tame(*text)) return qn_recipe_fail(r, "must not be longer than %d characters, nor use {}, back references or more than %d +", MAX_REGEX, MAX_REPEATS);
+    if (!is_tame(*text))
+        return qn_recipe_fail(r, "must not be longer than %d characters, nor use {}, back references or more than %d +",
+                              MAX_REGEX, MAX_REPEATS);
     if ((code = regcomp(&compiled, *text, REG_EXTENDED | REG_NOSUB)) != 0) {
         regerror(code, &compiled, trouble, sizeof trouble);
         return qn_recipe_fail(r, "'%s' is no regular expression: %s", *text, trouble);
@@ -51,7 +54,8 @@ static qonnx_status read_ops(struct qn_recipe_reader *r, const json_t *value, st
 {
     size_t count = json_is_array(value) ? json_array_size(value) : 1;
 
-    if (!json_is_array(value) && !json_is_string(value)) return qn_recipe_fail(r, "is %s, must be an operator's name or an array of them", qn_recipe_type_name(value));
+    if (!json_is_array(value) && !json_is_string(value))
+        return qn_recipe_fail(r, "is %s, must be an operator's name or an array of them", qn_recipe_type_name(value));
     if (!count) return qn_recipe_fail(r, "is empty");
     if (!(rule->ops = qn_arena_array(r->arena, count, sizeof *rule->ops))) return qn_fail_nomem(r->err);
     rule->op_count = count;
@@ -64,7 +68,8 @@ static qonnx_status read_ops(struct qn_recipe_reader *r, const json_t *value, st
     return QONNX_OK;
 }
 
-static qonnx_status read_rule_member(struct qn_recipe_reader *r, const char *key, const json_t *value, struct qn_rule_words *rule)
+static qonnx_status read_rule_member(struct qn_recipe_reader *r, const char *key, const json_t *value,
+                                     struct qn_rule_words *rule)
 {
     const char *comment;
 
@@ -80,21 +85,23 @@ static qonnx_status read_rule_member(struct qn_recipe_reader *r, const char *key
 
 static qonnx_status read_rule(struct qn_recipe_reader *r, const json_t *value)
 {
-    struct qn_recipe     *recipe = r->recipe;
-    struct qn_rule_words  rule = { .file = r->path, .line = qn_recipe_line(r), .optional = !r->path }, *grown;
-    bool                  says = false;
-    const char           *key;
-    json_t               *member;
+    struct qn_recipe    *recipe = r->recipe;
+    struct qn_rule_words rule = { .file = r->path, .line = qn_recipe_line(r), .optional = !r->path }, *grown;
+    bool                 says = false;
+    const char          *key;
+    json_t              *member;
 
     if (!json_is_object(value)) return qn_recipe_fail(r, "is %s, must be an object", qn_recipe_type_name(value));
-    json_object_foreach((json_t *)(uintptr_t)value, key, member) {
+    json_object_foreach((json_t *)(uintptr_t)value, key, member)
+    {
         qn_recipe_enter(r, key, 0);
         QN_TRY(read_rule_member(r, key, member, &rule));
         qn_recipe_leave(r);
     }
     for (enum qn_slot slot = 0; slot < QN_SLOT_COUNT; slot++) says |= rule.slots[slot].said;
     if (rule.match && rule.regex) return qn_recipe_fail(r, "has both match and regex");
-    if (!rule.match && !rule.regex && !rule.ops) return qn_recipe_fail(r, "says for no node: give it match, regex or op");
+    if (!rule.match && !rule.regex && !rule.ops)
+        return qn_recipe_fail(r, "says for no node: give it match, regex or op");
     if (!says) return qn_recipe_fail(r, "says nothing of weight, bias, input or output");
     grown = qn_arena_grow(r->arena, recipe->rules, recipe->rule_count, &recipe->rule_room, sizeof *grown);
     if (!grown) return qn_fail_nomem(r->err);
@@ -116,11 +123,14 @@ static qonnx_status read_scale(struct qn_recipe_reader *r, const json_t *value, 
 
     QN_TRY(qn_recipe_real(r, value, &number));
     *scale = (float)number;
-    if (!(number > 0) || !isfinite(*scale) || *scale != qn_scale_clamp(*scale)) return qn_recipe_fail(r, "%g is no scale: it must be between %g and %g", number, (double)QN_SCALE_MIN, (double)QN_SCALE_MAX);
+    if (!(number > 0) || !isfinite(*scale) || *scale != qn_scale_clamp(*scale))
+        return qn_recipe_fail(r, "%g is no scale: it must be between %g and %g", number, (double)QN_SCALE_MIN,
+                              (double)QN_SCALE_MAX);
     return QONNX_OK;
 }
 
-static qonnx_status read_input_member(struct qn_recipe_reader *r, const char *key, const json_t *value, struct qn_input_words *input)
+static qonnx_status read_input_member(struct qn_recipe_reader *r, const char *key, const json_t *value,
+                                      struct qn_input_words *input)
 {
     int64_t number;
 
@@ -141,20 +151,22 @@ static qonnx_status read_input_member(struct qn_recipe_reader *r, const char *ke
 
 static qonnx_status read_input(struct qn_recipe_reader *r, const char *name, const json_t *value)
 {
-    struct qn_recipe      *recipe = r->recipe;
-    struct qn_input_words  input = { .file = r->path, .line = qn_recipe_line(r), .bits = 8, .is_signed = true }, *grown;
-    int32_t                lo, hi;
-    const char            *key;
-    json_t                *member;
+    struct qn_recipe     *recipe = r->recipe;
+    struct qn_input_words input = { .file = r->path, .line = qn_recipe_line(r), .bits = 8, .is_signed = true }, *grown;
+    int32_t               lo, hi;
+    const char           *key;
+    json_t               *member;
 
     if (!json_is_object(value)) return qn_recipe_fail(r, "is %s, must be an object", qn_recipe_type_name(value));
-    json_object_foreach((json_t *)(uintptr_t)value, key, member) {
+    json_object_foreach((json_t *)(uintptr_t)value, key, member)
+    {
         qn_recipe_enter(r, key, 0);
         QN_TRY(read_input_member(r, key, member, &input));
         qn_recipe_leave(r);
     }
     if (input.scale == 0.0f) return qn_recipe_fail(r, "has no scale");
-    if (!qn_int_range(input.bits, input.is_signed, input.narrow, &lo, &hi) || input.zero_point < lo || input.zero_point > hi)
+    if (!qn_int_range(input.bits, input.is_signed, input.narrow, &lo, &hi) || input.zero_point < lo ||
+        input.zero_point > hi)
         return qn_recipe_fail(r, "zero_point %d is not among the codes, %d to %d", input.zero_point, lo, hi);
     if (!(input.name = qn_arena_strdup(r->arena, name))) return qn_fail_nomem(r->err);
     grown = qn_arena_grow(r->arena, recipe->inputs, recipe->input_count, &recipe->input_room, sizeof *grown);
@@ -168,8 +180,8 @@ static qonnx_status read_input(struct qn_recipe_reader *r, const char *name, con
 
 static qonnx_status add_option(struct qn_recipe_reader *r, const char *name, const json_t *value)
 {
-    struct qn_recipe       *recipe = r->recipe;
-    struct qn_option_words  option = { .line = qn_recipe_line(r) }, *grown;
+    struct qn_recipe      *recipe = r->recipe;
+    struct qn_option_words option = { .line = qn_recipe_line(r) }, *grown;
 
     if (json_is_boolean(value))
         option.value = json_is_true(value) ? "on" : "off";
@@ -205,13 +217,15 @@ static const struct {
 } top_keys[] = { { "version" }, { "comment" }, { "options" }, { "passes" }, { "inputs" }, { "rules" } };
 enum { TOP_KEYS = sizeof top_keys / sizeof *top_keys };
 
-static qonnx_status each_member(struct qn_recipe_reader *r, const json_t *value, qonnx_status (*read)(struct qn_recipe_reader *r, const char *name, const json_t *value))
+static qonnx_status each_member(struct qn_recipe_reader *r, const json_t *value,
+                                qonnx_status (*read)(struct qn_recipe_reader *r, const char *name, const json_t *value))
 {
     const char *key;
     json_t     *member;
 
     if (!json_is_object(value)) return qn_recipe_fail(r, "is %s, must be an object", qn_recipe_type_name(value));
-    json_object_foreach((json_t *)(uintptr_t)value, key, member) {
+    json_object_foreach((json_t *)(uintptr_t)value, key, member)
+    {
         qn_recipe_enter(r, key, 0);
         QN_TRY(read(r, key, member));
         qn_recipe_leave(r);
@@ -251,14 +265,19 @@ static qonnx_status read_document(struct qn_recipe_reader *r, const json_t *root
     return each_member(r, root, read_top);
 }
 
-qonnx_status qn_recipe_parse(struct qn_recipe *recipe, const char *path, const char *text, size_t size, struct qn_arena *arena, qonnx_error *err)
+qonnx_status qn_recipe_parse(struct qn_recipe *recipe, const char *path, const char *text, size_t size,
+                             struct qn_arena *arena, qonnx_error *err)
 {
-    struct qn_recipe_reader r = { .path = path, .text = text, .size = size, .recipe = recipe, .arena = arena, .err = err };
-    json_error_t            trouble;
-    json_t                 *root = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &trouble);
-    qonnx_status            status;
+    struct qn_recipe_reader r = {
+        .path = path, .text = text, .size = size, .recipe = recipe, .arena = arena, .err = err
+    };
+    json_error_t trouble;
+    json_t      *root = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &trouble);
+    qonnx_status status;
 
-    if (!root) return qn_fail(err, QONNX_E_USAGE, "%s:%d: %s", path ? path : "preset", trouble.line > 0 ? trouble.line : 1, trouble.text);
+    if (!root)
+        return qn_fail(err, QONNX_E_USAGE, "%s:%d: %s", path ? path : "preset", trouble.line > 0 ? trouble.line : 1,
+                       trouble.text);
     status = read_document(&r, root);
     json_decref(root);
     return status;
@@ -272,8 +291,9 @@ qonnx_status qn_recipe_read(struct qn_recipe *recipe, const char *path, struct q
 
     if (!kept) return qn_fail_nomem(err);
     QN_TRY(qn_map_open(&map, path, true, err));
-    status = map.size > MAX_FILE ? qn_fail(err, QONNX_E_USAGE, "%s: is larger than %d MB, no recipe", path, MAX_FILE >> 20)
-                                 : qn_recipe_parse(recipe, kept, (const char *)map.data, map.size, arena, err);
+    status = map.size > MAX_FILE
+                 ? qn_fail(err, QONNX_E_USAGE, "%s: is larger than %d MB, no recipe", path, MAX_FILE >> 20)
+                 : qn_recipe_parse(recipe, kept, (const char *)map.data, map.size, arena, err);
     qn_map_release(&map);
     return status;
 }
@@ -295,7 +315,8 @@ bool qn_rule_matches(const struct qn_rule_words *rule, const struct qn_graph *gr
     if (!found || (!rule->match && !rule->regex)) return found;
     if (rule->regex && regcomp(&regex, rule->regex, REG_EXTENDED | REG_NOSUB) != 0) return false;
     found = pb->name && matches_text(rule, rule->regex ? &regex : NULL, pb->name);
-    for (size_t i = 0; i < pb->n_output && !found; i++) found = matches_text(rule, rule->regex ? &regex : NULL, pb->output[i]);
+    for (size_t i = 0; i < pb->n_output && !found; i++)
+        found = matches_text(rule, rule->regex ? &regex : NULL, pb->output[i]);
     if (rule->regex) regfree(&regex);
     return found;
 }

@@ -36,13 +36,13 @@ struct qn_slot_words {
 };
 
 struct qn_rule_words {
-    const char           *file; /* NULL: of a preset */
-    int                   line;
-    bool                  optional; /* may match nothing */
-    const char           *match, *regex; /* of the node's name or an output's; at most one is not NULL */
-    const char          **ops;           /* and the operator is one of these; none: any */
-    size_t                op_count;
-    struct qn_slot_words  slots[QN_SLOT_COUNT];
+    const char          *file; /* NULL: of a preset */
+    int                  line;
+    bool                 optional;      /* may match nothing */
+    const char          *match, *regex; /* of the node's name or an output's; at most one is not NULL */
+    const char         **ops;           /* and the operator is one of these; none: any */
+    size_t               op_count;
+    struct qn_slot_words slots[QN_SLOT_COUNT];
 };
 
 /* A model input whose values are quantized already. */
@@ -76,8 +76,8 @@ struct qn_recipe {
 QONNX_MUST_CHECK qonnx_status qn_recipe_read(struct qn_recipe *recipe, const char *path, struct qn_arena *arena,
                                              qonnx_error *err);
 /* The same from text; `path` stands in errors, NULL for a preset's rules. */
-QONNX_MUST_CHECK qonnx_status qn_recipe_parse(struct qn_recipe *recipe, const char *path, const char *text,
-                                              size_t size, struct qn_arena *arena, qonnx_error *err);
+QONNX_MUST_CHECK qonnx_status qn_recipe_parse(struct qn_recipe *recipe, const char *path, const char *text, size_t size,
+                                              struct qn_arena *arena, qonnx_error *err);
 
 /* Does the rule speak of this node? */
 bool qn_rule_matches(const struct qn_rule_words *rule, const struct qn_graph *graph, qn_node_id node);

@@ -15,9 +15,15 @@ void qn_recipe_enter(struct qn_recipe_reader *r, const char *key, size_t index)
 
 void qn_recipe_leave(struct qn_recipe_reader *r) { r->depth--; }
 
-static size_t known_depth(const struct qn_recipe_reader *r) { return r->depth < QN_RECIPE_DEPTH ? r->depth : QN_RECIPE_DEPTH; }
+static size_t known_depth(const struct qn_recipe_reader *r)
+{
+    return r->depth < QN_RECIPE_DEPTH ? r->depth : QN_RECIPE_DEPTH;
+}
 
-int qn_recipe_line(const struct qn_recipe_reader *r) { return qn_json_line(r->text, r->size, r->steps, known_depth(r)); }
+int qn_recipe_line(const struct qn_recipe_reader *r)
+{
+    return qn_json_line(r->text, r->size, r->steps, known_depth(r));
+}
 
 qonnx_status qn_recipe_fail(const struct qn_recipe_reader *r, const char *format, ...)
 {
@@ -36,12 +42,14 @@ qonnx_status qn_recipe_fail(const struct qn_recipe_reader *r, const char *format
         else
             qn_strbuf_printf(&place, "[%zu]", r->steps[i].index);
     }
-    status = qn_fail(r->err, QONNX_E_USAGE, "%s:%d: %s%s%s", r->path ? r->path : "preset", qn_recipe_line(r), place.text, place.length ? ": " : "", text);
+    status = qn_fail(r->err, QONNX_E_USAGE, "%s:%d: %s%s%s", r->path ? r->path : "preset", qn_recipe_line(r),
+                     place.text, place.length ? ": " : "", text);
     qn_strbuf_release(&place);
     return status;
 }
 
-qonnx_status qn_recipe_fail_key(const struct qn_recipe_reader *r, const char *key, const void *known, size_t count, size_t stride)
+qonnx_status qn_recipe_fail_key(const struct qn_recipe_reader *r, const char *key, const void *known, size_t count,
+                                size_t stride)
 {
     struct qn_nearest nearest = { .word = key };
     struct qn_strbuf  list;
@@ -92,7 +100,9 @@ qonnx_status qn_recipe_int(struct qn_recipe_reader *r, const json_t *value, int6
 {
     if (!json_is_integer(value)) return qn_recipe_fail(r, "is %s, must be a whole number", qn_recipe_type_name(value));
     *number = json_integer_value(value);
-    if (*number < low || *number > high) return qn_recipe_fail(r, "%lld is not between %lld and %lld", (long long)*number, (long long)low, (long long)high);
+    if (*number < low || *number > high)
+        return qn_recipe_fail(r, "%lld is not between %lld and %lld", (long long)*number, (long long)low,
+                              (long long)high);
     return QONNX_OK;
 }
 

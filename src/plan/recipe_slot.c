@@ -10,7 +10,9 @@
 static const char *const slot_names[QN_SLOT_COUNT] = { "weight", "bias", "input", "output" };
 const char              *qn_slot_name(enum qn_slot slot) { return slot_names[slot]; }
 
-static const char *const role_names[] = { [QN_FOR_WEIGHT] = "weights", [QN_FOR_ACTIVATION] = "activations", [QN_FOR_BIAS] = "biases" };
+static const char *const role_names[] = {
+    [QN_FOR_WEIGHT] = "weights", [QN_FOR_ACTIVATION] = "activations", [QN_FOR_BIAS] = "biases"
+};
 
 static enum qn_quantizer_role role_of(enum qn_slot slot)
 {
@@ -50,7 +52,8 @@ static const struct field *find_field(const char *name)
     return NULL;
 }
 
-static qonnx_status read_name(struct qn_recipe_reader *r, enum qn_slot slot, const json_t *value, struct qn_slot_words *words)
+static qonnx_status read_name(struct qn_recipe_reader *r, enum qn_slot slot, const json_t *value,
+                              struct qn_slot_words *words)
 {
     const struct qn_quantizer_row *row;
     struct qn_nearest              nearest = { 0 };
@@ -62,12 +65,15 @@ static qonnx_status read_name(struct qn_recipe_reader *r, enum qn_slot slot, con
         for (size_t i = 0; (row = qn_quantizer_row_at(i)); i++) qn_nearest_consider(&nearest, row->name);
         return qn_recipe_fail(r, "unknown quantizer '%.80s'%s", name, qn_nearest_hint(&nearest));
     }
-    if (row->role != role_of(slot)) return qn_recipe_fail(r, "'%s' is a quantizer for %s, not for %s", row->name, role_names[row->role], role_names[role_of(slot)]);
+    if (row->role != role_of(slot))
+        return qn_recipe_fail(r, "'%s' is a quantizer for %s, not for %s", row->name, role_names[row->role],
+                              role_names[role_of(slot)]);
     qn_quantizer_init(&words->values, row);
     return QONNX_OK;
 }
 
-static qonnx_status read_value(struct qn_recipe_reader *r, const struct field *field, const json_t *value, struct qn_slot_words *words)
+static qonnx_status read_value(struct qn_recipe_reader *r, const struct field *field, const json_t *value,
+                               struct qn_slot_words *words)
 {
     char   *member = field->offset == SIZE_MAX ? NULL : (char *)&words->values + field->offset;
     int64_t number;
@@ -92,23 +98,30 @@ static qonnx_status read_value(struct qn_recipe_reader *r, const struct field *f
     return QONNX_OK;
 }
 
-static qonnx_status read_member(struct qn_recipe_reader *r, enum qn_slot slot, const char *key, const json_t *value, struct qn_slot_words *words)
+static qonnx_status read_member(struct qn_recipe_reader *r, enum qn_slot slot, const char *key, const json_t *value,
+                                struct qn_slot_words *words)
 {
     const struct field *field = find_field(key);
 
     if (!field) return qn_recipe_fail_key(r, key, fields, FIELDS, sizeof *fields);
-    if (!(field->slots & (1u << slot))) return qn_recipe_fail(r, "is no setting of a quantizer for %s", field->bit == QN_KEY_ONLY_IF_FLOAT ? "anything but an input" : role_names[role_of(slot)]);
+    if (!(field->slots & (1u << slot)))
+        return qn_recipe_fail(r, "is no setting of a quantizer for %s",
+                              field->bit == QN_KEY_ONLY_IF_FLOAT ? "anything but an input" : role_names[role_of(slot)]);
     return read_value(r, field, value, words);
 }
 
 qonnx_status qn_slot_check(enum qn_slot slot, const struct qn_quantizer *q, qonnx_error *err)
 {
-    if (q->row->role != role_of(slot)) return qn_fail(err, QONNX_E_USAGE, "'%s' is a quantizer for %s, not for %s", q->row->name, role_names[q->row->role], role_names[role_of(slot)]);
-    if (q->is_signed && !q->row->is_signed) return qn_fail(err, QONNX_E_USAGE, "'%s' is unsigned and cannot be signed", q->row->name);
+    if (q->row->role != role_of(slot))
+        return qn_fail(err, QONNX_E_USAGE, "'%s' is a quantizer for %s, not for %s", q->row->name,
+                       role_names[q->row->role], role_names[role_of(slot)]);
+    if (q->is_signed && !q->row->is_signed)
+        return qn_fail(err, QONNX_E_USAGE, "'%s' is unsigned and cannot be signed", q->row->name);
     return qn_quantizer_check(q, err);
 }
 
-qonnx_status qn_recipe_read_slot(struct qn_recipe_reader *r, enum qn_slot slot, const json_t *value, struct qn_slot_words *words)
+qonnx_status qn_recipe_read_slot(struct qn_recipe_reader *r, enum qn_slot slot, const json_t *value,
+                                 struct qn_slot_words *words)
 {
     const json_t *name = json_is_string(value) ? value : json_object_get(value, "quantizer");
     qonnx_error   own = { 0 };
@@ -117,19 +130,23 @@ qonnx_status qn_recipe_read_slot(struct qn_recipe_reader *r, enum qn_slot slot, 
 
     *words = (struct qn_slot_words){ .said = true, .off = json_is_null(value), .line = qn_recipe_line(r) };
     if (words->off) return QONNX_OK;
-    if (!json_is_object(value) && !json_is_string(value)) return qn_recipe_fail(r, "is %s, must be a quantizer's name, an object or null", qn_recipe_type_name(value));
+    if (!json_is_object(value) && !json_is_string(value))
+        return qn_recipe_fail(r, "is %s, must be a quantizer's name, an object or null", qn_recipe_type_name(value));
     if (name) {
         if (name != value) qn_recipe_enter(r, "quantizer", 0);
         QN_TRY(read_name(r, slot, name, words));
         if (name != value) qn_recipe_leave(r);
     }
-    if (json_is_object(value) && !json_object_size(value)) return qn_recipe_fail(r, "says nothing; null switches a quantizer off");
-    json_object_foreach((json_t *)(uintptr_t)value, key, member) {
+    if (json_is_object(value) && !json_object_size(value))
+        return qn_recipe_fail(r, "says nothing; null switches a quantizer off");
+    json_object_foreach((json_t *)(uintptr_t)value, key, member)
+    {
         qn_recipe_enter(r, key, 0);
         QN_TRY(read_member(r, slot, key, member, words));
         qn_recipe_leave(r);
     }
-    if (words->values.row && qn_slot_check(slot, &words->values, &own) != QONNX_OK) return qn_recipe_fail(r, "%s", own.message);
+    if (words->values.row && qn_slot_check(slot, &words->values, &own) != QONNX_OK)
+        return qn_recipe_fail(r, "%s", own.message);
     return QONNX_OK;
 }
 

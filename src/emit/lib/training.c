@@ -55,16 +55,21 @@ static const char *ternary(struct chain *c, const char *op, const char *x, const
     return out;
 }
 
-static const char *constant(struct chain *c, int32_t type, size_t rank, const int64_t *dims, const void *values, size_t size)
+static const char *constant(struct chain *c, int32_t type, size_t rank, const int64_t *dims, const void *values,
+                            size_t size)
 {
     const char *name = qn_edit_name(c->w->edit, c->base, "_constant");
-    qn_edit_add_initializer(c->w->edit, qn_tensor_new(c->w->arena, name, type, rank, dims, qn_arena_memdup(c->w->arena, values, size), size));
+    qn_edit_add_initializer(c->w->edit, qn_tensor_new(c->w->arena, name, type, rank, dims,
+                                                      qn_arena_memdup(c->w->arena, values, size), size));
     return name;
 }
 
 static const char *number(struct chain *c, float value) { return constant(c, QN_FLOAT, 0, NULL, &value, sizeof value); }
 static const char *wide(struct chain *c, double value) { return constant(c, QN_DOUBLE, 0, NULL, &value, sizeof value); }
-static const char *integer(struct chain *c, int64_t value) { return constant(c, QN_INT64, 0, NULL, &value, sizeof value); }
+static const char *integer(struct chain *c, int64_t value)
+{
+    return constant(c, QN_INT64, 0, NULL, &value, sizeof value);
+}
 
 static const char *vector(struct chain *c, size_t count, const int64_t *values)
 {
@@ -118,8 +123,10 @@ static const char *kth(struct chain *c, const char *x, const char *k, bool large
 {
     const int64_t    one = 1;
     const char      *inputs[] = { x, binary(c, "Reshape", k, vector(c, 1, &one)) };
-    const char      *outputs[] = { qn_edit_name(c->w->edit, c->base, "_training"), qn_edit_name(c->w->edit, c->base, "_training") };
-    Onnx__NodeProto *node = qn_node_new(c->w->arena, "TopK", qn_edit_name(c->w->edit, c->base, "_TopK"), 2, inputs, 2, outputs);
+    const char      *outputs[] = { qn_edit_name(c->w->edit, c->base, "_training"),
+                                   qn_edit_name(c->w->edit, c->base, "_training") };
+    Onnx__NodeProto *node =
+        qn_node_new(c->w->arena, "TopK", qn_edit_name(c->w->edit, c->base, "_TopK"), 2, inputs, 2, outputs);
 
     if (node) {
         qn_attr_set_int(c->w->arena, node, "axis", axis);
@@ -137,7 +144,8 @@ static const char *kth(struct chain *c, const char *x, const char *k, bool large
 static const char *high_value(struct chain *c, const char *x, const struct qn_site *site, const char *n, int64_t axis)
 {
     const double fraction = 0.01 * site->quantizer.high_percentile;
-    const char  *rank = cast(c, binary(c, "Add", binary(c, "Mul", cast(c, n, QN_DOUBLE), wide(c, fraction)), wide(c, 0.5)), QN_INT64);
+    const char  *rank =
+        cast(c, binary(c, "Add", binary(c, "Mul", cast(c, n, QN_DOUBLE), wide(c, fraction)), wide(c, 0.5)), QN_INT64);
 
     rank = binary(c, "Max", binary(c, "Min", rank, n), integer(c, 1));
     return kth(c, x, binary(c, "Add", binary(c, "Sub", n, rank), integer(c, 1)), true, axis);
@@ -160,9 +168,9 @@ static struct fake of_batch(struct chain *c, const char *x, const struct qn_site
 {
     const struct qn_quantizer *q = &site->quantizer;
     int64_t                    axis = site->axis < 0 ? 0 : 1;
-    const char                *usual = binary(c, "Less", unary(c, "Abs", x), number(c, QN_MASKED_FROM)), *n, *range, *low = NULL, *row;
-    struct fake                fake = { NULL, NULL };
-    int32_t                    lo, hi;
+    const char *usual = binary(c, "Less", unary(c, "Abs", x), number(c, QN_MASKED_FROM)), *n, *range, *low = NULL, *row;
+    struct fake fake = { NULL, NULL };
+    int32_t     lo, hi;
 
     row = rows(c, ternary(c, "Where", usual, x, number(c, 0)), site);
     if (q->row->statistic == QN_STAT_ABS_PERCENTILE) row = unary(c, "Abs", row);
@@ -175,7 +183,8 @@ static struct fake of_batch(struct chain *c, const char *x, const struct qn_site
     fake.scale = binary(c, "Div", binary(c, "Max", range, number(c, QN_RANGE_FLOOR)), number(c, qn_quantizer_steps(q)));
     if (!low || !q->row->shifted) return fake;
     qn_quantizer_codes(q, &lo, &hi);
-    fake.zero_point = unary(c, "Round", binary(c, "Add", binary(c, "Div", unary(c, "Abs", low), fake.scale), number(c, (float)lo)));
+    fake.zero_point =
+        unary(c, "Round", binary(c, "Add", binary(c, "Div", unary(c, "Abs", low), fake.scale), number(c, (float)lo)));
     fake.zero_point = binary(c, "Max", binary(c, "Min", fake.zero_point, number(c, (float)hi)), number(c, (float)lo));
     return fake;
 }
@@ -201,7 +210,8 @@ static const char *spread_out(struct chain *c, const char *per_channel, const st
     return binary(c, "Reshape", per_channel, vector(c, (size_t)site->rank, dims));
 }
 
-static void activation(struct qn_around *w, struct qn_place place, const char *x, const struct qn_qparams *params, struct qn_param_names *shared, const char *base, const char *out, qn_value_id like)
+static void activation(struct qn_around *w, struct qn_place place, const char *x, const struct qn_qparams *params,
+                       struct qn_param_names *shared, const char *base, const char *out, qn_value_id like)
 {
     struct qn_site *site = qn_site_of(params);
     struct chain    c = { w, place, base };
@@ -229,7 +239,8 @@ static void activation(struct qn_around *w, struct qn_place place, const char *x
 static const char *initializer(struct qn_around *w, const Onnx__TensorProto *like, const float *values, size_t count)
 {
     const char *name = qn_edit_name(w->edit, like->name, "_training");
-    qn_edit_add_initializer(w->edit, qn_tensor_new(w->arena, name, QN_FLOAT, like->n_dims, like->dims, values, count * sizeof *values));
+    qn_edit_add_initializer(w->edit, qn_tensor_new(w->arena, name, QN_FLOAT, like->n_dims, like->dims, values,
+                                                   count * sizeof *values));
     return name;
 }
 
@@ -270,12 +281,16 @@ static const char *scale_read(struct qn_around *w, qn_node_id n, bool *spread)
     return training_of(w)->scales[v];
 }
 
-static const char *weight_scale(struct chain *c, const struct qn_qparams *weight) { return numbers(c, weight->scale, weight->count, weight->axis >= 0); }
+static const char *weight_scale(struct chain *c, const struct qn_qparams *weight)
+{
+    return numbers(c, weight->scale, weight->count, weight->axis >= 0);
+}
 
 static bool is_depthwise(const struct qn_graph *g, qn_node_id n)
 {
     const Onnx__TensorProto *w = qn_node_constant(g, n, 1);
-    return qn_node_is(g, n, "Conv") && w && w->n_dims > 2 && qn_attr_int(g->pb->node[n], "group", 1) == w->dims[0] && w->dims[1] == 1;
+    return qn_node_is(g, n, "Conv") && w && w->n_dims > 2 && qn_attr_int(g->pb->node[n], "group", 1) == w->dims[0] &&
+           w->dims[1] == 1;
 }
 
 /* Scales of what the nodes up to this one make, all earlier quantizers having been written. */
@@ -328,7 +343,8 @@ static qonnx_status bias(struct qn_around *w, qn_node_id node, const char **out)
     } else {
         scale = binary(&c, "Mul", weight_scale(&c, of_weight), in);
     }
-    code = ternary(&c, "Clip", unary(&c, "Round", binary(&c, "Div", tensor->name, scale)), number(&c, (float)lo), number(&c, (float)hi));
+    code = ternary(&c, "Clip", unary(&c, "Round", binary(&c, "Div", tensor->name, scale)), number(&c, (float)lo),
+                   number(&c, (float)hi));
     inputs[0] = code;
     inputs[1] = scale;
     *out = qn_edit_name(w->edit, tensor->name, "_training");
@@ -336,7 +352,8 @@ static qonnx_status bias(struct qn_around *w, qn_node_id node, const char **out)
     return QONNX_OK;
 }
 
-static qonnx_status write(const struct qn_plan *plan, struct qn_edit *edit, struct training *t, struct qn_arena *scratch, qonnx_error *err)
+static qonnx_status write(const struct qn_plan *plan, struct qn_edit *edit, struct training *t,
+                          struct qn_arena *scratch, qonnx_error *err)
 {
     struct qn_style style = { activation, weight, bias, t };
 

@@ -7,8 +7,8 @@
 
 #include "plan/explicit.h"
 
-/* Edits `graph`, whose ids are those of the plan's graph, and commits. Weights of the plan are solved; sites that are solved
- * quantize with what they have. Sets `observed` of every site. */
+/* Edits `graph`, whose ids are those of the plan's graph, and commits. Weights of the plan are solved; sites that are
+ * solved quantize with what they have. Sets `observed` of every site. */
 QONNX_MUST_CHECK qonnx_status qn_training_write(const struct qn_plan *plan, struct qn_graph *graph, qonnx_error *err);
 
 #endif
