@@ -46,7 +46,8 @@ static void constant(const char *name, size_t rank, const int64_t *dims)
     Onnx__GraphProto  *g = model.pb->graph;
 
     for (size_t i = 0; i < rank; i++) count *= (size_t)dims[i];
-    g->initializer[g->n_initializer++] = qn_tensor_new(&model.arena, name, QN_FLOAT, rank, dims, values, count * sizeof *values);
+    g->initializer[g->n_initializer++] =
+        qn_tensor_new(&model.arena, name, QN_FLOAT, rank, dims, values, count * sizeof *values);
 }
 
 static void node(const char *op, const char *x, const char *w, const char *b, const char *name)

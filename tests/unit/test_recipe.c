@@ -55,7 +55,8 @@ static void the_document_has_a_version_and_known_keys(void **state)
     rejects("{}", "r.json:1: has no key 'version'; it is 1");
     rejects("{\n\"version\": 2}", "r.json:2: version: 2 is not between 1 and 1");
     rejects("{\"version\": 1,\n\"rule\": []}", "r.json:2: rule: unknown key; did you mean 'rules'?");
-    rejects("{\"version\": 1,\n\"zzzzzz\": []}", "r.json:2: zzzzzz: unknown key; known are version, comment, options, passes, inputs, rules");
+    rejects("{\"version\": 1,\n\"zzzzzz\": []}",
+            "r.json:2: zzzzzz: unknown key; known are version, comment, options, passes, inputs, rules");
     rejects("{\"version\": 1,\n\"rules\": {}}", "r.json:2: rules: is an object, must be an array");
     rejects("{\"version\": 1,\n\"passes\": \"fold_affine\"}", "r.json:2: passes: is a string, must be an array");
 }
@@ -70,54 +71,91 @@ static void errors_in_rules_name_line_and_key(void **state)
     rejects_rule("{\"match\": 7, \"weight\": null}", "rules[0].match: is a whole number, must be a string");
     rejects_rule("{\"match\": \"\", \"weight\": null}", "rules[0].match: is empty");
     rejects_rule("{\"regex\": \"(\", \"weight\": null}", "rules[0].regex: '(' is no regular expression: ");
-    rejects_rule("{\"regex\": \"a{9}\", \"weight\": null}", "rules[0].regex: must not be longer than 256 characters, nor use {}, back references or more than 8 +");
+    rejects_rule(
+        "{\"regex\": \"a{9}\", \"weight\": null}",
+        "rules[0].regex: must not be longer than 256 characters, nor use {}, back references or more than 8 +");
     rejects_rule("{\"regex\": \"(a*)+++++++++\", \"weight\": null}", "rules[0].regex: must not be longer");
     rejects_rule("{\"regex\": \"(a)\\\\1\", \"weight\": null}", "rules[0].regex: must not be longer");
     rejects_rule("{\"op\": [], \"weight\": null}", "rules[0].op: is empty");
-    rejects_rule("{\"op\": [\"Conv\",\n 7], \"weight\": null}", "r.json:3: rules[0].op[1]: is a whole number, must be a string");
-    rejects_rule("{\"op\": \"Conv\",\n\n\"wieght\": null}", "r.json:4: rules[0].wieght: unknown key; did you mean 'weight'?");
-    rejects_rule("{\"op\": \"Conv\", \"optional\": 1, \"weight\": null}", "rules[0].optional: is a whole number, must be true or false");
-    rejects_rule("{\"op\": \"Conv\", \"weight\": 8}", "rules[0].weight: is a whole number, must be a quantizer's name, an object or null");
+    rejects_rule("{\"op\": [\"Conv\",\n 7], \"weight\": null}",
+                 "r.json:3: rules[0].op[1]: is a whole number, must be a string");
+    rejects_rule("{\"op\": \"Conv\",\n\n\"wieght\": null}",
+                 "r.json:4: rules[0].wieght: unknown key; did you mean 'weight'?");
+    rejects_rule("{\"op\": \"Conv\", \"optional\": 1, \"weight\": null}",
+                 "rules[0].optional: is a whole number, must be true or false");
+    rejects_rule("{\"op\": \"Conv\", \"weight\": 8}",
+                 "rules[0].weight: is a whole number, must be a quantizer's name, an object or null");
     rejects_rule("{\"op\": \"Conv\", \"weight\": {}}", "rules[0].weight: says nothing; null switches a quantizer off");
 }
 
 static void unknown_quantizers_and_keys_get_the_nearest_word(void **state)
 {
     (void)state;
-    rejects_rule("{\"op\": \"Conv\", \"weight\": \"Int8WeightPerTensorFlaot\"}", "rules[0].weight: unknown quantizer 'Int8WeightPerTensorFlaot'; did you mean 'Int8WeightPerTensorFloat'?");
-    rejects_rule("{\"op\": \"Conv\", \"weight\": {\n\"quantizer\": \"Int9\"}}", "r.json:3: rules[0].weight.quantizer: unknown quantizer 'Int9'");
-    rejects_rule("{\"op\": \"Conv\", \"weight\": {\"quantizer\": \"Int8WeightPerTensorFloat\",\n \"bitwidth\": 4}}", "r.json:3: rules[0].weight.bitwidth: unknown key; did you mean 'bit_width'?");
+    rejects_rule(
+        "{\"op\": \"Conv\", \"weight\": \"Int8WeightPerTensorFlaot\"}",
+        "rules[0].weight: unknown quantizer 'Int8WeightPerTensorFlaot'; did you mean 'Int8WeightPerTensorFloat'?");
+    rejects_rule("{\"op\": \"Conv\", \"weight\": {\n\"quantizer\": \"Int9\"}}",
+                 "r.json:3: rules[0].weight.quantizer: unknown quantizer 'Int9'");
+    rejects_rule("{\"op\": \"Conv\", \"weight\": {\"quantizer\": \"Int8WeightPerTensorFloat\",\n \"bitwidth\": 4}}",
+                 "r.json:3: rules[0].weight.bitwidth: unknown key; did you mean 'bit_width'?");
 }
 
 static void quantizers_stand_where_they_belong(void **state)
 {
     (void)state;
-    rejects_rule("{\"op\": \"Conv\", \"bias\": \"Int8WeightPerTensorFloat\"}", "rules[0].bias: 'Int8WeightPerTensorFloat' is a quantizer for weights, not for biases");
-    rejects_rule("{\"op\": \"Conv\", \"weight\": \"Int8Bias\"}", "rules[0].weight: 'Int8Bias' is a quantizer for biases, not for weights");
-    rejects_rule("{\"op\": \"Conv\", \"input\": \"Int32Bias\"}", "rules[0].input: 'Int32Bias' is a quantizer for biases, not for activations");
-    rejects_rule("{\"op\": \"Conv\", \"output\": \"ShiftedUint8WeightPerTensorFloat\"}", "is a quantizer for weights, not for activations");
-    rejects_rule("{\"op\": \"Conv\", \"weight\": {\"quantizer\": \"Int8WeightPerTensorFloat\", \"min_val\": 0}}", "rules[0].weight.min_val: is no setting of a quantizer for weights");
-    rejects_rule("{\"op\": \"Conv\", \"output\": {\"quantizer\": \"Int8ActPerTensorFloat\", \"only_if_float\": true}}", "rules[0].output.only_if_float: is no setting of a quantizer for anything but an input");
+    rejects_rule("{\"op\": \"Conv\", \"bias\": \"Int8WeightPerTensorFloat\"}",
+                 "rules[0].bias: 'Int8WeightPerTensorFloat' is a quantizer for weights, not for biases");
+    rejects_rule("{\"op\": \"Conv\", \"weight\": \"Int8Bias\"}",
+                 "rules[0].weight: 'Int8Bias' is a quantizer for biases, not for weights");
+    rejects_rule("{\"op\": \"Conv\", \"input\": \"Int32Bias\"}",
+                 "rules[0].input: 'Int32Bias' is a quantizer for biases, not for activations");
+    rejects_rule("{\"op\": \"Conv\", \"output\": \"ShiftedUint8WeightPerTensorFloat\"}",
+                 "is a quantizer for weights, not for activations");
+    rejects_rule("{\"op\": \"Conv\", \"weight\": {\"quantizer\": \"Int8WeightPerTensorFloat\", \"min_val\": 0}}",
+                 "rules[0].weight.min_val: is no setting of a quantizer for weights");
+    rejects_rule("{\"op\": \"Conv\", \"output\": {\"quantizer\": \"Int8ActPerTensorFloat\", \"only_if_float\": true}}",
+                 "rules[0].output.only_if_float: is no setting of a quantizer for anything but an input");
 }
 
 static void contradictions_are_told_with_their_line(void **state)
 {
     (void)state;
-    rejects_rule("{\"op\": \"Conv\",\n\"weight\": {\"quantizer\": \"Int8WeightPerTensorFloat\", \"bit_width\": 9}}", "r.json:3: rules[0].weight: 'Int8WeightPerTensorFloat': a bit width of 9 is not between 2 and 8");
-    rejects_rule("{\"op\": \"Conv\", \"weight\": {\"quantizer\": \"Int8WeightPerTensorFloat\", \"bit_width\": 1}}", "a bit width of 1 is not between 2 and 8");
-    rejects_rule("{\"op\": \"Conv\", \"bias\": {\"quantizer\": \"IntBias\", \"bit_width\": 33}}", "a bit width of 33 is not between 2 and 32");
-    rejects_rule("{\"op\": \"Conv\", \"bias\": \"IntBias\"}", "'IntBias' can not resolve attribute 'bit_width' while building 'bit_width_impl'");
-    rejects_rule("{\"op\": \"Conv\", \"weight\": {\"quantizer\": \"Int8WeightPerTensorFloat\", \"bit_width\": 8.0}}", "rules[0].weight.bit_width: is a number, must be a whole number");
-    rejects_rule("{\"op\": \"Conv\", \"weight\": {\"quantizer\": \"Int8WeightPerTensorFloat\", \"bit_width\": 4000000000}}", "rules[0].weight.bit_width: 4000000000 is not between");
-    rejects_rule("{\"op\": \"Conv\", \"weight\": {\"quantizer\": \"ShiftedUint8WeightPerTensorFloat\", \"signed\": true}}", "'ShiftedUint8WeightPerTensorFloat' is unsigned and cannot be signed");
-    rejects_rule("{\"op\": \"Clip\", \"output\": {\"quantizer\": \"Int8ActPerTensorFloatMinMaxInit\", \"min_val\": 1, \"max_val\": -1}}", "min_val 1 is greater than max_val -1");
-    rejects_rule("{\"op\": \"Clip\", \"output\": \"Int8ActPerTensorFloatMinMaxInit\"}", "'Int8ActPerTensorFloatMinMaxInit' can not resolve attribute 'max_val' while building 'scaling_init_impl'");
-    rejects_rule("{\"op\": \"Clip\", \"output\": {\"quantizer\": \"Int8ActPerTensorFloatMinMaxInit\", \"min_val\": -1}}", "can not resolve attribute 'max_val' while building 'scaling_init_impl'");
-    rejects_rule("{\"op\": \"Clip\", \"output\": {\"quantizer\": \"Int8ActPerTensorFloatMinMaxInit\", \"max_val\": 1}}", "float() argument must be a string or a real number, not 'NoneType'");
-    rejects_rule("{\"op\": \"Relu\", \"output\": {\"quantizer\": \"Uint8ActPerTensorFloat\", \"collect_steps\": 0}}", "Steps should be more than 0");
-    rejects_rule("{\"op\": \"Relu\", \"output\": {\"quantizer\": \"Uint8ActPerTensorFloat\", \"momentum\": 2}}", "a momentum of 2 is not between 0 and 1");
-    rejects_rule("{\"op\": \"Relu\", \"output\": {\"quantizer\": \"Uint8ActPerTensorFloat\", \"high_percentile\": 101}}", "percentiles");
-    rejects_rule("{\"op\": \"Conv\", \"bias\": {\"quantizer\": \"Int8Bias\", \"per_channel\": true}}", "'Int8Bias' cannot be set to per channel");
+    rejects_rule("{\"op\": \"Conv\",\n\"weight\": {\"quantizer\": \"Int8WeightPerTensorFloat\", \"bit_width\": 9}}",
+                 "r.json:3: rules[0].weight: 'Int8WeightPerTensorFloat': a bit width of 9 is not between 2 and 8");
+    rejects_rule("{\"op\": \"Conv\", \"weight\": {\"quantizer\": \"Int8WeightPerTensorFloat\", \"bit_width\": 1}}",
+                 "a bit width of 1 is not between 2 and 8");
+    rejects_rule("{\"op\": \"Conv\", \"bias\": {\"quantizer\": \"IntBias\", \"bit_width\": 33}}",
+                 "a bit width of 33 is not between 2 and 32");
+    rejects_rule("{\"op\": \"Conv\", \"bias\": \"IntBias\"}",
+                 "'IntBias' can not resolve attribute 'bit_width' while building 'bit_width_impl'");
+    rejects_rule("{\"op\": \"Conv\", \"weight\": {\"quantizer\": \"Int8WeightPerTensorFloat\", \"bit_width\": 8.0}}",
+                 "rules[0].weight.bit_width: is a number, must be a whole number");
+    rejects_rule(
+        "{\"op\": \"Conv\", \"weight\": {\"quantizer\": \"Int8WeightPerTensorFloat\", \"bit_width\": 4000000000}}",
+        "rules[0].weight.bit_width: 4000000000 is not between");
+    rejects_rule(
+        "{\"op\": \"Conv\", \"weight\": {\"quantizer\": \"ShiftedUint8WeightPerTensorFloat\", \"signed\": true}}",
+        "'ShiftedUint8WeightPerTensorFloat' is unsigned and cannot be signed");
+    rejects_rule("{\"op\": \"Clip\", \"output\": {\"quantizer\": \"Int8ActPerTensorFloatMinMaxInit\", \"min_val\": 1, "
+                 "\"max_val\": -1}}",
+                 "min_val 1 is greater than max_val -1");
+    rejects_rule(
+        "{\"op\": \"Clip\", \"output\": \"Int8ActPerTensorFloatMinMaxInit\"}",
+        "'Int8ActPerTensorFloatMinMaxInit' can not resolve attribute 'max_val' while building 'scaling_init_impl'");
+    rejects_rule(
+        "{\"op\": \"Clip\", \"output\": {\"quantizer\": \"Int8ActPerTensorFloatMinMaxInit\", \"min_val\": -1}}",
+        "can not resolve attribute 'max_val' while building 'scaling_init_impl'");
+    rejects_rule("{\"op\": \"Clip\", \"output\": {\"quantizer\": \"Int8ActPerTensorFloatMinMaxInit\", \"max_val\": 1}}",
+                 "float() argument must be a string or a real number, not 'NoneType'");
+    rejects_rule("{\"op\": \"Relu\", \"output\": {\"quantizer\": \"Uint8ActPerTensorFloat\", \"collect_steps\": 0}}",
+                 "Steps should be more than 0");
+    rejects_rule("{\"op\": \"Relu\", \"output\": {\"quantizer\": \"Uint8ActPerTensorFloat\", \"momentum\": 2}}",
+                 "a momentum of 2 is not between 0 and 1");
+    rejects_rule(
+        "{\"op\": \"Relu\", \"output\": {\"quantizer\": \"Uint8ActPerTensorFloat\", \"high_percentile\": 101}}",
+        "percentiles");
+    rejects_rule("{\"op\": \"Conv\", \"bias\": {\"quantizer\": \"Int8Bias\", \"per_channel\": true}}",
+                 "'Int8Bias' cannot be set to per channel");
 }
 
 static void declared_inputs_are_checked(void **state)
@@ -128,9 +166,12 @@ static void declared_inputs_are_checked(void **state)
     rejects("{\"version\": 1, \"inputs\": {\"x\": {\"scale\": 0}}}", "inputs.x.scale: 0 is no scale");
     rejects("{\"version\": 1, \"inputs\": {\"x\": {\"scale\": -1}}}", "inputs.x.scale: -1 is no scale");
     rejects("{\"version\": 1, \"inputs\": {\"x\": {\"scale\": 1e30}}}", "inputs.x.scale: 1e+30 is no scale");
-    rejects("{\"version\": 1, \"inputs\": {\"x\": {\"scale\": 1,\n\"zero_point\": 128}}}", "inputs.x: zero_point 128 is not among the codes, -128 to 127");
-    rejects("{\"version\": 1, \"inputs\": {\"x\": {\"scale\": 1, \"bit_width\": 9}}}", "inputs.x.bit_width: 9 is not between 2 and 8");
-    rejects("{\"version\": 1, \"inputs\": {\"x\": {\"scale\": 1,\n\"bits\": 9}}}", "r.json:2: inputs.x.bits: unknown key");
+    rejects("{\"version\": 1, \"inputs\": {\"x\": {\"scale\": 1,\n\"zero_point\": 128}}}",
+            "inputs.x: zero_point 128 is not among the codes, -128 to 127");
+    rejects("{\"version\": 1, \"inputs\": {\"x\": {\"scale\": 1, \"bit_width\": 9}}}",
+            "inputs.x.bit_width: 9 is not between 2 and 8");
+    rejects("{\"version\": 1, \"inputs\": {\"x\": {\"scale\": 1,\n\"bits\": 9}}}",
+            "r.json:2: inputs.x.bits: unknown key");
 }
 
 static void values_of_options_are_words_numbers_or_flags(void **state)
@@ -138,9 +179,11 @@ static void values_of_options_are_words_numbers_or_flags(void **state)
     struct read r;
 
     (void)state;
-    rejects("{\"version\": 1, \"options\": {\"seed\":\n 1.5}}", "options.seed: is a number, must be a string, a whole number, true or false");
+    rejects("{\"version\": 1, \"options\": {\"seed\":\n 1.5}}",
+            "options.seed: is a number, must be a string, a whole number, true or false");
     rejects("{\"version\": 1, \"options\": {\"exclude\": [\"a\", []]}}", "options.exclude[1]: is an array");
-    accepts(&r, "{\"version\": 1, \"options\": {\"format\": \"qdq\", \"strict\": true, \"seed\": 3, \"exclude\": [\"a\", \"b\"]}, \"passes\": [\"fold_affine\"]}");
+    accepts(&r, "{\"version\": 1, \"options\": {\"format\": \"qdq\", \"strict\": true, \"seed\": 3, \"exclude\": "
+                "[\"a\", \"b\"]}, \"passes\": [\"fold_affine\"]}");
     assert_int_equal(r.recipe.option_count, 6);
     assert_string_equal(r.recipe.options[1].value, "on");
     assert_string_equal(r.recipe.options[2].value, "3");
@@ -157,8 +200,10 @@ static void a_rule_holds_what_it_says_and_no_more(void **state)
 
     (void)state;
     accepts(&r, "{\"version\": 1, \"rules\": [\n"
-                "{\"op\": [\"Conv\", \"Gemm\"], \"weight\": \"Int8WeightPerChannelFloat\", \"bias\": null, \"comment\": \"why\",\n"
-                " \"output\": {\"quantizer\": \"Uint8ActPerTensorFloat\", \"bit_width\": 4, \"momentum\": null, \"collect_steps\": 5}}]}");
+                "{\"op\": [\"Conv\", \"Gemm\"], \"weight\": \"Int8WeightPerChannelFloat\", \"bias\": null, "
+                "\"comment\": \"why\",\n"
+                " \"output\": {\"quantizer\": \"Uint8ActPerTensorFloat\", \"bit_width\": 4, \"momentum\": null, "
+                "\"collect_steps\": 5}}]}");
     assert_int_equal(r.recipe.rule_count, 1);
     assert_int_equal(r.recipe.rules[0].line, 2);
     assert_int_equal(r.recipe.rules[0].op_count, 2);
@@ -181,7 +226,8 @@ static void a_later_rule_replaces_a_quantizer_or_changes_its_keys(void **state)
 
     (void)state;
     accepts(&r, "{\"version\": 1, \"rules\": ["
-                "{\"match\": \"*\", \"input\": {\"quantizer\": \"Int8ActPerTensorFloat\", \"bit_width\": 4, \"only_if_float\": true}},"
+                "{\"match\": \"*\", \"input\": {\"quantizer\": \"Int8ActPerTensorFloat\", \"bit_width\": 4, "
+                "\"only_if_float\": true}},"
                 "{\"match\": \"*\", \"input\": {\"narrow\": true, \"collect_steps\": 3}},"
                 "{\"match\": \"*\", \"input\": \"ShiftedUint8ActPerTensorFloat\"},"
                 "{\"match\": \"*\", \"input\": null}]}");
@@ -204,9 +250,14 @@ static void rules_match_names_outputs_and_operators(void **state)
         const char *rule;
         bool        conv, relu;
     } cases[] = {
-        { "\"match\": \"layer.1*\"", true, false }, { "\"match\": \"*\"", true, true },        { "\"regex\": \"^layer[.][0-9]+$\"", true, false },
-        { "\"regex\": \"act\"", false, true },      { "\"op\": \"Relu\"", false, true },        { "\"op\": [\"Relu\", \"Conv\"]", true, true },
-        { "\"op\": \"Relu\", \"match\": \"layer*\"", false, false }, { "\"match\": \"y\"", false, true },
+        { "\"match\": \"layer.1*\"", true, false },
+        { "\"match\": \"*\"", true, true },
+        { "\"regex\": \"^layer[.][0-9]+$\"", true, false },
+        { "\"regex\": \"act\"", false, true },
+        { "\"op\": \"Relu\"", false, true },
+        { "\"op\": [\"Relu\", \"Conv\"]", true, true },
+        { "\"op\": \"Relu\", \"match\": \"layer*\"", false, false },
+        { "\"match\": \"y\"", false, true },
     };
     struct small s;
 
@@ -233,7 +284,8 @@ static void rules_match_names_outputs_and_operators(void **state)
 
 static void lines_are_found_whatever_stands_between(void **state)
 {
-    const char *text = "{ \"a\": \"}\\\"]{,\\\\\",\n\"b\": [[1,\n2], {\"c\":\n{\"d\" : null,\n\"e\": -1e5}}, true]\n, \"f\": 1 }";
+    const char *text =
+        "{ \"a\": \"}\\\"]{,\\\\\",\n\"b\": [[1,\n2], {\"c\":\n{\"d\" : null,\n\"e\": -1e5}}, true]\n, \"f\": 1 }";
     struct {
         struct qn_json_step steps[4];
         size_t              count;
@@ -253,7 +305,8 @@ static void lines_are_found_whatever_stands_between(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) assert_int_equal(qn_json_line(text, strlen(text), cases[i].steps, cases[i].count), cases[i].line);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(qn_json_line(text, strlen(text), cases[i].steps, cases[i].count), cases[i].line);
     for (size_t cut = 0; cut <= strlen(text); cut++) /* half a document is safe, if of no use */
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
             char *half = malloc(cut + 1); /* of the very size, for the sanitizer */
@@ -265,7 +318,8 @@ static void lines_are_found_whatever_stands_between(void **state)
 
 static void out_of_memory_is_told_wherever_it_happens(void **state)
 {
-    const char *text = "{\"version\": 1, \"options\": {\"seed\": 1}, \"inputs\": {\"x\": {\"scale\": 1}}, \"rules\": [{\"op\": [\"Conv\"], \"match\": \"a\", \"weight\": \"Int8WeightPerTensorFloat\"}]}";
+    const char *text = "{\"version\": 1, \"options\": {\"seed\": 1}, \"inputs\": {\"x\": {\"scale\": 1}}, \"rules\": "
+                       "[{\"op\": [\"Conv\"], \"match\": \"a\", \"weight\": \"Int8WeightPerTensorFloat\"}]}";
     struct read r;
 
     (void)state;
