@@ -36,6 +36,7 @@ static qonnx_status lift(struct conversion *c)
     if (qn_model_opset(&job->model, "") < job->emitter->min_opset || qn_lift_wants_opset_13(&job->graph)) QN_TRY(run_pass(job, "raise_opset"));
     status = qn_lift(&c->lift, &job->graph, &job->settings, job->err);
     if (status != QONNX_OK) return qn_wrap(job->err, status, "%s", job->input);
+    if (job->emitter->fold) QN_TRY(qn_lift_spread(&c->lift, job->err));
     job->plan = c->lift.plan;
     for (size_t i = 0; i < c->lift.note_count; i++) qn_warn(&job->warnings, "%s stays as it is: %s", c->lift.notes[i].node, c->lift.notes[i].reason);
     if (!c->lift.qdq && !c->lift.qonnx && !c->lift.qoperator) qn_warn(&job->warnings, "no quantizer was found in the model");
@@ -238,6 +239,7 @@ static qonnx_status emit(struct qn_job *job)
 
     qn_job_tell(job, "converting", 0, 0);
     status = qn_job_emit(job, job->emitter);
+    if (status == QONNX_OK && job->emitter != &qn_to_float) status = qn_pass_run(qn_pass_find("cancel_requantize"), &job->quantized, job->err);
     if (status != QONNX_OK) return qn_wrap(job->err, status, "%s", job->input);
     drop_imports(job);
     return QONNX_OK;

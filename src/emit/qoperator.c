@@ -108,6 +108,25 @@ static void find_output(const struct folder *f, struct twin *t)
     t->q = behind;
 }
 
+/* Kernels take a bias in int32 whose scale is the product of the others, and are not told otherwise. */
+static bool bias_fits(const struct folder *f, const struct twin *t, qn_node_id bias)
+{
+    const Onnx__TensorProto *bs = qn_node_constant(f->graph, bias, 1), *ws = qn_node_constant(f->graph, t->from[1], 1), *zero = qn_node_constant(f->graph, bias, 2);
+    float                    xs = scalar(f, t->from[0], 1, NAN);
+    struct qn_arena          scratch = { 0 };
+    const float             *b, *w, *z = NULL;
+    size_t                   nb, nw, nz = 0;
+    bool                     fits;
+
+    if (code_type(f, bias) != QN_INT32 || !bs || !ws) return false;
+    fits = qn_tensor_floats(bs, &scratch, &b, &nb, NULL) == QONNX_OK && qn_tensor_floats(ws, &scratch, &w, &nw, NULL) == QONNX_OK && (nb == nw || nb == 1);
+    if (fits && zero) fits = qn_tensor_floats(zero, &scratch, &z, &nz, NULL) == QONNX_OK;
+    for (size_t i = 0; fits && i < nw; i++) fits = b[nb == 1 ? 0 : i] == qn_bias_scale(xs, w[i]);
+    for (size_t i = 0; fits && i < nz; i++) fits = z[i] == 0;
+    qn_arena_release(&scratch);
+    return fits;
+}
+
 static bool find_inputs(const struct folder *f, const struct qn_rule *rule, struct twin *t)
 {
     const Onnx__NodeProto *pb = f->graph->pb->node[t->node];
@@ -123,7 +142,7 @@ static bool find_inputs(const struct folder *f, const struct qn_rule *rule, stru
         codes = qn_node_input(f->graph, t->from[slot], 0);
         if (role == QN_ROLE_ACT && !per_tensor(f, t->from[slot])) return false;
         if (role != QN_ROLE_ACT && !f->graph->values[codes].init) return false;
-        if (role == QN_ROLE_BIAS && code_type(f, t->from[slot]) != QN_INT32) return false;
+        if (role == QN_ROLE_BIAS && !bias_fits(f, t, t->from[slot])) return false;
     }
     return true;
 }
@@ -255,6 +274,23 @@ static void write_matmul_integer(struct folder *f, struct twin *t)
 
 /* ---- moves ---- */
 
+static bool pads_with_zero(const struct folder *f, qn_node_id n)
+{
+    return qn_node_input(f->graph, n, 2) == QN_NONE || scalar(f, n, 2, NAN) == 0;
+}
+
+/* Integers are padded with the code of 0, where floats have 0 by themselves. */
+static void pad_with_code(struct folder *f, Onnx__NodeProto *node, const char *zero)
+{
+    size_t count = node->n_input < 3 ? 3 : node->n_input;
+    char **inputs = qn_arena_array(f->arena, count, sizeof *inputs);
+
+    for (size_t i = 0; inputs && i < count; i++) inputs[i] = i == 2 ? (char *)(uintptr_t)zero : i < node->n_input ? node->input[i] : (char *)(uintptr_t) "";
+    if (!inputs) return;
+    node->input = inputs;
+    node->n_input = count;
+}
+
 /* A node that moves values can move codes when all its results are quantized with its input's parameters. */
 static bool write_move(struct folder *f, qn_node_id n)
 {
@@ -269,7 +305,9 @@ static bool write_move(struct folder *f, qn_node_id n)
         if (out == QN_NONE) continue;
         if (q[slot] == QN_NONE || !qn_node_is(f->graph, q[slot], "QuantizeLinear") || !same_operand(f, input(f, q[slot], 1), input(f, dq, 1)) || !same_operand(f, input(f, q[slot], 2), input(f, dq, 2))) return false;
     }
+    if (qn_node_is(f->graph, n, "Pad") && !pads_with_zero(f, n)) return false;
     if (!(node = qn_node_copy(f->arena, pb))) return false;
+    if (qn_node_is(f->graph, n, "Pad")) pad_with_code(f, node, input(f, dq, 2));
     node->input[0] = (char *)(uintptr_t)input(f, dq, 0);
     for (size_t slot = 0; slot < pb->n_output; slot++) {
         if (q[slot] == QN_NONE) continue;
@@ -283,14 +321,21 @@ static bool write_move(struct folder *f, qn_node_id n)
 
 /* ---- all ---- */
 
+static bool dequantizes_constant(const struct folder *f, qn_node_id n, size_t slot)
+{
+    qn_node_id dq = producer(f, qn_node_input(f->graph, n, slot), "DequantizeLinear");
+    return dq != QN_NONE && qn_node_constant(f->graph, dq, 0);
+}
+
 static void fold_node(struct folder *f, qn_node_id n)
 {
     const struct qn_rule *row = qn_node_is(f->graph, n, f->graph->pb->node[n]->op_type) ? qn_rule_find(f->graph->pb->node[n]->op_type) : NULL;
     struct qn_rule        rule;
     struct twin           t = { .node = n };
 
-    if (!row || (row->refine && (rule = *row, row->refine(f->graph, n, &rule)) == QN_REASON_SLOWER_ON_TARGET)) return;
+    if (!row || (row->refine && (rule = *row, row->refine(f->graph, n, &rule)) != QN_REASON_QUANTIZED)) return;
     rule = *row;
+    if (strcmp(rule.op, "MatMul") == 0 && !dequantizes_constant(f, n, 1)) rule.in[1] = QN_ROLE_ACT;
     if (rule.kind == QN_KIND_MOVE) {
         write_move(f, n);
         return;

@@ -32,6 +32,9 @@ QONNX_MUST_CHECK qonnx_status qn_lift(struct qn_lift *lift, struct qn_graph *gra
                                       qonnx_error *err);
 void                          qn_lift_release(struct qn_lift *lift);
 
+/* For formats that compute on codes: what operators move stays quantized, so that kernels behind them get codes. */
+QONNX_MUST_CHECK qonnx_status qn_lift_spread(struct qn_lift *lift, qonnx_error *err);
+
 /* Whether operators of QOperator have a scale per channel, for which DequantizeLinear needs a newer opset than the model
  * has: it is to be raised before the lift. */
 bool qn_lift_wants_opset_13(const struct qn_graph *graph);

@@ -164,6 +164,7 @@ static const char *read_dequantize(struct qn_lifter *l, qn_node_id n, qn_value_i
         return NULL;
     }
     if (grid->qp.type->code_size == 4) return "it dequantizes a sum";
+    l->lift->qdq++;
     l->at[out] = plain(l, out, n, 0); /* integers from outside: the node stays, its result has a grid */
     l->items[l->at[out].item].grid = grid;
     l->items[l->at[out].item].at = n;
@@ -238,6 +239,20 @@ static struct qn_place_of constant_behind_move(struct qn_lifter *l, qn_node_id n
     return (struct qn_place_of){ constant_item(l, n, &constant, first, v), QN_CODES };
 }
 
+/* Codes are padded with the code of 0, or not with a constant at all: the float form then needs no constant. */
+static bool pads_with_zero(struct qn_lifter *l, qn_node_id n, const struct qn_grid *grid)
+{
+    const Onnx__NodeProto   *pb = l->graph->pb->node[n];
+    const Onnx__TensorProto *value = qn_node_constant(l->graph, n, 2);
+    const struct qn_qtype   *type;
+    const void              *codes;
+    size_t                   count;
+
+    if (qn_attr_find(pb, "mode") && !qn_attr_is(pb, "mode", "constant")) return true;
+    if (qn_node_input(l->graph, n, 2) == QN_NONE) return grid->qp.zero_point[0] == 0;
+    return value && (codes = qn_codes_of(value, &l->scratch, &type, &count)) && count == 1 && qn_code_at(type, codes, 0) == grid->qp.zero_point[0];
+}
+
 /* A node that moves values, here moving codes: its float form moves what they stand for. */
 static bool read_move(struct qn_lifter *l, qn_node_id n)
 {
@@ -248,10 +263,11 @@ static bool read_move(struct qn_lifter *l, qn_node_id n)
     struct qn_place_of     x;
     enum qn_reason         reason;
 
-    if (!row || row->kind != QN_KIND_MOVE || v == QN_NONE || strcmp(row->op, "Pad") == 0) return false;
+    if (!row || row->kind != QN_KIND_MOVE || v == QN_NONE) return false;
     x = l->graph->values[v].init ? constant_behind_move(l, n, v) : place_of(l, v);
     rule = *row;
     if (x.form != QN_CODES || l->items[x.item].grid->qp.axis >= 0) return false;
+    if (strcmp(row->op, "Pad") == 0 && !pads_with_zero(l, n, l->items[x.item].grid)) return false;
     reason = row->refine ? row->refine(l->graph, n, &rule) : QN_REASON_QUANTIZED;
     if (reason != QN_REASON_QUANTIZED && reason != QN_REASON_SLOWER_ON_TARGET) return false;
     for (size_t slot = 1; slot < pb->n_input; slot++) {
@@ -271,13 +287,15 @@ static bool read_move(struct qn_lifter *l, qn_node_id n)
 }
 
 /* A node that stays: it reads what its inputs stand for; integers it needs are made again. */
-static void keep(struct qn_lifter *l, qn_node_id n)
+static void keep(struct qn_lifter *l, qn_node_id n, const char *reason)
 {
     const Onnx__NodeProto *pb = l->graph->pb->node[n];
 
     for (size_t slot = 0; slot < pb->n_input; slot++) {
         qn_value_id v = qn_node_input(l->graph, n, slot);
-        if (v != QN_NONE && place_of(l, v).form >= QN_CODES) l->needed[v] = true;
+        if (v == QN_NONE || place_of(l, v).form < QN_CODES) continue;
+        if (!l->needed[v] && !*reason) qn_lift_note(l, n, "it computes on integers");
+        l->needed[v] = true;
     }
     for (size_t slot = 0; slot < pb->n_output; slot++) {
         qn_value_id out = qn_node_output(l->graph, n, slot);
@@ -305,7 +323,7 @@ static void read_node(struct qn_lifter *l, qn_node_id n)
     l->gone[n] = !reason;
     if (!reason) return;
     if (*reason) qn_lift_note(l, n, reason);
-    keep(l, n);
+    keep(l, n, reason);
 }
 
 /* Graph outputs and what nested graphs read must be there under their names. */

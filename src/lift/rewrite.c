@@ -107,14 +107,18 @@ static void rewrite_node(struct qn_lifter *l, qn_node_id n)
         uint32_t    moved = slot ? 0 : l->moves[n];
         const char *name;
 
-        if (v == QN_NONE || (!moved && l->at[v].form >= QN_CODES)) continue;
+        if (v == QN_NONE || l->at[v].item == QN_NONE || (!moved && l->at[v].form >= QN_CODES)) continue;
+        if (slot == 2 && l->moves[n] && qn_node_is(g, n, "Pad")) { /* the code of 0, which is the default for floats */
+            qn_edit_set_input(l->edit, n, 2, "");
+            continue;
+        }
         views[slot] = moved || l->at[v].form != QN_PLAIN;
         name = l->items[views[slot] ? qn_item_view(l, moved ? moved : l->at[v].item) : l->at[v].item].name;
         if (strcmp(name, pb->input[slot]) != 0) qn_edit_set_input(l->edit, n, slot, name);
     }
     for (size_t slot = 0; slot < pb->n_output; slot++) {
         qn_value_id           out = qn_node_output(g, n, slot);
-        const struct qn_item *item = out == QN_NONE ? NULL : &l->items[l->at[out].item];
+        const struct qn_item *item = out == QN_NONE || l->at[out].form == QN_CONSTANT_CODES ? NULL : &l->items[l->at[out].item];
         if (item && item->maker == n && item->maker_slot == slot && is_live(item) && strcmp(item->name, pb->output[slot]) != 0) qn_edit_set_output(l->edit, n, slot, item->name);
     }
 }
