@@ -9,8 +9,8 @@
 
 #include "job.h"
 #include "lift/lift.h"
-#include "onnx/dtype.h"
 #include "pass/pass.h"
+#include "shapes.h"
 #include "to_float.h"
 
 struct conversion {
@@ -40,119 +40,6 @@ static qonnx_status lift(struct conversion *c)
     job->plan = c->lift.plan;
     for (size_t i = 0; i < c->lift.note_count; i++) qn_warn(&job->warnings, "%s stays as it is: %s", c->lift.notes[i].node, c->lift.notes[i].reason);
     if (!c->lift.qdq && !c->lift.qonnx && !c->lift.qoperator) qn_warn(&job->warnings, "no quantizer was found in the model");
-    return QONNX_OK;
-}
-
-/* ---- shapes ---- */
-
-static bool shape_known(const struct qn_value *value)
-{
-    bool known = value->dtype && value->rank >= 0;
-    for (int32_t i = 0; known && i < value->rank; i++) known = value->dims[i] >= 0;
-    return known;
-}
-
-static void fix_dims(struct qn_arena *arena, Onnx__ValueInfoProto *port, const struct qn_value *value)
-{
-    Onnx__TensorShapeProto *shape = port->type && port->type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE && port->type->tensor_type ? port->type->tensor_type->shape : NULL;
-
-    if (!shape || !shape_known(value) || shape->n_dim != (size_t)value->rank) return;
-    for (size_t i = 0; i < shape->n_dim; i++) {
-        Onnx__TensorShapeProto__Dimension *dim = qn_arena_alloc(arena, sizeof *dim);
-        if (!dim) return;
-        onnx__tensor_shape_proto__dimension__init(dim);
-        dim->value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
-        dim->dim_value = value->dims[i];
-        shape->dim[i] = dim;
-    }
-}
-
-/* Before the run: does the file itself fix all sizes? */
-static bool inputs_fixed(const struct qn_job *job)
-{
-    for (qn_value_id v = 0; v < job->graph.value_count; v++)
-        if (job->graph.values[v].flags & QN_INPUT && !shape_known(&job->graph.values[v])) return false;
-    return true;
-}
-
-/* Sizes that the user gave, or that follow from fixed ones, hold for inputs and outputs too. */
-static void fix_ports(struct qn_job *job)
-{
-    Onnx__GraphProto *pb = job->model.pb->graph;
-
-    for (size_t i = 0; i < pb->n_input + pb->n_output; i++) {
-        Onnx__ValueInfoProto *port = i < pb->n_input ? pb->input[i] : pb->output[i - pb->n_input];
-        qn_value_id           v = qn_graph_find(&job->graph, port->name);
-        if (v != QN_NONE && !job->graph.values[v].init) fix_dims(&job->model.arena, port, &job->graph.values[v]);
-    }
-}
-
-static void learn(struct qn_job *job, qn_value_id id, const struct qn_observed *seen)
-{
-    struct qn_value *v = &job->graph.values[id];
-    int64_t         *dims = seen->rank < 0 ? NULL : qn_arena_array(&job->arena, (size_t)seen->rank, sizeof *dims);
-
-    if (!v->dtype) v->dtype = seen->dtype;
-    if (!dims) return;
-    for (int i = 0; i < seen->rank; i++) dims[i] = seen->dims[i];
-    v->rank = seen->rank;
-    v->dims = dims;
-}
-
-static qonnx_status open_synthetic(struct qn_job *job)
-{
-    const struct qn_settings *s = &job->settings;
-    struct qn_dim_options     dims = { s->dim.items, s->dim.count, s->input_shape.items, s->input_shape.count };
-    const struct qn_port     *inputs;
-    size_t                    count;
-
-    QN_TRY(qn_model_inputs(&job->model, &job->arena, &inputs, &count, job->err));
-    return qn_feed_synthetic(&job->feed, &job->graph, inputs, count, 1, (uint64_t)s->seed, &dims, job->runtime, job->err);
-}
-
-/* One run of the float model. */
-static qonnx_status observe(struct qn_job *job, const qn_value_id *ids, size_t count)
-{
-    struct qn_calibrate_options options = { .threads = 1 };
-    const char                **names = qn_arena_array(&job->arena, count, sizeof *names);
-
-    if (!names) return qn_fail_nomem(job->err);
-    for (size_t i = 0; i < count; i++) names[i] = job->graph.values[ids[i]].name;
-    QN_TRY(qn_ort_load(&job->runtime, job->settings.ort, job->err));
-    QN_TRY(open_synthetic(job));
-    QN_TRY(qn_calibrate(&job->calibration, job->runtime, &job->model, names, count, job->feed, &options, job->err));
-    for (size_t i = 0; i < count; i++) learn(job, ids[i], &job->calibration.values[i]);
-    return QONNX_OK;
-}
-
-/* Shapes that are not declared come from a run of the float model over generated inputs. */
-static qonnx_status find_shapes(struct qn_job *job)
-{
-    qn_value_id *ids;
-    size_t       count = 0, unknown = 0;
-    bool         fixed = inputs_fixed(job) || job->settings.dim.count || job->settings.input_shape.count;
-    qonnx_error *err = job->err, why = { 0 };
-    qonnx_status status;
-
-    if (!job->emitter->shapes) return QONNX_OK;
-    if (!(ids = qn_arena_array(&job->arena, job->graph.value_count, sizeof *ids))) return qn_fail_nomem(job->err);
-    for (qn_value_id v = 0; v < job->graph.value_count; v++) {
-        const struct qn_value *value = &job->graph.values[v];
-        if (value->producer == QN_NONE && !(value->flags & QN_INPUT)) continue;
-        ids[count++] = v;
-        unknown += !shape_known(value);
-    }
-    if (!unknown) return QONNX_OK;
-    qn_job_tell(job, "finding shapes", 0, 0);
-    job->err = &why;
-    status = observe(job, ids, count);
-    job->err = err;
-    if (status == QONNX_E_NOMEM) return qn_fail_nomem(job->err);
-    if (status == QONNX_E_USAGE) return qn_fail(job->err, status, "%s", why.message); /* --dim, --input-shape */
-    if (status != QONNX_OK) qn_warn(&job->warnings, "%zu values have no declared shape, which readers of %s want, and running the model did not show them: %s", unknown, job->emitter->name, why.message);
-    qn_feed_close(job->feed);
-    job->feed = NULL; /* nothing of it goes into the report */
-    if (status == QONNX_OK && fixed) fix_ports(job);
     return QONNX_OK;
 }
 
@@ -289,7 +176,7 @@ static qonnx_status run(struct conversion *c, qonnx_result **result)
     QN_TRY(qn_job_open(job));
     QN_TRY(lift(c));
     QN_TRY(check_rest(c));
-    QN_TRY(find_shapes(job));
+    if (job->emitter->shapes) QN_TRY(qn_job_find_shapes(job));
     QN_TRY(check_plan(job));
     QN_TRY(emit(job));
     QN_TRY(qn_job_save(job));
@@ -301,8 +188,6 @@ static void release(struct conversion *c)
     struct qn_job *job = &c->job;
 
     if (job->sidecar_sink) qn_sink_discard(job->sidecar_sink);
-    qn_feed_close(job->feed);
-    qn_calibration_release(&job->calibration);
     if (job->runtime) job->runtime->release(job->runtime);
     qn_lift_release(&c->lift);
     qn_graph_release(&job->graph);

@@ -7,7 +7,7 @@
 
 struct qn_item qn_item_blank(qn_value_id old)
 {
-    return (struct qn_item){ .old = old, .maker = QN_NONE, .at = QN_NONE, .from = QN_NONE, .first_child = QN_NONE, .next_child = QN_NONE, .moved = QN_NONE, .pinned = QN_NONE };
+    return (struct qn_item){ .old = old, .like = QN_NONE, .maker = QN_NONE, .at = QN_NONE, .from = QN_NONE, .first_child = QN_NONE, .next_child = QN_NONE, .moved = QN_NONE, .pinned = QN_NONE };
 }
 
 uint32_t qn_item_new(struct qn_lifter *l, struct qn_item item)

@@ -18,7 +18,8 @@ enum qn_form { QN_PLAIN, QN_VIEW, QN_CODES, QN_CONSTANT_CODES };
 
 struct qn_item {
     const char           *name;
-    qn_value_id           old;   /* whose type and shape it has */
+    qn_value_id           old;   /* whose type and shape it has, */
+    qn_value_id           like;  /* or, where that is not declared, its codes or a view of it, which may be */
     qn_node_id            maker; /* QN_NONE for inputs and constants, and for new Identity nodes */
     size_t                maker_slot;
     const struct qn_grid *grid;  /* NULL: not quantized */

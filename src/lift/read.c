@@ -42,7 +42,10 @@ static uint32_t quantize(struct qn_lifter *l, struct qn_place_of x, const struct
         item->grid = grid;
         item->at = at;
     }
-    if (item->grid && qn_same_grid(item->grid, grid)) return x.item;
+    if (item->grid && qn_same_grid(item->grid, grid)) {
+        if (l->graph->values[item->old].rank < 0 && l->graph->values[out].rank >= 0) item->like = out;
+        return x.item;
+    }
     for (uint32_t k = item->first_child; k != QN_NONE; k = l->items[k].next_child)
         if (l->items[k].from_view == added.from_view && l->items[k].grid && qn_same_grid(l->items[k].grid, grid)) return k;
     made = qn_item_new(l, added);
@@ -160,6 +163,7 @@ static const char *read_dequantize(struct qn_lifter *l, qn_node_id n, qn_value_i
     if (x.form == QN_CODES) {
         if (!qn_same_numbers(&grid->qp, &l->items[x.item].grid->qp)) return "it reads codes with other parameters than they were made with";
         l->at[out] = (struct qn_place_of){ x.item, QN_VIEW };
+        if (l->graph->values[l->items[x.item].old].rank < 0 && l->graph->values[out].rank >= 0) l->items[x.item].like = out;
         l->lift->qdq++;
         return NULL;
     }

@@ -48,6 +48,21 @@ static const char *name_item(struct qn_lifter *l, const struct qn_item *item)
     return l->needed[item->old] ? qn_edit_name(l->edit, old, "_float") : old;
 }
 
+/* A constant that was only written as floats because QONNX has nothing else. */
+static bool is_values(const struct qn_lifter *l, const struct qn_item *item)
+{
+    const struct qn_value *old = &l->graph->values[item->old];
+    return old->init && item->maker == QN_NONE && item->from == QN_NONE && !item->codes && item->grid && item->grid->shift_first && !(old->flags & (QN_OUTPUT | QN_CAPTURED));
+}
+
+/* The same tensor under another name. */
+static Onnx__TensorProto *renamed(struct qn_lifter *l, const Onnx__TensorProto *tensor, const char *name)
+{
+    Onnx__TensorProto *copy = (Onnx__TensorProto *)(void *)qn_arena_memdup(&l->graph->model->arena, tensor, sizeof *tensor);
+    if (copy) copy->name = (char *)(uintptr_t)name;
+    return copy;
+}
+
 /* A quantized value that must be there under its name is made under it, unless others want the unquantized one too. */
 static void name_items(struct qn_lifter *l)
 {
@@ -75,6 +90,9 @@ static void name_items(struct qn_lifter *l)
             item->plain_read = true;
         } else if (!old_name || item->pinned != QN_NONE) {
             item->name = name_item(l, item);
+        } else if (is_values(l, item)) {
+            const char *base = if_free(l, without(l, item->name, "_values"));
+            if (base) item->name = base;
         }
     }
 }
@@ -169,7 +187,13 @@ static void describe(struct qn_lifter *l)
         const struct qn_value *old = &g->values[item->old];
         bool                   output = item->pinned != QN_NONE && g->values[item->pinned].flags & QN_OUTPUT;
         bool                   made = item->from != QN_NONE || (item->maker != QN_NONE && strcmp(item->name ? item->name : "", old->name) != 0) || l->at[item->old].form == QN_CODES;
-        if (is_live(item) && !item->codes && made && !output && old->dtype) qn_edit_add_value_info(l->edit, item->name, QN_FLOAT, old->rank, old->dims);
+        if (!is_live(item) || item->codes || output || old->flags & (QN_INPUT | QN_OUTPUT) || old->init) continue;
+        if (old->rank < 0 && item->like != QN_NONE) {
+            qn_edit_drop_value_info(l->edit, item->name);
+            qn_edit_add_value_info(l->edit, item->name, QN_FLOAT, g->values[item->like].rank, g->values[item->like].dims);
+        } else if (made && old->dtype) {
+            qn_edit_add_value_info(l->edit, item->name, QN_FLOAT, old->rank, old->dims);
+        }
     }
 }
 
@@ -189,6 +213,8 @@ static qonnx_status rewrite_items(struct qn_lifter *l)
         } else if (item->from != QN_NONE) {
             const struct qn_item *from = &l->items[item->from_view ? qn_item_view(l, item->from) : item->from];
             add_identity(l, from->name, item->name, item->from_view, true, item->at, true);
+        } else if (is_values(l, item) && strcmp(item->name, l->graph->values[item->old].name) != 0) {
+            qn_edit_add_initializer(l->edit, renamed(l, l->graph->values[item->old].init, item->name));
         }
     }
     return QONNX_OK;
