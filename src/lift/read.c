@@ -385,6 +385,7 @@ qonnx_status qn_lift_read(struct qn_lifter *l)
     if (!l->at || !l->moves || !l->gone || !l->needed) return qn_fail_nomem(l->err);
     for (qn_value_id v = 0; v < g->value_count; v++) l->at[v].item = QN_NONE;
     qn_item_new(l, qn_item_blank(0)); /* stands in after a failure */
+    if (!l->items) return qn_fail_nomem(l->err);
     for (qn_node_id n = 0; n < g->node_count; n++) {
         read_node(l, n);
         if (qn_arena_failed(&l->scratch) || qn_arena_failed(l->arena)) return qn_fail_nomem(l->err);
