@@ -101,6 +101,20 @@ static void check_bias_scale(struct inspector *in, qn_node_id n, const struct qn
 
 /* ---- tensors ---- */
 
+/* A plan has bias codes as int32, whatever stores them. */
+static qonnx_status check_bias(struct inspector *in, struct qn_inspected *b, const struct qn_node_plan *row, const Onnx__TensorProto *tensor)
+{
+    size_t       size = row->bias->type->code_size;
+    uint8_t     *codes = malloc(row->bias_count * size + 1);
+    qonnx_status status;
+
+    if (!codes) return qn_fail_nomem(in->job.err);
+    for (size_t i = 0; i < row->bias_count; i++) memcpy(codes + i * size, &row->bias_codes[i], size); /* little-endian */
+    status = check_codes(in, b, codes, tensor);
+    free(codes);
+    return status;
+}
+
 static qonnx_status add_weights(struct inspector *in, qn_node_id n)
 {
     const struct qn_graph     *g = &in->job.graph;
@@ -120,7 +134,7 @@ static qonnx_status add_weights(struct inspector *in, qn_node_id n)
     QN_TRY(qn_metadata_of_params(row->bias, &in->job.arena, &b.meta, in->job.err));
     if (x != QN_NONE) input = row->reads[0] ? in->meta.seen[x] : in->meta.made[x];
     check_bias_scale(in, n, &input);
-    if (in->job.settings.check && row->bias->type->code_size == 4) QN_TRY(check_codes(in, &b, row->bias_codes, bias));
+    if (in->job.settings.check) QN_TRY(check_bias(in, &b, row, bias));
     push(in, b);
     return QONNX_OK;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What inspection found in a quantized model, as text for people and as JSON (docs/inspect.md). */
+ * What inspection found in a quantized model, as text for people and as JSON (docs/formats.md). */
 #ifndef QN_INSPECT_H
 #define QN_INSPECT_H
 

@@ -83,7 +83,7 @@ static qonnx_status run(struct qn_job *job, qonnx_result **result)
     QN_TRY(qn_job_name_sidecar(job));
     QN_TRY(qn_job_open(job));
     if (!job->settings.preset_row->copy) {
-        if (!(job->emitter = qn_emitter_find(job->settings.format))) return qn_fail(job->err, QONNX_E_USAGE, "--format: unknown format '%s'", job->settings.format);
+        if (!(job->emitter = qn_emitter_find(job->settings.format))) return qn_fail(job->err, QONNX_E_USAGE, "--format %s goes with convert only", job->settings.format);
         QN_TRY(qn_job_run_passes(job));
         if (job->settings.recipe) {
             QN_TRY(qn_job_obey(job));

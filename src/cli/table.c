@@ -6,7 +6,7 @@
 
 /* clang-format off */
 static const struct qn_command commands[] = {
-    { 'q', NULL,      "a conversion", 2, "IN.onnx OUT.onnx [OPTION]...",
+    { 'q', NULL,      "quantizing",   2, "IN.onnx OUT.onnx [OPTION]...",
       "quantize the float model IN.onnx and write OUT.onnx and its sidecar OUT.quant.json" },
     { 'c', "compare", "compare",      2, "compare FLOAT.onnx QUANT.onnx --calib PATH [OPTION]...",
       "run two models over the same data and tell how far their outputs are apart" },
