@@ -33,13 +33,16 @@ static qonnx_status lift(struct conversion *c)
 
     qn_job_tell(job, "reading quantizers", 0, 0);
     QN_TRY(run_pass(job, "lift_constants"));
-    if (qn_model_opset(&job->model, "") < job->emitter->min_opset || qn_lift_wants_opset_13(&job->graph)) QN_TRY(run_pass(job, "raise_opset"));
+    if (qn_model_opset(&job->model, "") < job->emitter->min_opset || qn_lift_wants_opset_13(&job->graph))
+        QN_TRY(run_pass(job, "raise_opset"));
     status = qn_lift(&c->lift, &job->graph, &job->settings, job->err);
     if (status != QONNX_OK) return qn_wrap(job->err, status, "%s", job->input);
     if (job->emitter->fold) QN_TRY(qn_lift_spread(&c->lift, job->err));
     job->plan = c->lift.plan;
-    for (size_t i = 0; i < c->lift.note_count; i++) qn_warn(&job->warnings, "%s stays as it is: %s", c->lift.notes[i].node, c->lift.notes[i].reason);
-    if (!c->lift.qdq && !c->lift.qonnx && !c->lift.qoperator) qn_warn(&job->warnings, "no quantizer was found in the model");
+    for (size_t i = 0; i < c->lift.note_count; i++)
+        qn_warn(&job->warnings, "%s stays as it is: %s", c->lift.notes[i].node, c->lift.notes[i].reason);
+    if (!c->lift.qdq && !c->lift.qonnx && !c->lift.qoperator)
+        qn_warn(&job->warnings, "no quantizer was found in the model");
     return QONNX_OK;
 }
 
@@ -52,11 +55,18 @@ static qonnx_status check_tensor(const struct qn_job *job, qn_value_id v)
 
     if (!job->plan.tensors[v].quantized || job->emitter == &qn_to_float) return QONNX_OK;
     if (job->emitter->shapes)
-        return params->axis >= 0 && job->graph.values[v].rank < 0 ? qn_fail(job->err, QONNX_E_UNSUPPORTED, "tensor '%.200s': a scale per channel needs a rank in %s, and none is declared", name, job->emitter->name) : QONNX_OK;
+        return params->axis >= 0 && job->graph.values[v].rank < 0
+                   ? qn_fail(job->err, QONNX_E_UNSUPPORTED,
+                             "tensor '%.200s': a scale per channel needs a rank in %s, and none is declared", name,
+                             job->emitter->name)
+                   : QONNX_OK;
     if (params->type->code_size == 4 && !job->plan.tensors[v].codes)
-        return qn_fail(job->err, QONNX_E_UNSUPPORTED, "tensor '%.200s': there is no QuantizeLinear for its %d-bit codes", name, params->bits);
+        return qn_fail(job->err, QONNX_E_UNSUPPORTED,
+                       "tensor '%.200s': there is no QuantizeLinear for its %d-bit codes", name, params->bits);
     if (params->type->min_opset > qn_model_opset(&job->model, ""))
-        return qn_fail(job->err, QONNX_E_UNSUPPORTED, "tensor '%.200s': its %d-bit codes need opset %d, the model has %lld", name, params->bits, params->type->min_opset, (long long)qn_model_opset(&job->model, ""));
+        return qn_fail(job->err, QONNX_E_UNSUPPORTED,
+                       "tensor '%.200s': its %d-bit codes need opset %d, the model has %lld", name, params->bits,
+                       params->type->min_opset, (long long)qn_model_opset(&job->model, ""));
     return QONNX_OK;
 }
 
@@ -78,7 +88,8 @@ static const char *reason_of(const struct conversion *c, const Onnx__NodeProto *
 static bool is_custom(const Onnx__NodeProto *node)
 {
     const char *domain = node->domain ? node->domain : "";
-    return strncmp(domain, "qonnx.", 6) == 0 || strncmp(domain, "finn.", 5) == 0 || strcmp(domain, "onnx.brevitas") == 0;
+    return strncmp(domain, "qonnx.", 6) == 0 || strncmp(domain, "finn.", 5) == 0 ||
+           strcmp(domain, "onnx.brevitas") == 0;
 }
 
 /* QONNX's nodes run nowhere else. */
@@ -90,7 +101,8 @@ static qonnx_status check_rest(const struct conversion *c)
     if (job->emitter->foreign) return QONNX_OK;
     for (qn_node_id n = 0; n < g->node_count; n++)
         if (is_custom(g->pb->node[n]))
-            return qn_fail(job->err, QONNX_E_UNSUPPORTED, "%s: %s cannot be written as %s: %s", job->input, qn_node_label(g, n), job->settings.format, reason_of(c, g->pb->node[n]));
+            return qn_fail(job->err, QONNX_E_UNSUPPORTED, "%s: %s cannot be written as %s: %s", job->input,
+                           qn_node_label(g, n), job->settings.format, reason_of(c, g->pb->node[n]));
     return QONNX_OK;
 }
 
@@ -98,7 +110,8 @@ static qonnx_status check_rest(const struct conversion *c)
 
 static bool is_imported_for_nothing(const Onnx__ModelProto *pb, const char *domain)
 {
-    static const char *const quantizers[] = { "qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas", "com.microsoft" };
+    static const char *const quantizers[] = { "qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas",
+                                              "com.microsoft" };
     bool                     ours = false;
 
     for (size_t i = 0; i < sizeof quantizers / sizeof *quantizers; i++) ours |= strcmp(domain, quantizers[i]) == 0;
@@ -116,7 +129,8 @@ static void drop_imports(struct qn_job *job)
     size_t            kept = 0;
 
     for (size_t i = 0; i < pb->n_opset_import; i++)
-        if (!pb->opset_import[i]->domain || !is_imported_for_nothing(pb, pb->opset_import[i]->domain)) pb->opset_import[kept++] = pb->opset_import[i];
+        if (!pb->opset_import[i]->domain || !is_imported_for_nothing(pb, pb->opset_import[i]->domain))
+            pb->opset_import[kept++] = pb->opset_import[i];
     pb->n_opset_import = kept;
 }
 
@@ -126,7 +140,8 @@ static qonnx_status emit(struct qn_job *job)
 
     qn_job_tell(job, "converting", 0, 0);
     status = qn_job_emit(job, job->emitter);
-    if (status == QONNX_OK && job->emitter != &qn_to_float) status = qn_pass_run(qn_pass_find("cancel_requantize"), &job->quantized, job->err);
+    if (status == QONNX_OK && job->emitter != &qn_to_float)
+        status = qn_pass_run(qn_pass_find("cancel_requantize"), &job->quantized, job->err);
     if (status != QONNX_OK) return qn_wrap(job->err, status, "%s", job->input);
     drop_imports(job);
     return QONNX_OK;
@@ -152,7 +167,9 @@ static qonnx_status report(struct conversion *c, qonnx_result **result)
     QN_TRY(qn_job_report(job, result));
     qn_strbuf_init(&text);
     put_read(&c->lift, &text);
-    qn_strbuf_puts(&text, job->emitter == &qn_to_float ? "written:   float, constants as the values that their codes stand for\n" : (*result)->text);
+    qn_strbuf_puts(&text, job->emitter == &qn_to_float
+                              ? "written:   float, constants as the values that their codes stand for\n"
+                              : (*result)->text);
     if (!text.failed) whole = strdup(text.text);
     qn_strbuf_release(&text);
     if (!whole) {
@@ -170,8 +187,7 @@ static qonnx_status run(struct conversion *c, qonnx_result **result)
     struct qn_job *job = &c->job;
 
     job->emitter = strcmp(job->settings.format, "float") == 0 ? &qn_to_float : qn_emitter_find(job->settings.format);
-    if (!job->emitter)
-        return qn_fail(job->err, QONNX_E_USAGE, "--format: unknown format '%s'", job->settings.format);
+    if (!job->emitter) return qn_fail(job->err, QONNX_E_USAGE, "--format: unknown format '%s'", job->settings.format);
     QN_TRY(qn_job_name_sidecar(job));
     QN_TRY(qn_job_open(job));
     QN_TRY(lift(c));
@@ -201,7 +217,8 @@ qonnx_status qonnx_convert(const char *input, const char *output, const qonnx_op
                            const qonnx_callbacks *callbacks, qonnx_result **result, qonnx_error *err)
 {
     qonnx_error       own = { 0 };
-    struct conversion c = { .job = { .input = input, .output = output, .callbacks = callbacks, .err = err ? err : &own } };
+    struct conversion c = { .job = {
+                                .input = input, .output = output, .callbacks = callbacks, .err = err ? err : &own } };
     qonnx_status      status;
 
     *result = NULL;

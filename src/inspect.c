@@ -37,24 +37,24 @@ static const char *node_name(const struct inspector *in, qn_node_id n)
     return name ? name : "";
 }
 
-static void remark(struct inspector *in, const char *text)
-{
-    qn_warn(&in->job.warnings, "%s", text);
-}
+static void remark(struct inspector *in, const char *text) { qn_warn(&in->job.warnings, "%s", text); }
 
 /* ---- the affine invariant ---- */
 
 /* value / scale + zero_point is an integer within the range for every value that the codes stand for. */
-static qonnx_status check_codes(struct inspector *in, struct qn_inspected *t, const void *codes, const Onnx__TensorProto *tensor)
+static qonnx_status check_codes(struct inspector *in, struct qn_inspected *t, const void *codes,
+                                const Onnx__TensorProto *tensor)
 {
     struct qn_layout layout;
     size_t           count;
     float           *values;
 
     QN_TRY(qn_tensor_count(tensor, &count, in->job.err));
-    QN_TRY(qn_layout_init(&layout, tensor->dims, tensor->n_dims, t->params->axis < 0 ? QN_NO_AXIS : t->params->axis, in->job.err));
+    QN_TRY(qn_layout_init(&layout, tensor->dims, tensor->n_dims, t->params->axis < 0 ? QN_NO_AXIS : t->params->axis,
+                          in->job.err));
     if (!(values = malloc((count ? count : 1) * sizeof *values))) return qn_fail_nomem(in->job.err);
-    if (qn_dequantize(codes, layout, t->params, values, qn_job_threads(&in->job), in->job.err) == QONNX_OK) t->broken = !qn_metadata_is_valid(&t->meta, values, layout);
+    if (qn_dequantize(codes, layout, t->params, values, qn_job_threads(&in->job), in->job.err) == QONNX_OK)
+        t->broken = !qn_metadata_is_valid(&t->meta, values, layout);
     free(values);
     in->found.checked_count++;
     in->found.broken_count += t->broken;
@@ -62,7 +62,8 @@ static qonnx_status check_codes(struct inspector *in, struct qn_inspected *t, co
 }
 
 /* Codes that the file does not hold are made as its quantizer would make them. */
-static qonnx_status check_constant(struct inspector *in, struct qn_inspected *t, const void *codes, const Onnx__TensorProto *tensor)
+static qonnx_status check_constant(struct inspector *in, struct qn_inspected *t, const void *codes,
+                                   const Onnx__TensorProto *tensor)
 {
     struct qn_arena  scratch = { 0 };
     struct qn_layout layout;
@@ -74,9 +75,14 @@ static qonnx_status check_constant(struct inspector *in, struct qn_inspected *t,
     if (!in->job.settings.check) return QONNX_OK;
     if (!codes) {
         status = qn_tensor_floats(tensor, &scratch, &values, &count, in->job.err);
-        if (status == QONNX_OK) status = qn_layout_init(&layout, tensor->dims, tensor->n_dims, t->params->axis < 0 ? QN_NO_AXIS : t->params->axis, in->job.err);
-        if (status == QONNX_OK && !(made = qn_arena_array(&scratch, count, t->params->type->code_size))) status = qn_fail_nomem(in->job.err);
-        if (status == QONNX_OK) status = qn_quantize(values, layout, t->params, in->lift.plan.rounding, made, qn_job_threads(&in->job), in->job.err);
+        if (status == QONNX_OK)
+            status = qn_layout_init(&layout, tensor->dims, tensor->n_dims,
+                                    t->params->axis < 0 ? QN_NO_AXIS : t->params->axis, in->job.err);
+        if (status == QONNX_OK && !(made = qn_arena_array(&scratch, count, t->params->type->code_size)))
+            status = qn_fail_nomem(in->job.err);
+        if (status == QONNX_OK)
+            status = qn_quantize(values, layout, t->params, in->lift.plan.rounding, made, qn_job_threads(&in->job),
+                                 in->job.err);
         codes = made;
     }
     if (status == QONNX_OK) status = check_codes(in, t, codes, tensor);
@@ -90,26 +96,34 @@ static void check_bias_scale(struct inspector *in, qn_node_id n, const struct qn
     const struct qn_node_plan *row = &in->lift.plan.nodes[n];
     double                     worst = 0;
 
-    if (!in->job.settings.check || !input->known || input->scale_count != 1 || (row->bias->count != 1 && row->bias->count != row->weight->count)) return;
+    if (!in->job.settings.check || !input->known || input->scale_count != 1 ||
+        (row->bias->count != 1 && row->bias->count != row->weight->count))
+        return;
     for (size_t i = 0; i < row->weight->count; i++) {
-        double product = (double)input->scale[0] * (double)row->weight->scale[i], own = (double)row->bias->scale[row->bias->count == 1 ? 0 : i];
+        double product = (double)input->scale[0] * (double)row->weight->scale[i],
+               own = (double)row->bias->scale[row->bias->count == 1 ? 0 : i];
         worst = fmax(worst, fabs(own / product - 1));
     }
     if (worst > 0.01)
-        remark(in, qn_arena_printf(&in->job.arena, "%s: the scale of its bias is %.3g %% off input scale x weight scale, so integer kernels would compute something else", qn_node_label(&in->job.graph, n), 100 * worst));
+        remark(in, qn_arena_printf(&in->job.arena,
+                                   "%s: the scale of its bias is %.3g %% off input scale x weight scale, so integer "
+                                   "kernels would compute something else",
+                                   qn_node_label(&in->job.graph, n), 100 * worst));
 }
 
 /* ---- tensors ---- */
 
 /* A plan has bias codes as int32, whatever stores them. */
-static qonnx_status check_bias(struct inspector *in, struct qn_inspected *b, const struct qn_node_plan *row, const Onnx__TensorProto *tensor)
+static qonnx_status check_bias(struct inspector *in, struct qn_inspected *b, const struct qn_node_plan *row,
+                               const Onnx__TensorProto *tensor)
 {
     size_t       size = row->bias->type->code_size;
     uint8_t     *codes = malloc(row->bias_count * size + 1);
     qonnx_status status;
 
     if (!codes) return qn_fail_nomem(in->job.err);
-    for (size_t i = 0; i < row->bias_count; i++) memcpy(codes + i * size, &row->bias_codes[i], size); /* little-endian */
+    for (size_t i = 0; i < row->bias_count; i++)
+        memcpy(codes + i * size, &row->bias_codes[i], size); /* little-endian */
     status = check_codes(in, b, codes, tensor);
     free(codes);
     return status;
@@ -119,10 +133,11 @@ static qonnx_status add_weights(struct inspector *in, qn_node_id n)
 {
     const struct qn_graph     *g = &in->job.graph;
     const struct qn_node_plan *row = &in->lift.plan.nodes[n];
-    struct qn_inspected        w = { .role = "weight", .node = node_name(in, n), .params = row->weight }, b = { .role = "bias", .node = w.node, .params = row->bias };
-    const Onnx__TensorProto   *tensor = qn_node_constant(g, n, 1), *bias = qn_node_constant(g, n, 2);
-    qn_value_id                x = qn_node_input(g, n, 0);
-    struct qn_metadata         input = { .axis = -1 };
+    struct qn_inspected        w = { .role = "weight", .node = node_name(in, n), .params = row->weight },
+                        b = { .role = "bias", .node = w.node, .params = row->bias };
+    const Onnx__TensorProto *tensor = qn_node_constant(g, n, 1), *bias = qn_node_constant(g, n, 2);
+    qn_value_id              x = qn_node_input(g, n, 0);
+    struct qn_metadata       input = { .axis = -1 };
 
     if (!row->weight || !tensor) return QONNX_OK;
     w.name = tensor->name;
@@ -143,12 +158,18 @@ static qonnx_status add_value(struct inspector *in, qn_value_id v)
 {
     const struct qn_value       *value = &in->job.graph.values[v];
     const struct qn_tensor_plan *t = &in->lift.plan.tensors[v];
-    struct qn_inspected          entry = { .name = value->name, .node = node_name(in, value->producer), .meta = in->meta.seen[v] };
+    struct qn_inspected          entry = { .name = value->name,
+                                           .node = node_name(in, value->producer),
+                                           .meta = in->meta.seen[v] };
 
     if (value->dtype && value->dtype != QN_FLOAT) return QONNX_OK;
-    if (value->producer == QN_NONE && !t->quantized && !(value->flags & QN_INPUT)) return QONNX_OK; /* constants in float */
+    if (value->producer == QN_NONE && !t->quantized && !(value->flags & QN_INPUT))
+        return QONNX_OK; /* constants in float */
     entry.params = t->quantized ? t->params : NULL;
-    entry.role = value->init ? "constant" : value->flags & QN_INPUT ? "input" : value->flags & QN_OUTPUT ? "output" : "activation";
+    entry.role = value->init                ? "constant"
+                 : value->flags & QN_INPUT  ? "input"
+                 : value->flags & QN_OUTPUT ? "output"
+                                            : "activation";
     if (value->init && t->quantized) QN_TRY(check_constant(in, &entry, t->codes, value->init));
     push(in, entry);
     return QONNX_OK;
@@ -182,7 +203,8 @@ static qonnx_status read_model(struct inspector *in)
     in->found.opset = qn_model_opset(&job->model, "");
     in->found.ir = job->model.pb->ir_version;
     status = qn_pass_run(qn_pass_find("lift_constants"), &job->graph, job->err);
-    if (status == QONNX_OK && qn_lift_wants_opset_13(&job->graph)) status = qn_pass_run(qn_pass_find("raise_opset"), &job->graph, job->err);
+    if (status == QONNX_OK && qn_lift_wants_opset_13(&job->graph))
+        status = qn_pass_run(qn_pass_find("raise_opset"), &job->graph, job->err);
     if (status == QONNX_OK) status = qn_lift(&in->lift, &job->graph, &job->settings, job->err);
     if (status == QONNX_OK) status = qn_plan_metadata(&in->lift.plan, &job->arena, &in->meta, job->err);
     return status == QONNX_OK ? status : qn_wrap(job->err, status, "%s", job->input);
@@ -222,7 +244,9 @@ static qonnx_status run(struct inspector *in, qonnx_result **result)
     QN_TRY(list(in));
     QN_TRY(render(in, result));
     if (!in->found.broken_count) return QONNX_OK;
-    return qn_fail(in->job.err, QONNX_E_QUALITY, "%s: %zu of %zu constants do not keep value / scale + zero_point on integers of their bit width", in->job.input, in->found.broken_count, in->found.checked_count);
+    return qn_fail(in->job.err, QONNX_E_QUALITY,
+                   "%s: %zu of %zu constants do not keep value / scale + zero_point on integers of their bit width",
+                   in->job.input, in->found.broken_count, in->found.checked_count);
 }
 
 qonnx_status qonnx_inspect(const char *input, const qonnx_options *options, const qonnx_callbacks *callbacks,

@@ -14,7 +14,8 @@
 
 enum { COLUMNS = 9, CELL = 48 };
 
-static const char *const heads[COLUMNS] = { "tensor", "role", "type", "bits", "signed", "narrow", "scale", "zero_point", "valid" };
+static const char *const heads[COLUMNS] = { "tensor", "role",  "type",       "bits", "signed",
+                                            "narrow", "scale", "zero_point", "valid" };
 
 /* Characters of UTF-8 text, which are what columns are aligned by. */
 static size_t width(const char *text)
@@ -83,7 +84,8 @@ static void put_tensors(const struct qn_inspection *in, struct qn_strbuf *text)
     for (size_t i = 0; i < in->count; i++) {
         size_t one[COLUMNS];
         memcpy(one, widths, sizeof one);
-        if (width(in->tensors[i].name) > one[0]) one[0] = width(in->tensors[i].name); /* a longer name moves its row only */
+        if (width(in->tensors[i].name) > one[0])
+            one[0] = width(in->tensors[i].name); /* a longer name moves its row only */
         fill_row(row, &in->tensors[i]);
         put_row(text, in->tensors[i].name, row, one);
     }
@@ -131,13 +133,16 @@ static void put_rest(const struct qn_inspection *in, struct qn_strbuf *text)
         qn_put_foreign(text, in->remarks[i]);
         qn_strbuf_puts(text, "\n");
     }
-    if (in->checked) qn_strbuf_printf(text, "checked: %zu constant%s, %zu broken\n", in->checked_count, qn_plural(in->checked_count), in->broken_count);
+    if (in->checked)
+        qn_strbuf_printf(text, "checked: %zu constant%s, %zu broken\n", in->checked_count, qn_plural(in->checked_count),
+                         in->broken_count);
 }
 
 qonnx_status qn_inspection_text(const struct qn_inspection *in, struct qn_strbuf *text, qonnx_error *err)
 {
     qn_put_foreign(text, in->path);
-    qn_strbuf_printf(text, ": %s, opset %" PRId64 ", IR version %" PRId64 "\n\n", qn_lift_format(in->lift), in->opset, in->ir);
+    qn_strbuf_printf(text, ": %s, opset %" PRId64 ", IR version %" PRId64 "\n\n", qn_lift_format(in->lift), in->opset,
+                     in->ir);
     put_tensors(in, text);
     qn_strbuf_puts(text, "\n");
     put_nodes(in, text);
@@ -148,7 +153,11 @@ qonnx_status qn_inspection_text(const struct qn_inspection *in, struct qn_strbuf
 
 /* ---- JSON ---- */
 
-static json_t *number(float value) { return value == rintf(value) && fabsf(value) < 0x1p53f ? json_integer((json_int_t)value) : qn_json_real((double)value); }
+static json_t *number(float value)
+{
+    return value == rintf(value) && fabsf(value) < 0x1p53f ? json_integer((json_int_t)value)
+                                                           : qn_json_real((double)value);
+}
 
 /* A number, or a list along the axis. */
 static json_t *numbers(struct qn_json *json, const float *values, size_t count)
@@ -190,8 +199,10 @@ static json_t *node(struct qn_json *json, const struct qn_inspection *in, qn_nod
     qn_json_put(json, object, "name", qn_json_text(pb->name ? pb->name : ""));
     qn_json_put(json, object, "op_type", qn_json_text(pb->op_type));
     qn_json_put(json, object, "output", qn_json_text(pb->n_output ? pb->output[0] : ""));
-    qn_json_put(json, object, "decision", json_string(row->reason == QN_REASON_MOVES_CODES ? "moves_codes" : decision(row->reason)));
-    if (!qn_reason_is_quantized(row->reason)) qn_json_put(json, object, "reason", json_string(qn_reason_name(row->reason)));
+    qn_json_put(json, object, "decision",
+                json_string(row->reason == QN_REASON_MOVES_CODES ? "moves_codes" : decision(row->reason)));
+    if (!qn_reason_is_quantized(row->reason))
+        qn_json_put(json, object, "reason", json_string(qn_reason_name(row->reason)));
     if (row->accumulator_bits) qn_json_put(json, object, "accumulator_bits", json_integer(row->accumulator_bits));
     return object;
 }

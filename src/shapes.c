@@ -50,7 +50,8 @@ static qonnx_status run_with(struct finder *f, const struct qn_dim_options *size
     qonnx_status                status;
 
     QN_TRY(qn_model_inputs(&job->model, &job->arena, &inputs, &count, &f->why));
-    QN_TRY(qn_feed_synthetic(&feed, &job->graph, inputs, count, 1, (uint64_t)job->settings.seed, sizes, job->runtime, &f->why));
+    QN_TRY(qn_feed_synthetic(&feed, &job->graph, inputs, count, 1, (uint64_t)job->settings.seed, sizes, job->runtime,
+                             &f->why));
     status = qn_calibrate(seen, job->runtime, &job->model, f->names, f->count, feed, &options, &f->why);
     qn_feed_close(feed);
     return status;
@@ -70,7 +71,8 @@ static const char **doubled(struct finder *f, const struct qn_calibration *seen,
         if (!(value->flags & QN_INPUT) || is_known(value)) continue;
         for (int k = 0; text && k < o->rank; k++) {
             bool open = value->rank != o->rank || value->dims[k] < 0;
-            text = qn_arena_printf(&f->job->arena, "%s%s%lld", text, k ? "," : "", (long long)o->dims[k] * (open ? 2 : 1));
+            text =
+                qn_arena_printf(&f->job->arena, "%s%s%lld", text, k ? "," : "", (long long)o->dims[k] * (open ? 2 : 1));
         }
         texts[(*count)++] = text;
     }
@@ -86,7 +88,9 @@ static void learn(struct finder *f, size_t i, const struct qn_observed *a, const
     int64_t         *dims;
 
     if (!v->dtype) v->dtype = a->dtype;
-    if (a->rank < 0 || (b && b->rank != a->rank) || !(dims = qn_arena_array(&f->job->arena, (size_t)a->rank, sizeof *dims))) return;
+    if (a->rank < 0 || (b && b->rank != a->rank) ||
+        !(dims = qn_arena_array(&f->job->arena, (size_t)a->rank, sizeof *dims)))
+        return;
     for (int k = 0; k < a->rank; k++) {
         bool declared = v->rank == a->rank && v->dims[k] >= 0;
         dims[k] = f->fixed || (b && a->dims[k] == b->dims[k]) ? a->dims[k] : declared ? v->dims[k] : -1;
@@ -118,7 +122,10 @@ static qonnx_status find(struct finder *f)
 
 static void fix_dims(struct qn_arena *arena, Onnx__ValueInfoProto *port, const struct qn_value *value)
 {
-    Onnx__TensorShapeProto *shape = port->type && port->type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE && port->type->tensor_type ? port->type->tensor_type->shape : NULL;
+    Onnx__TensorShapeProto *shape =
+        port->type && port->type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE && port->type->tensor_type
+            ? port->type->tensor_type->shape
+            : NULL;
 
     if (!shape || !is_known(value) || shape->n_dim != (size_t)value->rank) return;
     for (size_t i = 0; i < shape->n_dim; i++) {
@@ -164,9 +171,15 @@ qonnx_status qn_job_find_shapes(struct qn_job *job)
     if (status == QONNX_E_NOMEM) return qn_fail_nomem(job->err);
     if (status == QONNX_E_USAGE) return qn_fail(job->err, status, "%s", f.why.message); /* --dim, --input-shape */
     if (status != QONNX_OK)
-        qn_warn(&job->warnings, "%zu values have no declared shape, which readers of %s want, and running the model did not show them: %s", unknown, job->emitter->name, f.why.message);
+        qn_warn(
+            &job->warnings,
+            "%zu values have no declared shape, which readers of %s want, and running the model did not show them: %s",
+            unknown, job->emitter->name, f.why.message);
     else if ((unknown = count_unknown(&f)) > 0)
-        qn_warn(&job->warnings, "the sizes of %zu values depend on the inputs', but readers of %s want fixed ones: see --dim and --input-shape", unknown, job->emitter->name);
+        qn_warn(&job->warnings,
+                "the sizes of %zu values depend on the inputs', but readers of %s want fixed ones: see --dim and "
+                "--input-shape",
+                unknown, job->emitter->name);
     if (status == QONNX_OK && f.fixed) fix_ports(job);
     return QONNX_OK;
 }

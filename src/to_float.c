@@ -21,10 +21,12 @@ static bool cuts_at_zero(const struct qn_tensor_plan *t)
 /* Operators whose result may be negative whatever they read; others pass on or make what is not. */
 static bool makes_negatives(const struct qn_plan *plan, qn_node_id n)
 {
-    static const char *const ops[] = { "BatchNormalization", "InstanceNormalization", "LayerNormalization", "Sub", "Mul", "Add", "Sum" };
-    const struct qn_graph   *g = plan->graph;
-    const struct qn_rule    *rule = plan->nodes[n].rule;
-    bool                     might = rule && rule->kind == QN_KIND_LAYER;
+    static const char *const ops[] = {
+        "BatchNormalization", "InstanceNormalization", "LayerNormalization", "Sub", "Mul", "Add", "Sum"
+    };
+    const struct qn_graph *g = plan->graph;
+    const struct qn_rule  *rule = plan->nodes[n].rule;
+    bool                   might = rule && rule->kind == QN_KIND_LAYER;
 
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) might |= qn_node_is(g, n, ops[i]);
     if (!might || (rule && rule->kind == QN_KIND_LAYER) || qn_node_is(g, n, "Sub")) return might;
@@ -43,9 +45,11 @@ static Onnx__NodeProto *new_clamp(const struct qn_plan *plan, struct qn_edit *ed
     const struct qn_qparams *params = plan->tensors[v].params;
     Onnx__TensorProto       *lowest, *highest;
 
-    if (params->count > 1 || qn_model_opset(plan->graph->model, "") < 11) return qn_node_new(arena, "Relu", qn_edit_name(edit, out, "_Relu"), 1, inputs, 1, &out);
+    if (params->count > 1 || qn_model_opset(plan->graph->model, "") < 11)
+        return qn_node_new(arena, "Relu", qn_edit_name(edit, out, "_Relu"), 1, inputs, 1, &out);
     lowest = qn_tensor_float_scalar(arena, inputs[1] = qn_edit_name(edit, out, "_min"), 0);
-    highest = qn_tensor_float_scalar(arena, inputs[2] = qn_edit_name(edit, out, "_max"), qn_qparams_range(params, 0).max);
+    highest =
+        qn_tensor_float_scalar(arena, inputs[2] = qn_edit_name(edit, out, "_max"), qn_qparams_range(params, 0).max);
     qn_edit_add_initializer(edit, lowest);
     qn_edit_add_initializer(edit, highest);
     return qn_node_new(arena, "Clip", qn_edit_name(edit, out, "_Clip"), 3, inputs, 1, &out);
@@ -85,7 +89,8 @@ static qonnx_status emit_float(const struct qn_plan *plan, struct qn_edit *edit,
         qn_value_id out = qn_node_output(g, n, 0);
         if (out == QN_NONE) continue;
         if (cuts_at_zero(&plan->tensors[out]) && makes_negatives(plan, n)) add_clamp(plan, edit, out);
-        if (qn_node_is(g, n, "Relu") && plan->tensors[out].quantized && is_told(lift, out)) qn_edit_replace_node(edit, n, new_clamp(plan, edit, out, g->pb->node[n]->input[0]));
+        if (qn_node_is(g, n, "Relu") && plan->tensors[out].quantized && is_told(lift, out))
+            qn_edit_replace_node(edit, n, new_clamp(plan, edit, out, g->pb->node[n]->input[0]));
         if (!plan->nodes[n].dropped || g->values[out].flags & (QN_OUTPUT | QN_CAPTURED)) continue;
         qn_edit_redirect(edit, out, g->pb->node[n]->input[0]);
         qn_edit_remove_node(edit, n);

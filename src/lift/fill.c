@@ -15,7 +15,8 @@ static qonnx_status fill_tensors(struct qn_lifter *l, const struct qn_item **by_
 {
     struct qn_plan *plan = &l->lift->plan;
 
-    for (qn_value_id v = 0; v < l->graph->value_count; v++) plan->tensors[v] = (struct qn_tensor_plan){ .group = v, .bounds = QN_UNBOUNDED, .sqnr = NAN };
+    for (qn_value_id v = 0; v < l->graph->value_count; v++)
+        plan->tensors[v] = (struct qn_tensor_plan){ .group = v, .bounds = QN_UNBOUNDED, .sqnr = NAN };
     for (uint32_t i = 1; i < l->item_count; i++) {
         const struct qn_item  *item = &l->items[i];
         qn_value_id            v = item->grid && item->view_read ? qn_graph_find(l->graph, item->name) : QN_NONE;
@@ -59,7 +60,8 @@ static qonnx_status fill_reads(struct qn_lifter *l)
 
         *row = (struct qn_node_plan){ .fused_into = QN_NONE, .result = QN_NONE, .db = NAN, .weight_sqnr = NAN };
         if (!(row->reads = qn_arena_array(l->arena, pb->n_input, sizeof *row->reads))) return qn_fail_nomem(l->err);
-        found = l->node_count ? bsearch(&(struct pair){ pb, 0 }, pairs, l->node_count, sizeof *pairs, by_pointer) : NULL;
+        found =
+            l->node_count ? bsearch(&(struct pair){ pb, 0 }, pairs, l->node_count, sizeof *pairs, by_pointer) : NULL;
         if (!found) continue;
         row->dropped = l->nodes[found->index].dropped;
         for (size_t slot = 0; slot < pb->n_input; slot++) {
@@ -72,9 +74,13 @@ static qonnx_status fill_reads(struct qn_lifter *l)
 
 /* ---- constants of layers ---- */
 
-static bool shift_first_is_rounding(const struct qn_lifter *l, const struct qn_item *item) { return item->grid->shift_first == (l->lift->plan.rounding == QN_SHIFT_THEN_ROUND); }
+static bool shift_first_is_rounding(const struct qn_lifter *l, const struct qn_item *item)
+{
+    return item->grid->shift_first == (l->lift->plan.rounding == QN_SHIFT_THEN_ROUND);
+}
 
-static qonnx_status codes_of_item(struct qn_lifter *l, const struct qn_item *item, const Onnx__TensorProto *tensor, void **codes)
+static qonnx_status codes_of_item(struct qn_lifter *l, const struct qn_item *item, const Onnx__TensorProto *tensor,
+                                  void **codes)
 {
     size_t count;
 
@@ -102,7 +108,8 @@ static bool is_product(const struct qn_plan *plan, qn_node_id n)
 
     if (!input || input->count != 1 || (row->bias->count != 1 && row->bias->count != row->weight->count)) return false;
     for (size_t i = 0; i < row->weight->count; i++)
-        if (row->bias->scale[row->bias->count == 1 ? 0 : i] != qn_bias_scale(input->scale[0], row->weight->scale[i])) return false;
+        if (row->bias->scale[row->bias->count == 1 ? 0 : i] != qn_bias_scale(input->scale[0], row->weight->scale[i]))
+            return false;
     return true;
 }
 
@@ -116,7 +123,8 @@ static qonnx_status claim_bias(struct qn_lifter *l, qn_node_id n, const struct q
     if (tensor->n_dims != 1 || (type->is_signed == false && type->code_size == 4)) return QONNX_OK;
     QN_TRY(codes_of_item(l, item, tensor, &codes));
     row->bias_count = (size_t)tensor->dims[0];
-    if (!(row->bias_codes = qn_arena_array(l->arena, row->bias_count, sizeof *row->bias_codes))) return qn_fail_nomem(l->err);
+    if (!(row->bias_codes = qn_arena_array(l->arena, row->bias_count, sizeof *row->bias_codes)))
+        return qn_fail_nomem(l->err);
     for (size_t i = 0; i < row->bias_count; i++) row->bias_codes[i] = qn_code_at(type, codes, i);
     row->bias = (struct qn_qparams *)(uintptr_t)&item->grid->qp;
     row->reads[2] = false;
@@ -134,9 +142,13 @@ static qonnx_status claim_constants(struct qn_lifter *l, const struct qn_item **
         qn_value_id           w = qn_node_input(l->graph, n, 1), b = qn_node_input(l->graph, n, 2);
         qonnx_status          status = QONNX_OK;
 
-        if (!rule || rule->kind != QN_KIND_LAYER || rule->in[1] != QN_ROLE_WEIGHT || w == QN_NONE || !plan->nodes[n].reads[1] || !l->graph->values[w].init) continue;
+        if (!rule || rule->kind != QN_KIND_LAYER || rule->in[1] != QN_ROLE_WEIGHT || w == QN_NONE ||
+            !plan->nodes[n].reads[1] || !l->graph->values[w].init)
+            continue;
         status = claim_weight(l, n, by_value[w]);
-        if (status == QONNX_OK && rule->in[2] == QN_ROLE_BIAS && b != QN_NONE && plan->nodes[n].reads[2] && l->graph->values[b].init) status = claim_bias(l, n, by_value[b]);
+        if (status == QONNX_OK && rule->in[2] == QN_ROLE_BIAS && b != QN_NONE && plan->nodes[n].reads[2] &&
+            l->graph->values[b].init)
+            status = claim_bias(l, n, by_value[b]);
         if (status != QONNX_OK) return qn_wrap(l->err, status, "%s", qn_node_label(l->graph, n));
     }
     return QONNX_OK;

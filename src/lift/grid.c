@@ -80,7 +80,8 @@ struct qn_grid *qn_grid_cut(struct qn_lifter *l, const struct qn_grid *grid, int
     for (int bits = cut->qp.type->bits; bits > 1; bits--)
         for (int narrow = 0; narrow < 2; narrow++) {
             int32_t low, high;
-            if (!qn_int_range(bits, cut->qp.is_signed, narrow, &low, &high) || low != cut->qp.lo || high != cut->qp.hi) continue;
+            if (!qn_int_range(bits, cut->qp.is_signed, narrow, &low, &high) || low != cut->qp.lo || high != cut->qp.hi)
+                continue;
             cut->qp.bits = bits;
             cut->qp.narrow = narrow;
             return cut;
@@ -127,7 +128,8 @@ static const char *check_attributes(const Onnx__NodeProto *pb)
 
     if (qn_attr_int(pb, "block_size", 0)) return "it is quantized in blocks";
     if (precision && precision != QN_FLOAT) return "it is computed in another precision than float32";
-    if (strcmp(pb->op_type, "DequantizeLinear") == 0 && output && output != QN_FLOAT) return "its result is not float32";
+    if (strcmp(pb->op_type, "DequantizeLinear") == 0 && output && output != QN_FLOAT)
+        return "its result is not float32";
     return NULL;
 }
 
@@ -155,7 +157,9 @@ const char *qn_grid_of_qdq(struct qn_lifter *l, qn_node_id n, int32_t codes, str
     if (!codes) codes = (int32_t)qn_attr_int(pb, "output_dtype", QN_UINT8);
     if (!(type = qn_qtype_by_onnx(codes))) return "its codes are of a type that is not an integer of 2 to 32 bits";
     if (!(*grid = new_grid(l, type, type->bits, false, count))) return "out of memory"; /* sticky: nobody will see it */
-    if ((reason = set_scales(l, *grid, scale)) || (reason = set_zero_points(l, *grid, zero)) || (reason = set_axis(l, n, *grid))) return reason;
+    if ((reason = set_scales(l, *grid, scale)) || (reason = set_zero_points(l, *grid, zero)) ||
+        (reason = set_axis(l, n, *grid)))
+        return reason;
     (*grid)->scale = initializer_name(l->graph, n, 1);
     (*grid)->zero_point = initializer_name(l->graph, n, 2);
     return NULL;
@@ -192,7 +196,8 @@ static const char *broadcast_axis(const Onnx__TensorProto *tensor, int32_t rank,
     return NULL;
 }
 
-static const char *set_float_zero_points(struct qn_lifter *l, struct qn_grid *grid, const Onnx__TensorProto *zero, int32_t rank)
+static const char *set_float_zero_points(struct qn_lifter *l, struct qn_grid *grid, const Onnx__TensorProto *zero,
+                                         int32_t rank)
 {
     const struct qn_qtype *type = grid->qp.type;
     const float           *values;
@@ -201,11 +206,13 @@ static const char *set_float_zero_points(struct qn_lifter *l, struct qn_grid *gr
     int                    axis;
 
     if ((reason = broadcast_axis(zero, rank, &axis))) return reason;
-    if (qn_tensor_floats(zero, &l->scratch, &values, &count, NULL) != QONNX_OK || (count != 1 && (count != grid->qp.count || axis != grid->qp.axis)))
+    if (qn_tensor_floats(zero, &l->scratch, &values, &count, NULL) != QONNX_OK ||
+        (count != 1 && (count != grid->qp.count || axis != grid->qp.axis)))
         return "its zero points do not go with its scales";
     for (size_t i = 0; i < grid->qp.count; i++) {
         float z = values[count == 1 ? 0 : i];
-        if (!(z >= (float)type->lo && z <= (float)type->hi) || z != rintf(z)) return "a zero point is not one of the codes";
+        if (!(z >= (float)type->lo && z <= (float)type->hi) || z != rintf(z))
+            return "a zero point is not one of the codes";
         grid->qp.zero_point[i] = (int32_t)z;
     }
     return NULL;
@@ -217,7 +224,8 @@ static const char *check_rounding(const Onnx__NodeProto *pb)
     char                        text[16] = "";
 
     if (!mode) return NULL;
-    for (size_t i = 0; mode->has_s && i < mode->s.len && i + 1 < sizeof text; i++) text[i] = (char)toupper(mode->s.data[i]);
+    for (size_t i = 0; mode->has_s && i < mode->s.len && i + 1 < sizeof text; i++)
+        text[i] = (char)toupper(mode->s.data[i]);
     return strcmp(text, "ROUND") == 0 || strcmp(text, "HALF_EVEN") == 0 ? NULL : "its rounding mode is not ROUND";
 }
 
@@ -253,10 +261,13 @@ const char *qn_grid_of_quant(struct qn_lifter *l, qn_node_id n, struct qn_grid *
     if (!scalar_of(l, n, 3, &bits)) return "its bit width is not one constant";
     if (bits == 1) return "it has one bit";
     if (!(bits >= 2 && bits <= 32) || bits != rintf(bits)) return "its bit width is not a whole number from 2 to 32";
-    if (!(type = qn_qtype_for((int)bits, is_signed, is_signed && bits > 8 && is_bias(l->graph, n) ? 32 : 8)) || !qn_int_range((int)bits, is_signed, narrow, &lo, &hi)) return "no integer type holds its codes";
+    if (!(type = qn_qtype_for((int)bits, is_signed, is_signed && bits > 8 && is_bias(l->graph, n) ? 32 : 8)) ||
+        !qn_int_range((int)bits, is_signed, narrow, &lo, &hi))
+        return "no integer type holds its codes";
     if (qn_tensor_count(scale, &count, NULL) != QONNX_OK || !count) return "its scale cannot be read";
     if ((reason = broadcast_axis(scale, rank, &axis))) return reason;
-    if (x != QN_NONE && axis >= 0 && rank >= 0 && l->graph->values[x].dims[axis] >= 0 && (uint64_t)l->graph->values[x].dims[axis] != count)
+    if (x != QN_NONE && axis >= 0 && rank >= 0 && l->graph->values[x].dims[axis] >= 0 &&
+        (uint64_t)l->graph->values[x].dims[axis] != count)
         return "it has another number of scales than channels";
     if (!(*grid = new_grid(l, type, (int)bits, narrow, count))) return "out of memory"; /* sticky */
     (*grid)->qp.axis = axis;

@@ -7,7 +7,15 @@
 
 struct qn_item qn_item_blank(qn_value_id old)
 {
-    return (struct qn_item){ .old = old, .like = QN_NONE, .maker = QN_NONE, .at = QN_NONE, .from = QN_NONE, .first_child = QN_NONE, .next_child = QN_NONE, .moved = QN_NONE, .pinned = QN_NONE };
+    return (struct qn_item){ .old = old,
+                             .like = QN_NONE,
+                             .maker = QN_NONE,
+                             .at = QN_NONE,
+                             .from = QN_NONE,
+                             .first_child = QN_NONE,
+                             .next_child = QN_NONE,
+                             .moved = QN_NONE,
+                             .pinned = QN_NONE };
 }
 
 uint32_t qn_item_new(struct qn_lifter *l, struct qn_item item)
@@ -27,7 +35,8 @@ void qn_lift_note(struct qn_lifter *l, qn_node_id n, const char *reason)
 
     if (!grown) return;
     l->lift->notes = l->notes = grown;
-    grown[l->lift->note_count++] = (struct qn_lift_note){ qn_arena_strdup(l->arena, qn_node_label(l->graph, n)), pb->n_output ? pb->output[0] : "", reason };
+    grown[l->lift->note_count++] = (struct qn_lift_note){ qn_arena_strdup(l->arena, qn_node_label(l->graph, n)),
+                                                          pb->n_output ? pb->output[0] : "", reason };
 }
 
 qonnx_status qn_lift(struct qn_lift *lift, struct qn_graph *graph, const struct qn_settings *settings, qonnx_error *err)

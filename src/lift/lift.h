@@ -22,7 +22,7 @@ struct qn_lift {
     const struct qn_lift_note *notes;
     size_t                     note_count;
     size_t                     qdq, clips, qonnx, qoperator; /* quantized nodes that were read, by format */
-    const char               **relus; /* results of Relus that only codes tell of */
+    const char               **relus;                        /* results of Relus that only codes tell of */
     size_t                     relu_count, relu_room;
 };
 

@@ -7,7 +7,7 @@
 #include "onnx/dtype.h"
 #include "onnx/tensor.h"
 
-static struct qn_place_of plain(struct qn_lifter *l, qn_value_id v, qn_node_id maker, size_t slot)
+struct qn_place_of qn_lift_plain(struct qn_lifter *l, qn_value_id v, qn_node_id maker, size_t slot)
 {
     struct qn_item item = qn_item_blank(v);
 
@@ -18,9 +18,9 @@ static struct qn_place_of plain(struct qn_lifter *l, qn_value_id v, qn_node_id m
 }
 
 /* Where an input comes from. Constants and graph inputs get their item when they are first met. */
-static struct qn_place_of place_of(struct qn_lifter *l, qn_value_id v)
+struct qn_place_of qn_lift_place(struct qn_lifter *l, qn_value_id v)
 {
-    if (l->at[v].item == QN_NONE) l->at[v] = plain(l, v, QN_NONE, 0);
+    if (l->at[v].item == QN_NONE) l->at[v] = qn_lift_plain(l, v, QN_NONE, 0);
     return l->at[v];
 }
 
@@ -28,7 +28,8 @@ static struct qn_place_of place_of(struct qn_lifter *l, qn_value_id v)
 
 /* The item that stands for one item, or the view of it, under a quantizer: itself when it has none yet or the same, else
  * an Identity of it, which is then just a place for the quantizer. */
-static uint32_t quantize(struct qn_lifter *l, struct qn_place_of x, const struct qn_grid *grid, qn_node_id at, qn_value_id out)
+static uint32_t quantize(struct qn_lifter *l, struct qn_place_of x, const struct qn_grid *grid, qn_node_id at,
+                         qn_value_id out)
 {
     struct qn_item *item = &l->items[x.item];
     struct qn_item  added = qn_item_blank(out);
@@ -47,7 +48,8 @@ static uint32_t quantize(struct qn_lifter *l, struct qn_place_of x, const struct
         return x.item;
     }
     for (uint32_t k = item->first_child; k != QN_NONE; k = l->items[k].next_child)
-        if (l->items[k].from_view == added.from_view && l->items[k].grid && qn_same_grid(l->items[k].grid, grid)) return k;
+        if (l->items[k].from_view == added.from_view && l->items[k].grid && qn_same_grid(l->items[k].grid, grid))
+            return k;
     made = qn_item_new(l, added);
     l->items[made].next_child = l->items[x.item].first_child; /* the items may have moved */
     return l->items[x.item].first_child = made;
@@ -72,7 +74,7 @@ static bool clip_bounds(struct qn_lifter *l, qn_node_id n, int32_t *lo, int32_t 
 }
 
 /* When every reader of the codes is the same Clip, it belongs to the quantizer. */
-static const struct qn_grid *with_clip(struct qn_lifter *l, qn_value_id codes, const struct qn_grid *grid)
+const struct qn_grid *qn_lift_with_clip(struct qn_lifter *l, qn_value_id codes, const struct qn_grid *grid)
 {
     const struct qn_value *v = &l->graph->values[codes];
     const struct qn_grid  *cut;
@@ -103,22 +105,24 @@ static const char *read_quantize(struct qn_lifter *l, qn_node_id n, qn_value_id 
     const char           *reason;
 
     if (v == QN_NONE) return "it has no input";
-    x = place_of(l, v);
+    x = qn_lift_place(l, v);
     if (x.form > QN_VIEW) return "it quantizes integers";
-    if (l->graph->values[v].dtype && l->graph->values[v].dtype != QN_FLOAT) return "it quantizes another type than float32";
+    if (l->graph->values[v].dtype && l->graph->values[v].dtype != QN_FLOAT)
+        return "it quantizes another type than float32";
     if ((reason = qn_grid_of_qdq(l, n, 0, &grid))) return reason;
     if (grid->qp.type->code_size == 4) return "its codes are of a type that QuantizeLinear does not make";
-    cut = with_clip(l, out, grid);
+    cut = qn_lift_with_clip(l, out, grid);
     l->at[out] = (struct qn_place_of){ quantize(l, x, cut, n, out), QN_CODES };
     l->lift->qdq++;
     return NULL;
 }
 
 /* The item of an integer constant under a quantizer. */
-static uint32_t constant_item(struct qn_lifter *l, qn_node_id n, const struct qn_clipped *constant, const struct qn_grid *grid, qn_value_id out)
+uint32_t qn_lift_constant(struct qn_lifter *l, qn_node_id n, const struct qn_clipped *constant,
+                          const struct qn_grid *grid, qn_value_id out)
 {
     qn_value_id    v = qn_graph_find(l->graph, constant->codes->name);
-    uint32_t       source = place_of(l, v).item, made;
+    uint32_t       source = qn_lift_place(l, v).item, made;
     struct qn_item added = qn_item_blank(out);
 
     added.grid = grid;
@@ -127,7 +131,9 @@ static uint32_t constant_item(struct qn_lifter *l, qn_node_id n, const struct qn
     added.clip_lo = constant->lo;
     added.clip_hi = constant->hi;
     for (uint32_t k = l->items[source].first_child; k != QN_NONE; k = l->items[k].next_child)
-        if (l->items[k].codes && l->items[k].clip_lo == constant->lo && l->items[k].clip_hi == constant->hi && qn_same_grid(l->items[k].grid, grid)) return k;
+        if (l->items[k].codes && l->items[k].clip_lo == constant->lo && l->items[k].clip_hi == constant->hi &&
+            qn_same_grid(l->items[k].grid, grid))
+            return k;
     made = qn_item_new(l, added);
     l->items[made].next_child = l->items[source].first_child;
     return l->items[source].first_child = made;
@@ -140,9 +146,10 @@ static const char *read_constant(struct qn_lifter *l, qn_node_id n, qn_value_id 
 
     if (l->graph->values[out].flags & (QN_OUTPUT | QN_CAPTURED)) return "it dequantizes a constant for all to see";
     if ((reason = qn_grid_of_qdq(l, n, constant.codes->data_type, &grid))) return reason;
-    if (grid->qp.type->onnx_type != constant.codes->data_type) return "its zero point is of another type than its codes";
+    if (grid->qp.type->onnx_type != constant.codes->data_type)
+        return "its zero point is of another type than its codes";
     cut = qn_grid_cut(l, grid, constant.lo, constant.hi);
-    l->at[out] = (struct qn_place_of){ constant_item(l, n, &constant, cut ? cut : grid, out), QN_VIEW };
+    l->at[out] = (struct qn_place_of){ qn_lift_constant(l, n, &constant, cut ? cut : grid, out), QN_VIEW };
     l->lift->qdq++;
     return NULL;
 }
@@ -155,21 +162,27 @@ static const char *read_dequantize(struct qn_lifter *l, qn_node_id n, qn_value_i
     const char        *reason;
 
     if (v == QN_NONE) return "it has no input";
-    if (l->graph->values[v].init) return read_constant(l, n, out, (struct qn_clipped){ l->graph->values[v].init, INT32_MIN, INT32_MAX });
-    x = place_of(l, v);
+    if (l->graph->values[v].init)
+        return read_constant(l, n, out, (struct qn_clipped){ l->graph->values[v].init, INT32_MIN, INT32_MAX });
+    x = qn_lift_place(l, v);
     if (x.form == QN_CONSTANT_CODES) return read_constant(l, n, out, l->clips[x.item]);
-    if (x.form == QN_VIEW || (x.form == QN_PLAIN && l->graph->values[v].dtype == QN_FLOAT)) return "it dequantizes what is not quantized";
-    if ((reason = qn_grid_of_qdq(l, n, x.form == QN_CODES ? l->items[x.item].grid->qp.type->onnx_type : l->graph->values[v].dtype, &grid))) return reason;
+    if (x.form == QN_VIEW || (x.form == QN_PLAIN && l->graph->values[v].dtype == QN_FLOAT))
+        return "it dequantizes what is not quantized";
+    if ((reason = qn_grid_of_qdq(
+             l, n, x.form == QN_CODES ? l->items[x.item].grid->qp.type->onnx_type : l->graph->values[v].dtype, &grid)))
+        return reason;
     if (x.form == QN_CODES) {
-        if (!qn_same_numbers(&grid->qp, &l->items[x.item].grid->qp)) return "it reads codes with other parameters than they were made with";
+        if (!qn_same_numbers(&grid->qp, &l->items[x.item].grid->qp))
+            return "it reads codes with other parameters than they were made with";
         l->at[out] = (struct qn_place_of){ x.item, QN_VIEW };
-        if (l->graph->values[l->items[x.item].old].rank < 0 && l->graph->values[out].rank >= 0) l->items[x.item].like = out;
+        if (l->graph->values[l->items[x.item].old].rank < 0 && l->graph->values[out].rank >= 0)
+            l->items[x.item].like = out;
         l->lift->qdq++;
         return NULL;
     }
     if (grid->qp.type->code_size == 4) return "it dequantizes a sum";
     l->lift->qdq++;
-    l->at[out] = plain(l, out, n, 0); /* integers from outside: the node stays, its result has a grid */
+    l->at[out] = qn_lift_plain(l, out, n, 0); /* integers from outside: the node stays, its result has a grid */
     l->items[l->at[out].item].grid = grid;
     l->items[l->at[out].item].at = n;
     l->at[out].form = QN_VIEW;
@@ -195,7 +208,7 @@ static const char *read_clip(struct qn_lifter *l, qn_node_id n, qn_value_id out)
         l->lift->clips++;
         return NULL;
     }
-    x = place_of(l, v);
+    x = qn_lift_place(l, v);
     if (x.form != QN_CODES) return "";
     if (!(cut = qn_grid_cut(l, l->items[x.item].grid, lo, hi))) return "it cuts codes to a range that no bit width has";
     x.form = QN_VIEW;
@@ -211,83 +224,19 @@ static const char *read_quant(struct qn_lifter *l, qn_node_id n, qn_value_id out
     struct qn_place_of x;
     struct qn_grid    *grid;
 
-    if (strcmp(op, "Quant") != 0 && strcmp(op, "IntQuant") != 0) return "no other format has an operator for what it does";
+    if (strcmp(op, "Quant") != 0 && strcmp(op, "IntQuant") != 0)
+        return "no other format has an operator for what it does";
     if (v == QN_NONE) return "it has no input";
-    x = place_of(l, v);
+    x = qn_lift_place(l, v);
     if (x.form > QN_VIEW) return "it quantizes integers";
     if ((reason = qn_grid_of_quant(l, n, &grid))) return reason;
     l->at[out] = (struct qn_place_of){ quantize(l, x, grid, n, out), QN_VIEW };
-    if (grid->qp.type->code_size == 4) l->items[l->at[out].item].wide_codes = qn_attr_ints(l->graph->pb->node[n], "codes", &l->items[l->at[out].item].wide_count);
+    if (grid->qp.type->code_size == 4)
+        l->items[l->at[out].item].wide_codes =
+            qn_attr_ints(l->graph->pb->node[n], "codes", &l->items[l->at[out].item].wide_count);
     l->any_shift_first = true;
     l->lift->qonnx++;
     return NULL;
-}
-
-/* Integers of a constant that a node moves get their meaning from the DequantizeLinear behind it. */
-static struct qn_place_of constant_behind_move(struct qn_lifter *l, qn_node_id n, qn_value_id v)
-{
-    const struct qn_value *from = &l->graph->values[v];
-    qn_value_id            out = l->graph->pb->node[n]->n_output == 1 ? qn_node_output(l->graph, n, 0) : QN_NONE;
-    struct qn_place_of     none = { QN_NONE, QN_PLAIN };
-    struct qn_clipped      constant = { from->init, INT32_MIN, INT32_MAX };
-    struct qn_grid        *grid, *first = NULL;
-
-    if (out == QN_NONE || !l->graph->values[out].use_count || l->graph->values[out].flags & (QN_OUTPUT | QN_CAPTURED)) return none;
-    for (uint32_t i = 0; i < l->graph->values[out].use_count; i++) {
-        const struct qn_use *use = &l->graph->uses[l->graph->values[out].use_at + i];
-        if (use->slot || !qn_lift_is(l->graph, use->node, "DequantizeLinear")) return none;
-        if (qn_grid_of_qdq(l, use->node, from->dtype, &grid) || grid->qp.axis >= 0 || grid->qp.type->onnx_type != from->dtype) return none;
-        if (!first) first = grid;
-        if (!qn_same_numbers(&grid->qp, &first->qp)) return none;
-    }
-    return (struct qn_place_of){ constant_item(l, n, &constant, first, v), QN_CODES };
-}
-
-/* Codes are padded with the code of 0, or not with a constant at all: the float form then needs no constant. */
-static bool pads_with_zero(struct qn_lifter *l, qn_node_id n, const struct qn_grid *grid)
-{
-    const Onnx__NodeProto   *pb = l->graph->pb->node[n];
-    const Onnx__TensorProto *value = qn_node_constant(l->graph, n, 2);
-    const struct qn_qtype   *type;
-    const void              *codes;
-    size_t                   count;
-
-    if (qn_attr_find(pb, "mode") && !qn_attr_is(pb, "mode", "constant")) return true;
-    if (qn_node_input(l->graph, n, 2) == QN_NONE) return grid->qp.zero_point[0] == 0;
-    return value && (codes = qn_codes_of(value, &l->scratch, &type, &count)) && count == 1 && qn_code_at(type, codes, 0) == grid->qp.zero_point[0];
-}
-
-/* A node that moves values, here moving codes: its float form moves what they stand for. */
-static bool read_move(struct qn_lifter *l, qn_node_id n)
-{
-    const Onnx__NodeProto *pb = l->graph->pb->node[n];
-    const struct qn_rule  *row = qn_node_is(l->graph, n, pb->op_type) ? qn_rule_find(pb->op_type) : NULL;
-    qn_value_id            v = qn_node_input(l->graph, n, 0);
-    struct qn_rule         rule;
-    struct qn_place_of     x;
-    enum qn_reason         reason;
-
-    if (!row || row->kind != QN_KIND_MOVE || v == QN_NONE) return false;
-    x = l->graph->values[v].init ? constant_behind_move(l, n, v) : place_of(l, v);
-    rule = *row;
-    if (x.form != QN_CODES || l->items[x.item].grid->qp.axis >= 0) return false;
-    if (strcmp(row->op, "Pad") == 0 && !pads_with_zero(l, n, l->items[x.item].grid)) return false;
-    reason = row->refine ? row->refine(l->graph, n, &rule) : QN_REASON_QUANTIZED;
-    if (reason != QN_REASON_QUANTIZED && reason != QN_REASON_SLOWER_ON_TARGET) return false;
-    for (size_t slot = 1; slot < pb->n_input; slot++) {
-        qn_value_id other = qn_node_input(l->graph, n, slot);
-        if (other != QN_NONE && place_of(l, other).form != QN_PLAIN) return false;
-    }
-    for (size_t slot = 0; slot < pb->n_output; slot++) {
-        qn_value_id out = qn_node_output(l->graph, n, slot);
-        if (out == QN_NONE) continue;
-        l->at[out] = plain(l, out, n, slot);
-        l->at[out].form = QN_CODES;
-        l->items[l->at[out].item].grid = with_clip(l, out, l->items[x.item].grid);
-        l->items[l->at[out].item].at = n;
-    }
-    l->moves[n] = x.item;
-    return true;
 }
 
 /* A node that stays: it reads what its inputs stand for; integers it needs are made again. */
@@ -297,19 +246,20 @@ static void keep(struct qn_lifter *l, qn_node_id n, const char *reason)
 
     for (size_t slot = 0; slot < pb->n_input; slot++) {
         qn_value_id v = qn_node_input(l->graph, n, slot);
-        if (v == QN_NONE || place_of(l, v).form < QN_CODES) continue;
+        if (v == QN_NONE || qn_lift_place(l, v).form < QN_CODES) continue;
         if (!l->needed[v] && !*reason) qn_lift_note(l, n, "it computes on integers");
         l->needed[v] = true;
     }
     for (size_t slot = 0; slot < pb->n_output; slot++) {
         qn_value_id out = qn_node_output(l->graph, n, slot);
-        if (out != QN_NONE && l->at[out].item == QN_NONE) l->at[out] = plain(l, out, n, slot);
+        if (out != QN_NONE && l->at[out].item == QN_NONE) l->at[out] = qn_lift_plain(l, out, n, slot);
     }
 }
 
 static bool is_quantizer(const struct qn_graph *g, qn_node_id n)
 {
-    return qn_lift_is(g, n, "QuantizeLinear") || qn_lift_is(g, n, "DequantizeLinear") || qn_lift_is(g, n, "DynamicQuantizeLinear");
+    return qn_lift_is(g, n, "QuantizeLinear") || qn_lift_is(g, n, "DequantizeLinear") ||
+           qn_lift_is(g, n, "DynamicQuantizeLinear");
 }
 
 static void read_node(struct qn_lifter *l, qn_node_id n)
@@ -318,12 +268,18 @@ static void read_node(struct qn_lifter *l, qn_node_id n)
     qn_value_id            out = g->pb->node[n]->n_output == 1 ? qn_node_output(g, n, 0) : QN_NONE;
     const char            *reason = "";
 
-    if (out != QN_NONE && qn_lift_is(g, n, "QuantizeLinear")) reason = read_quantize(l, n, out);
-    else if (out != QN_NONE && qn_lift_is(g, n, "DequantizeLinear")) reason = read_dequantize(l, n, out);
-    else if (out != QN_NONE && qn_node_is(g, n, "Clip")) reason = read_clip(l, n, out);
-    else if (qn_lift_is_qonnx(g, n)) reason = out == QN_NONE ? "it has more than one result" : read_quant(l, n, out);
-    else if (is_quantizer(g, n)) reason = "its parameters depend on the data";
-    else if (read_move(l, n)) return;
+    if (out != QN_NONE && qn_lift_is(g, n, "QuantizeLinear"))
+        reason = read_quantize(l, n, out);
+    else if (out != QN_NONE && qn_lift_is(g, n, "DequantizeLinear"))
+        reason = read_dequantize(l, n, out);
+    else if (out != QN_NONE && qn_node_is(g, n, "Clip"))
+        reason = read_clip(l, n, out);
+    else if (qn_lift_is_qonnx(g, n))
+        reason = out == QN_NONE ? "it has more than one result" : read_quant(l, n, out);
+    else if (is_quantizer(g, n))
+        reason = "its parameters depend on the data";
+    else if (qn_lift_move(l, n))
+        return;
     l->gone[n] = !reason;
     if (!reason) return;
     if (*reason) qn_lift_note(l, n, reason);
@@ -338,7 +294,7 @@ static void read_ends(struct qn_lifter *l)
         struct qn_place_of at;
 
         if (!(flags & (QN_OUTPUT | QN_CAPTURED))) continue;
-        at = place_of(l, v);
+        at = qn_lift_place(l, v);
         if (at.form >= QN_CODES) l->needed[v] = true;
         if (at.form == QN_PLAIN) l->items[at.item].plain_read = true;
         if (at.form == QN_VIEW && l->items[at.item].pinned == QN_NONE) l->items[at.item].pinned = v;
@@ -358,7 +314,8 @@ static void mark_reads(struct qn_lifter *l)
             if (!slot && l->moves[n])
                 l->items[l->moves[n]].view_read = true;
             else
-                *(l->at[v].form == QN_PLAIN ? &l->items[l->at[v].item].plain_read : &l->items[l->at[v].item].view_read) = true;
+                *(l->at[v].form == QN_PLAIN ? &l->items[l->at[v].item].plain_read
+                                            : &l->items[l->at[v].item].view_read) = true;
         }
     for (qn_value_id v = 0; v < g->value_count; v++) {
         if (!l->needed[v]) continue;

@@ -34,7 +34,10 @@ static const struct qn_tensor_plan *output(const struct qn_plan *plan, qn_node_i
     return out == QN_NONE ? NULL : &plan->tensors[out];
 }
 
-static enum qn_role role_of(const struct qn_rule *rule, size_t slot) { return slot < 3 && (rule->in[slot] || !rule->rest) ? rule->in[slot] : rule->rest; }
+static enum qn_role role_of(const struct qn_rule *rule, size_t slot)
+{
+    return slot < 3 && (rule->in[slot] || !rule->rest) ? rule->in[slot] : rule->rest;
+}
 
 /* Every activation that the node reads is quantized. */
 static bool reads_all(const struct qn_plan *plan, qn_node_id n)
@@ -72,14 +75,17 @@ static float bound(const struct qn_graph *g, qn_node_id n, size_t slot, const ch
 /* The clamp behind a node, when saturating the codes cuts at least as much. */
 static qn_node_id fused_clamp(const struct qn_plan *plan, qn_node_id n)
 {
-    const struct qn_graph       *g = plan->graph;
-    qn_value_id                  out = qn_node_output(g, n, 0);
-    qn_node_id                   next = out == QN_NONE || plan->tensors[out].quantized ? QN_NONE : qn_value_only_user(g, out);
+    const struct qn_graph *g = plan->graph;
+    qn_value_id            out = qn_node_output(g, n, 0);
+    qn_node_id             next = out == QN_NONE || plan->tensors[out].quantized ? QN_NONE : qn_value_only_user(g, out);
     const struct qn_tensor_plan *t = next == QN_NONE ? NULL : output(plan, next);
     struct qn_range              bounds = { 0, INFINITY };
 
-    if (!t || !t->at_producer || !plan->nodes[next].rule || !plan->nodes[next].rule->clamp || qn_node_input(g, next, 0) != out) return QN_NONE;
-    if (!qn_node_is(g, next, "Relu")) bounds = (struct qn_range){ bound(g, next, 1, "min", -INFINITY), bound(g, next, 2, "max", INFINITY) };
+    if (!t || !t->at_producer || !plan->nodes[next].rule || !plan->nodes[next].rule->clamp ||
+        qn_node_input(g, next, 0) != out)
+        return QN_NONE;
+    if (!qn_node_is(g, next, "Relu"))
+        bounds = (struct qn_range){ bound(g, next, 1, "min", -INFINITY), bound(g, next, 2, "max", INFINITY) };
     for (size_t i = 0; i < t->params->count; i++) {
         struct qn_range range = qn_qparams_range(t->params, i);
         if (!(range.min >= bounds.min && range.max <= bounds.max)) return QN_NONE;
@@ -99,7 +105,10 @@ static void settle_result(struct qn_plan *plan, qn_node_id n)
     plan->nodes[clamp].reason = QN_REASON_FUSED;
 }
 
-static bool result_quantized(const struct qn_plan *plan, const struct qn_node_plan *row) { return row->result != QN_NONE && plan->tensors[row->result].quantized; }
+static bool result_quantized(const struct qn_plan *plan, const struct qn_node_plan *row)
+{
+    return row->result != QN_NONE && plan->tensors[row->result].quantized;
+}
 
 static enum qn_reason judge(struct qn_plan *plan, qn_node_id n)
 {
@@ -108,7 +117,8 @@ static enum qn_reason judge(struct qn_plan *plan, qn_node_id n)
 
     switch (row->rule->kind) {
     case QN_KIND_LAYER:
-        if (row->rule->in[1] == QN_ROLE_WEIGHT && !row->weight) return reads_any(plan, n) ? QN_REASON_WEIGHT_NOT_CONSTANT : QN_REASON_FLOAT_IN_INPUT;
+        if (row->rule->in[1] == QN_ROLE_WEIGHT && !row->weight)
+            return reads_any(plan, n) ? QN_REASON_WEIGHT_NOT_CONSTANT : QN_REASON_FLOAT_IN_INPUT;
         if (!reads_all(plan, n)) return row->weight ? QN_REASON_INPUT_FLOAT : QN_REASON_FLOAT_IN_INPUT;
         settle_result(plan, n);
         return QN_REASON_QUANTIZED;
@@ -124,7 +134,9 @@ static enum qn_reason judge(struct qn_plan *plan, qn_node_id n)
         for (size_t slot = 0; slot < plan->graph->pb->node[n]->n_output; slot++) {
             qn_value_id out = qn_node_output(plan->graph, n, slot);
             if (out == QN_NONE) continue;
-            if (!plan->tensors[out].quantized || !plan->tensors[out].at_producer || !qn_same_numbers(plan->tensors[out].params, plan->tensors[x].params)) return QN_REASON_FLOAT_IN_INPUT;
+            if (!plan->tensors[out].quantized || !plan->tensors[out].at_producer ||
+                !qn_same_numbers(plan->tensors[out].params, plan->tensors[x].params))
+                return QN_REASON_FLOAT_IN_INPUT;
         }
         return QN_REASON_MOVES_CODES;
     }
@@ -138,7 +150,9 @@ static void group(struct qn_plan *plan, qn_node_id n)
 
     for (size_t slot = 0; slot < plan->graph->pb->node[n]->n_output; slot++) {
         qn_value_id out = qn_node_output(plan->graph, n, slot);
-        if (out != QN_NONE && plan->tensors[out].params->lo == plan->tensors[root].params->lo && plan->tensors[out].params->hi == plan->tensors[root].params->hi) plan->tensors[out].group = root;
+        if (out != QN_NONE && plan->tensors[out].params->lo == plan->tensors[root].params->lo &&
+            plan->tensors[out].params->hi == plan->tensors[root].params->hi)
+            plan->tensors[out].group = root;
     }
 }
 
@@ -148,7 +162,9 @@ static void count_bits(struct qn_plan *plan, qn_node_id n)
     uint64_t             terms = qn_plan_terms(plan->graph, n);
     qn_value_id          x = qn_node_input(plan->graph, n, 0);
 
-    if (terms) row->accumulator_bits = qn_accumulator_bits(plan->tensors[x].params->bits, row->weight->bits, terms, row->bias ? row->bias->bits : 0);
+    if (terms)
+        row->accumulator_bits = qn_accumulator_bits(plan->tensors[x].params->bits, row->weight->bits, terms,
+                                                    row->bias ? row->bias->bits : 0);
 }
 
 void qn_lift_reasons(struct qn_lifter *l)

@@ -6,7 +6,10 @@
 #include "onnx/attr.h"
 #include "onnx/dtype.h"
 
-uint32_t qn_item_view(const struct qn_lifter *l, uint32_t item) { return l->items[item].moved == QN_NONE ? item : l->items[item].moved; }
+uint32_t qn_item_view(const struct qn_lifter *l, uint32_t item)
+{
+    return l->items[item].moved == QN_NONE ? item : l->items[item].moved;
+}
 
 static bool is_live(const struct qn_item *item) { return item->plain_read || item->view_read; }
 
@@ -15,7 +18,9 @@ static bool is_live(const struct qn_item *item) { return item->plain_read || ite
 static const char *without(struct qn_lifter *l, const char *name, const char *suffix)
 {
     size_t length = strlen(name), tail = strlen(suffix);
-    return length > tail && strcmp(name + length - tail, suffix) == 0 ? qn_arena_printf(&l->graph->model->arena, "%.*s", (int)(length - tail), name) : NULL;
+    return length > tail && strcmp(name + length - tail, suffix) == 0
+               ? qn_arena_printf(&l->graph->model->arena, "%.*s", (int)(length - tail), name)
+               : NULL;
 }
 
 static const char *if_free(struct qn_lifter *l, const char *name)
@@ -25,11 +30,15 @@ static const char *if_free(struct qn_lifter *l, const char *name)
 }
 
 /* The name that codes were named after, if it is free. */
-static const char *base_name(struct qn_lifter *l, const char *codes) { return if_free(l, without(l, codes, "_quantized")); }
+static const char *base_name(struct qn_lifter *l, const char *codes)
+{
+    return if_free(l, without(l, codes, "_quantized"));
+}
 
 static const char *name_constant(struct qn_lifter *l, const struct qn_item *item)
 {
-    const char *view = l->graph->values[item->old].name, *base = without(l, item->codes->name, "_quantized"), *shorter = base ? without(l, base, "_values") : NULL;
+    const char *view = l->graph->values[item->old].name, *base = without(l, item->codes->name, "_quantized"),
+               *shorter = base ? without(l, base, "_values") : NULL;
 
     if ((base = if_free(l, shorter ? shorter : base))) return base;
     if (l->graph->values[item->old].init) return qn_edit_name(l->edit, view, "_float");
@@ -52,13 +61,15 @@ static const char *name_item(struct qn_lifter *l, const struct qn_item *item)
 static bool is_values(const struct qn_lifter *l, const struct qn_item *item)
 {
     const struct qn_value *old = &l->graph->values[item->old];
-    return old->init && item->maker == QN_NONE && item->from == QN_NONE && !item->codes && item->grid && item->grid->shift_first && !(old->flags & (QN_OUTPUT | QN_CAPTURED));
+    return old->init && item->maker == QN_NONE && item->from == QN_NONE && !item->codes && item->grid &&
+           item->grid->shift_first && !(old->flags & (QN_OUTPUT | QN_CAPTURED));
 }
 
 /* The same tensor under another name. */
 static Onnx__TensorProto *renamed(struct qn_lifter *l, const Onnx__TensorProto *tensor, const char *name)
 {
-    Onnx__TensorProto *copy = (Onnx__TensorProto *)(void *)qn_arena_memdup(&l->graph->model->arena, tensor, sizeof *tensor);
+    Onnx__TensorProto *copy =
+        (Onnx__TensorProto *)(void *)qn_arena_memdup(&l->graph->model->arena, tensor, sizeof *tensor);
     if (copy) copy->name = (char *)(uintptr_t)name;
     return copy;
 }
@@ -136,15 +147,20 @@ static void rewrite_node(struct qn_lifter *l, qn_node_id n)
     }
     for (size_t slot = 0; slot < pb->n_output; slot++) {
         qn_value_id           out = qn_node_output(g, n, slot);
-        const struct qn_item *item = out == QN_NONE || l->at[out].form == QN_CONSTANT_CODES ? NULL : &l->items[l->at[out].item];
-        if (item && item->maker == n && item->maker_slot == slot && is_live(item) && strcmp(item->name, pb->output[slot]) != 0) qn_edit_set_output(l->edit, n, slot, item->name);
+        const struct qn_item *item =
+            out == QN_NONE || l->at[out].form == QN_CONSTANT_CODES ? NULL : &l->items[l->at[out].item];
+        if (item && item->maker == n && item->maker_slot == slot && is_live(item) &&
+            strcmp(item->name, pb->output[slot]) != 0)
+            qn_edit_set_output(l->edit, n, slot, item->name);
     }
 }
 
-static void add_identity(struct qn_lifter *l, const char *x, const char *out, bool view, bool dropped, qn_node_id at, bool before)
+static void add_identity(struct qn_lifter *l, const char *x, const char *out, bool view, bool dropped, qn_node_id at,
+                         bool before)
 {
-    Onnx__NodeProto *node = qn_node_new(qn_edit_arena(l->edit), "Identity", qn_edit_name(l->edit, out, "_Identity"), 1, &x, 1, &out);
-    bool            *views = record(l, node, dropped);
+    Onnx__NodeProto *node =
+        qn_node_new(qn_edit_arena(l->edit), "Identity", qn_edit_name(l->edit, out, "_Identity"), 1, &x, 1, &out);
+    bool *views = record(l, node, dropped);
 
     if (!views) return;
     views[0] = view;
@@ -158,14 +174,17 @@ static void add_identity(struct qn_lifter *l, const char *x, const char *out, bo
 static void add_quantize(struct qn_lifter *l, qn_value_id v)
 {
     const struct qn_item *item = &l->items[qn_item_view(l, l->at[v].item)];
-    const char           *name = l->graph->values[v].name, *inputs[3] = { item->name, item->grid->scale, item->grid->zero_point };
-    Onnx__NodeProto      *node = qn_node_new(qn_edit_arena(l->edit), "QuantizeLinear", qn_edit_name(l->edit, name, "_QuantizeLinear"), item->grid->zero_point ? 3 : 2, inputs, 1, &name);
-    bool                 *views = record(l, node, false);
+    const char *name = l->graph->values[v].name, *inputs[3] = { item->name, item->grid->scale, item->grid->zero_point };
+    Onnx__NodeProto *node =
+        qn_node_new(qn_edit_arena(l->edit), "QuantizeLinear", qn_edit_name(l->edit, name, "_QuantizeLinear"),
+                    item->grid->zero_point ? 3 : 2, inputs, 1, &name);
+    bool *views = record(l, node, false);
 
     if (!views) return;
     views[0] = true;
     if (item->grid->qp.axis >= 0) qn_attr_set_int(qn_edit_arena(l->edit), node, "axis", item->grid->qp.axis);
-    if (item->grid->qp.type->min_opset > qn_model_opset(l->graph->model, "")) node->domain = qn_arena_strdup(qn_edit_arena(l->edit), "com.microsoft");
+    if (item->grid->qp.type->min_opset > qn_model_opset(l->graph->model, ""))
+        node->domain = qn_arena_strdup(qn_edit_arena(l->edit), "com.microsoft");
     qn_edit_insert_after(l->edit, l->graph->values[v].producer, node);
 }
 
@@ -177,7 +196,8 @@ static void describe(struct qn_lifter *l)
 
     for (qn_value_id v = 0; v < g->value_count; v++) {
         const struct qn_value *value = &g->values[v];
-        const struct qn_item  *item = l->at[v].item == QN_NONE || l->at[v].form == QN_CONSTANT_CODES ? NULL : &l->items[l->at[v].item];
+        const struct qn_item  *item =
+            l->at[v].item == QN_NONE || l->at[v].form == QN_CONSTANT_CODES ? NULL : &l->items[l->at[v].item];
         bool same = item && item->old == v && l->at[v].form == QN_PLAIN && strcmp(item->name, value->name) == 0;
         if (value->producer == QN_NONE || same || (l->needed[v] && l->at[v].form == QN_CODES)) continue;
         qn_edit_drop_value_info(l->edit, value->name);
@@ -186,11 +206,14 @@ static void describe(struct qn_lifter *l)
         const struct qn_item  *item = &l->items[i];
         const struct qn_value *old = &g->values[item->old];
         bool                   output = item->pinned != QN_NONE && g->values[item->pinned].flags & QN_OUTPUT;
-        bool                   made = item->from != QN_NONE || (item->maker != QN_NONE && strcmp(item->name ? item->name : "", old->name) != 0) || l->at[item->old].form == QN_CODES;
+        bool                   made = item->from != QN_NONE ||
+                    (item->maker != QN_NONE && strcmp(item->name ? item->name : "", old->name) != 0) ||
+                    l->at[item->old].form == QN_CODES;
         if (!is_live(item) || item->codes || output || old->flags & (QN_INPUT | QN_OUTPUT) || old->init) continue;
         if (old->rank < 0 && item->like != QN_NONE) {
             qn_edit_drop_value_info(l->edit, item->name);
-            qn_edit_add_value_info(l->edit, item->name, QN_FLOAT, g->values[item->like].rank, g->values[item->like].dims);
+            qn_edit_add_value_info(l->edit, item->name, QN_FLOAT, g->values[item->like].rank,
+                                   g->values[item->like].dims);
         } else if (made && old->dtype) {
             qn_edit_add_value_info(l->edit, item->name, QN_FLOAT, old->rank, old->dims);
         }

@@ -23,7 +23,9 @@ static bool is_free_move(const struct qn_plan *plan, qn_node_id n)
     if (row->reason == QN_REASON_ATTRIBUTES || row->reason == QN_REASON_OPSET) return false;
     for (size_t slot = 0; slot < plan->graph->pb->node[n]->n_output; slot++) {
         qn_value_id out = qn_node_output(plan->graph, n, slot);
-        if (out != QN_NONE && (plan->tensors[out].quantized || plan->graph->values[out].flags & (QN_OUTPUT | QN_CAPTURED))) return false;
+        if (out != QN_NONE &&
+            (plan->tensors[out].quantized || plan->graph->values[out].flags & (QN_OUTPUT | QN_CAPTURED)))
+            return false;
     }
     return true;
 }
@@ -62,7 +64,9 @@ qonnx_status qn_lift_spread(struct qn_lift *lift, qonnx_error *err)
     for (qn_node_id n = 0; n < plan->graph->node_count; n++) {
         qn_value_id x = qn_node_input(plan->graph, n, 0);
 
-        if (!is_free_move(plan, n) || !plan->nodes[n].reads[0] || plan->tensors[x].params->axis >= 0 || !any_output(plan, n, wanted)) continue;
+        if (!is_free_move(plan, n) || !plan->nodes[n].reads[0] || plan->tensors[x].params->axis >= 0 ||
+            !any_output(plan, n, wanted))
+            continue;
         plan->nodes[n].reason = QN_REASON_MOVES_CODES;
         for (size_t slot = 0; slot < plan->graph->pb->node[n]->n_output; slot++) {
             qn_value_id out = qn_node_output(plan->graph, n, slot);

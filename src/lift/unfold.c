@@ -37,7 +37,8 @@ static bool lowest_is_zero(const struct qn_unfolder *u, const struct qn_operand 
     bool                     is = false;
 
     if (!*x->zero) return x->type == QN_UINT8;
-    if (zero && (codes = qn_codes_of(zero, &scratch, &type, &count)) && count == 1) is = qn_code_at(type, codes, 0) == type->lo;
+    if (zero && (codes = qn_codes_of(zero, &scratch, &type, &count)) && count == 1)
+        is = qn_code_at(type, codes, 0) == type->lo;
     qn_arena_release(&scratch);
     return is;
 }
@@ -59,7 +60,9 @@ static const char *collect(struct qn_unfolder *u, const char *twin)
         case 'S': u->out.scale = input(u, at++); break;
         case 'Z': u->out.zero = input(u, at++); break;
         case '*':
-            for (; at + 2 < inputs && u->count < QN_MAX_OPERANDS; at += 3) u->in[u->count++] = (struct qn_operand){ .codes = input(u, at), .scale = input(u, at + 1), .zero = input(u, at + 2) };
+            for (; at + 2 < inputs && u->count < QN_MAX_OPERANDS; at += 3)
+                u->in[u->count++] =
+                    (struct qn_operand){ .codes = input(u, at), .scale = input(u, at + 1), .zero = input(u, at + 2) };
             c += strlen(c) - 1;
             break;
         }
@@ -76,7 +79,8 @@ static const char *collect(struct qn_unfolder *u, const char *twin)
 const char *qn_unfold_dequantize(struct qn_unfolder *u, const struct qn_operand *x, int axis)
 {
     const char      *out = qn_edit_name(u->edit, x->codes, "_dequantized"), *inputs[] = { x->codes, x->scale, x->zero };
-    Onnx__NodeProto *node = qn_node_new(u->arena, "DequantizeLinear", qn_edit_name(u->edit, out, "_DequantizeLinear"), *x->zero ? 3 : 2, inputs, 1, &out);
+    Onnx__NodeProto *node = qn_node_new(u->arena, "DequantizeLinear", qn_edit_name(u->edit, out, "_DequantizeLinear"),
+                                        *x->zero ? 3 : 2, inputs, 1, &out);
 
     if (axis >= 0) qn_attr_set_int(u->arena, node, "axis", axis);
     qn_edit_insert_before(u->edit, u->node, node);
@@ -94,8 +98,11 @@ const char *qn_unfold_vectors(struct qn_unfolder *u, struct qn_operand *w)
     uint8_t                 *bytes;
     int64_t                  dim;
 
-    if (!scale || (*w->zero && !zero) || scale->data_type != QN_FLOAT || qn_tensor_floats(scale, u->arena, &scales, &count, NULL) != QONNX_OK) return "a scale or zero point of its weight is not a constant";
-    if (zero && !(codes = qn_codes_of(zero, u->arena, &type, &zeros))) return "the zero point of its weight cannot be read";
+    if (!scale || (*w->zero && !zero) || scale->data_type != QN_FLOAT ||
+        qn_tensor_floats(scale, u->arena, &scales, &count, NULL) != QONNX_OK)
+        return "a scale or zero point of its weight is not a constant";
+    if (zero && !(codes = qn_codes_of(zero, u->arena, &type, &zeros)))
+        return "the zero point of its weight cannot be read";
     if (zeros != 1 && zeros != count) return "scale and zero point of its weight differ in shape";
     w->scales = scales;
     w->count = count;
@@ -103,13 +110,17 @@ const char *qn_unfold_vectors(struct qn_unfolder *u, struct qn_operand *w)
     dim = (int64_t)count;
     if (scale->n_dims != 1) {
         w->scale = qn_edit_name(u->edit, w->scale, "_vector");
-        qn_edit_add_initializer(u->edit, qn_tensor_new(u->arena, w->scale, QN_FLOAT, 1, &dim, scales, count * sizeof *scales));
+        qn_edit_add_initializer(u->edit,
+                                qn_tensor_new(u->arena, w->scale, QN_FLOAT, 1, &dim, scales, count * sizeof *scales));
     }
     if (!zero || (zero->n_dims == 1 && zeros == count)) return NULL;
     if (!(bytes = qn_arena_array(u->arena, count, type->code_size))) return NULL; /* sticky */
-    for (size_t i = 0; i < count; i++) memcpy(bytes + i * type->code_size, (const uint8_t *)codes + (zeros == 1 ? 0 : i) * type->code_size, type->code_size);
+    for (size_t i = 0; i < count; i++)
+        memcpy(bytes + i * type->code_size, (const uint8_t *)codes + (zeros == 1 ? 0 : i) * type->code_size,
+               type->code_size);
     w->zero = qn_edit_name(u->edit, w->zero, "_vector");
-    qn_edit_add_initializer(u->edit, qn_tensor_new(u->arena, w->zero, zero->data_type, 1, &dim, bytes, count * type->code_size));
+    qn_edit_add_initializer(u->edit,
+                            qn_tensor_new(u->arena, w->zero, zero->data_type, 1, &dim, bytes, count * type->code_size));
     return NULL;
 }
 
@@ -132,14 +143,17 @@ static const char *scale_bias(struct qn_unfolder *u, const struct qn_rule *rule)
     int64_t                  dim = (int64_t)w->count;
 
     (void)rule;
-    if (!x || x->data_type != QN_FLOAT || qn_tensor_floats(x, u->arena, &xs, &count, NULL) != QONNX_OK || count != 1) return "the scale of its input is not a constant";
+    if (!x || x->data_type != QN_FLOAT || qn_tensor_floats(x, u->arena, &xs, &count, NULL) != QONNX_OK || count != 1)
+        return "the scale of its input is not a constant";
     if (!bias || bias->data_type != QN_INT32) return "its bias is not a constant of int32";
     if (w->count > 1 && !is_row(bias, w->count)) return "its bias has an unusual shape";
     if (!(product = qn_arena_array(u->arena, w->count, sizeof *product))) return NULL; /* sticky */
-    for (size_t i = 0; i < w->count; i++) product[i] = alpha == 1.0f ? qn_bias_scale(xs[0], w->scales[i]) : alpha * xs[0] * w->scales[i];
+    for (size_t i = 0; i < w->count; i++)
+        product[i] = alpha == 1.0f ? qn_bias_scale(xs[0], w->scales[i]) : alpha * xs[0] * w->scales[i];
     u->in[2].scale = qn_edit_name(u->edit, u->in[2].codes, "_scale");
     u->in[2].zero = "";
-    qn_edit_add_initializer(u->edit, qn_tensor_new(u->arena, u->in[2].scale, QN_FLOAT, w->count > 1, &dim, product, w->count * sizeof *product));
+    qn_edit_add_initializer(u->edit, qn_tensor_new(u->arena, u->in[2].scale, QN_FLOAT, w->count > 1, &dim, product,
+                                                   w->count * sizeof *product));
     return NULL;
 }
 
@@ -153,7 +167,8 @@ static int weight_axis(const struct qn_unfolder *u, const struct qn_rule *rule)
     return axis >= 0 ? axis : w ? (int)w->n_dims - 1 : 1;
 }
 
-static void add_after(struct qn_unfolder *u, const char *op, const char *name, size_t inputs, const char *const *input_names, const char *out)
+static void add_after(struct qn_unfolder *u, const char *op, const char *name, size_t inputs,
+                      const char *const *input_names, const char *out)
 {
     qn_edit_insert_after(u->edit, u->node, qn_node_new(u->arena, op, name, inputs, input_names, 1, &out));
 }
@@ -171,7 +186,8 @@ static bool needs_relu(const struct qn_unfolder *u, const struct qn_rule *rule)
 
 static void remember(struct qn_lifter *l, const char *relu)
 {
-    const char **grown = qn_arena_grow(l->arena, (void *)l->lift->relus, l->lift->relu_count, &l->lift->relu_room, sizeof *grown);
+    const char **grown =
+        qn_arena_grow(l->arena, (void *)l->lift->relus, l->lift->relu_count, &l->lift->relu_room, sizeof *grown);
 
     if (!grown) return;
     l->lift->relus = grown;
@@ -188,7 +204,8 @@ static void replace(struct qn_unfolder *u, const struct qn_rule *rule, size_t co
     bool                   relu = needs_relu(u, rule);
 
     if (!node) return;
-    if (length > 10 && strcmp(out + length - 10, "_quantized") == 0) base = qn_arena_printf(u->arena, "%.*s", (int)(length - 10), out);
+    if (length > 10 && strcmp(out + length - 10, "_quantized") == 0)
+        base = qn_arena_printf(u->arena, "%.*s", (int)(length - 10), out);
     clamped = *u->out.scale ? qn_edit_name(u->edit, base, base == out ? "_float" : "") : out;
     floats = relu ? qn_edit_name(u->edit, base, "_before_Relu") : clamped;
     node->op_type = qn_arena_strdup(u->arena, rule->op);
@@ -220,7 +237,8 @@ static void complete(struct qn_unfolder *u, struct qn_operand *x)
     if (zero) x->type = zero->data_type;
     if (*x->zero || !*x->scale || x->type != QN_INT8) return;
     x->zero = qn_edit_name(u->edit, x->scale, "_zero_point");
-    qn_edit_add_initializer(u->edit, qn_tensor_new(u->arena, x->zero, QN_INT8, 0, NULL, qn_arena_alloc(u->arena, 1), 1));
+    qn_edit_add_initializer(u->edit,
+                            qn_tensor_new(u->arena, x->zero, QN_INT8, 0, NULL, qn_arena_alloc(u->arena, 1), 1));
 }
 
 static int32_t type_of(const struct qn_unfolder *u, const char *name)
@@ -246,7 +264,10 @@ static const char *unfold(struct qn_unfolder *u, const struct qn_rule *rule)
     complete(u, &u->out);
     for (size_t i = 0; i < u->count; i++) {
         bool spread = weight && u->in[1].count > 1;
-        int  axis = !spread ? -1 : i == 1 ? weight_axis(u, rule) : i == 2 ? (int)qn_unfold_constant(u, u->in[2].codes)->n_dims - 1 : -1;
+        int  axis = !spread  ? -1
+                    : i == 1 ? weight_axis(u, rule)
+                    : i == 2 ? (int)qn_unfold_constant(u, u->in[2].codes)->n_dims - 1
+                             : -1;
         names[i] = qn_unfold_dequantize(u, &u->in[i], axis);
     }
     replace(u, rule, u->count, names);
@@ -255,13 +276,19 @@ static const char *unfold(struct qn_unfolder *u, const struct qn_rule *rule)
 }
 
 /* Softmax is never written in integers (it is slower), but it is read. */
-static const struct qn_rule softmax = { .op = "Softmax", .kind = QN_KIND_POINTWISE, .in = { QN_ROLE_ACT }, .twin_domain = "com.microsoft", .twin = "QLinearSoftmax", .twin_inputs = "XszSZ" };
+static const struct qn_rule softmax = { .op = "Softmax",
+                                        .kind = QN_KIND_POINTWISE,
+                                        .in = { QN_ROLE_ACT },
+                                        .twin_domain = "com.microsoft",
+                                        .twin = "QLinearSoftmax",
+                                        .twin_inputs = "XszSZ" };
 
 static bool is_twin(const Onnx__NodeProto *pb, const struct qn_rule *rule)
 {
     const char *domain = pb->domain && strcmp(pb->domain, "ai.onnx") != 0 ? pb->domain : "";
     /* ONNX Runtime has a QLinearConv of its own domain too */
-    return rule->twin && strcmp(pb->op_type, rule->twin) == 0 && (strcmp(domain, rule->twin_domain) == 0 || strcmp(domain, "com.microsoft") == 0);
+    return rule->twin && strcmp(pb->op_type, rule->twin) == 0 &&
+           (strcmp(domain, rule->twin_domain) == 0 || strcmp(domain, "com.microsoft") == 0);
 }
 
 static const struct qn_rule *rule_of_twin(const Onnx__NodeProto *pb)
@@ -275,7 +302,19 @@ static const struct qn_rule *rule_of_twin(const Onnx__NodeProto *pb)
 
 static bool is_integer_operator(const char *op)
 {
-    static const char *const names[] = { "QAttention", "QGemm", "QMoE", "QOrderedMatMul", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "MatMulNBits", "MatMulBnb4", "GatherBlockQuantized", "MatMulIntegerToFloat", "MulInteger", "ReduceSumInteger", "QEmbedLayerNormalization" };
+    static const char *const names[] = { "QAttention",
+                                         "QGemm",
+                                         "QMoE",
+                                         "QOrderedMatMul",
+                                         "DynamicQuantizeMatMul",
+                                         "DynamicQuantizeLSTM",
+                                         "MatMulNBits",
+                                         "MatMulBnb4",
+                                         "GatherBlockQuantized",
+                                         "MatMulIntegerToFloat",
+                                         "MulInteger",
+                                         "ReduceSumInteger",
+                                         "QEmbedLayerNormalization" };
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(op, names[i]) == 0) return true;
@@ -285,12 +324,13 @@ static bool is_integer_operator(const char *op)
 static const char *unfold_node(struct qn_lifter *l, struct qn_edit *edit, qn_node_id n, const struct qn_rule *rule)
 {
     const Onnx__NodeProto *pb = l->graph->pb->node[n];
-    struct qn_unfolder     u = { .lifter = l, .graph = l->graph, .edit = edit, .arena = qn_edit_arena(edit), .node = n };
+    struct qn_unfolder u = { .lifter = l, .graph = l->graph, .edit = edit, .arena = qn_edit_arena(edit), .node = n };
 
     for (size_t i = 0; i < QN_MAX_OPERANDS; i++) u.in[i] = (struct qn_operand){ .codes = "", .scale = "", .zero = "" };
     u.out = u.in[0];
     if (!rule) return qn_unfold_integer(&u);
-    if (rule == &softmax && (qn_attr_int(pb, "opset", 0) < 13) != (qn_model_opset(l->graph->model, "") < 13)) return "it follows the rules of another opset";
+    if (rule == &softmax && (qn_attr_int(pb, "opset", 0) < 13) != (qn_model_opset(l->graph->model, "") < 13))
+        return "it follows the rules of another opset";
     return unfold(&u, rule);
 }
 

@@ -49,16 +49,19 @@ static const char *divide(struct qn_unfolder *u, const Onnx__TensorProto *produc
     size_t       count;
     int64_t      dim;
 
-    if (product->data_type != QN_FLOAT || qn_tensor_floats(product, u->arena, &p, &count, NULL) != QONNX_OK) return "its scale cannot be read";
+    if (product->data_type != QN_FLOAT || qn_tensor_floats(product, u->arena, &p, &count, NULL) != QONNX_OK)
+        return "its scale cannot be read";
     if (!(scales = qn_arena_array(u->arena, count, sizeof *scales))) return NULL; /* sticky */
     for (size_t i = 0; i < count; i++) {
         scales[i] = p[i] / x;
-        if (scales[i] * x != p[i] && nextafterf(scales[i], INFINITY) * x == p[i]) scales[i] = nextafterf(scales[i], INFINITY);
+        if (scales[i] * x != p[i] && nextafterf(scales[i], INFINITY) * x == p[i])
+            scales[i] = nextafterf(scales[i], INFINITY);
         if (scales[i] * x != p[i] && nextafterf(scales[i], 0) * x == p[i]) scales[i] = nextafterf(scales[i], 0);
     }
     dim = (int64_t)count;
     w->scale = qn_edit_name(u->edit, w->codes, "_scale");
-    qn_edit_add_initializer(u->edit, qn_tensor_new(u->arena, w->scale, QN_FLOAT, count > 1, &dim, scales, count * sizeof *scales));
+    qn_edit_add_initializer(u->edit, qn_tensor_new(u->arena, w->scale, QN_FLOAT, count > 1, &dim, scales,
+                                                   count * sizeof *scales));
     w->scales = scales;
     w->count = count;
     return NULL;
@@ -82,7 +85,9 @@ static const char *split_factor(struct qn_unfolder *u, const char *factor, qn_no
         return "the scale of its input is not a constant";
     }
     x = qn_unfold_constant(u, u->in[0].scale);
-    if (!x || x->data_type != QN_FLOAT || qn_tensor_floats(x, u->arena, &value, &count, NULL) != QONNX_OK || count != 1 || !(*value > 0)) return "the scale of its input is not a constant";
+    if (!x || x->data_type != QN_FLOAT || qn_tensor_floats(x, u->arena, &value, &count, NULL) != QONNX_OK ||
+        count != 1 || !(*value > 0))
+        return "the scale of its input is not a constant";
     return constant ? divide(u, constant, *value, &u->in[1]) : NULL;
 }
 
@@ -98,12 +103,14 @@ static const char *widen(struct qn_unfolder *u)
 
     if (qn_unfold_constant(u, u->in[1].scale)) return qn_unfold_vectors(u, &u->in[1]);
     if (u->in[1].count == 1 || !*u->in[1].zero) return NULL; /* the scales are new, and a vector already */
-    if (!zero || !(codes = qn_codes_of(zero, u->arena, &type, &count)) || (count != 1 && count != u->in[1].count)) return "the zero point of its weight cannot be read";
+    if (!zero || !(codes = qn_codes_of(zero, u->arena, &type, &count)) || (count != 1 && count != u->in[1].count))
+        return "the zero point of its weight cannot be read";
     if (count != 1) return NULL;
     if (!(bytes = qn_arena_array(u->arena, u->in[1].count, type->code_size))) return NULL;
     for (size_t i = 0; i < u->in[1].count; i++) memcpy(bytes + i * type->code_size, codes, type->code_size);
     u->in[1].zero = qn_edit_name(u->edit, u->in[1].zero, "_vector");
-    qn_edit_add_initializer(u->edit, qn_tensor_new(u->arena, u->in[1].zero, zero->data_type, 1, &dim, bytes, u->in[1].count * type->code_size));
+    qn_edit_add_initializer(u->edit, qn_tensor_new(u->arena, u->in[1].zero, zero->data_type, 1, &dim, bytes,
+                                                   u->in[1].count * type->code_size));
     return NULL;
 }
 
@@ -112,18 +119,22 @@ const char *qn_unfold_integer(struct qn_unfolder *u)
     const struct qn_graph   *g = u->graph;
     const Onnx__NodeProto   *pb = g->pb->node[u->node];
     const Onnx__TensorProto *weight = pb->n_input > 1 ? qn_unfold_constant(u, pb->input[1]) : NULL;
-    qn_node_id               cast = only_reader(g, u->node, "Cast"), mul = cast == QN_NONE ? QN_NONE : only_reader(g, cast, "Mul"), product;
-    const Onnx__NodeProto   *scaled;
-    const char              *reason, *factor, *names[2], *out;
-    Onnx__NodeProto         *node;
-    bool                     conv = strcmp(pb->op_type, "ConvInteger") == 0;
+    qn_node_id cast = only_reader(g, u->node, "Cast"), mul = cast == QN_NONE ? QN_NONE : only_reader(g, cast, "Mul"),
+               product;
+    const Onnx__NodeProto *scaled;
+    const char            *reason, *factor, *names[2], *out;
+    Onnx__NodeProto       *node;
+    bool                   conv = strcmp(pb->op_type, "ConvInteger") == 0;
 
-    if (mul == QN_NONE || qn_attr_int(g->pb->node[cast], "to", 0) != QN_FLOAT || g->pb->node[mul]->n_input != 2) return "its sum is not scaled by a Mul";
+    if (mul == QN_NONE || qn_attr_int(g->pb->node[cast], "to", 0) != QN_FLOAT || g->pb->node[mul]->n_input != 2)
+        return "its sum is not scaled by a Mul";
     if (!weight) return "its weight is not a constant";
     scaled = g->pb->node[mul];
     factor = scaled->input[strcmp(scaled->input[0], g->pb->node[cast]->output[0]) == 0];
     u->in[0] = (struct qn_operand){ .codes = pb->input[0], .scale = "", .zero = pb->n_input > 2 ? pb->input[2] : "" };
-    u->in[1] = (struct qn_operand){ .codes = pb->input[1], .scale = "", .zero = pb->n_input > 3 ? pb->input[3] : "", .type = weight->data_type };
+    u->in[1] = (struct qn_operand){
+        .codes = pb->input[1], .scale = "", .zero = pb->n_input > 3 ? pb->input[3] : "", .type = weight->data_type
+    };
     if ((reason = split_factor(u, factor, &product)) || (reason = widen(u))) return reason;
     names[0] = qn_unfold_dequantize(u, &u->in[0], -1);
     names[1] = qn_unfold_dequantize(u, &u->in[1], u->in[1].count == 1 ? -1 : conv ? 0 : (int)weight->n_dims - 1);

@@ -19,7 +19,8 @@ static bool same_bytes(const Onnx__TensorProto *a, const Onnx__TensorProto *b)
     if (!a || !b || a->data_type != b->data_type || a->n_dims > 1 || b->n_dims > 1) return false;
     if (qn_tensor_ints(a, &scratch, &i, &n, NULL) == QONNX_OK && qn_tensor_ints(b, &scratch, &k, &m, NULL) == QONNX_OK)
         same = n == m && memcmp(i, k, n * sizeof *i) == 0;
-    else if (qn_tensor_floats(a, &scratch, &x, &n, NULL) == QONNX_OK && qn_tensor_floats(b, &scratch, &y, &m, NULL) == QONNX_OK)
+    else if (qn_tensor_floats(a, &scratch, &x, &n, NULL) == QONNX_OK &&
+             qn_tensor_floats(b, &scratch, &y, &m, NULL) == QONNX_OK)
         same = n == m && memcmp(x, y, n * sizeof *x) == 0;
     qn_arena_release(&scratch);
     return same;
@@ -34,9 +35,15 @@ static qn_node_id counterpart(const struct qn_graph *g, qn_node_id q)
 
     if (dq == QN_NONE || !qn_node_is(g, q, "QuantizeLinear") || !qn_node_is(g, dq, "DequantizeLinear")) return QN_NONE;
     b = g->pb->node[dq];
-    if (a->n_input != 3 || b->n_input != 3 || a->n_output != 1 || qn_attr_int(a, "block_size", 0) || qn_attr_int(b, "block_size", 0)) return QN_NONE;
-    if (!same_bytes(qn_node_constant(g, q, 1), qn_node_constant(g, dq, 1)) || !same_bytes(qn_node_constant(g, q, 2), qn_node_constant(g, dq, 2))) return QN_NONE;
-    if (!qn_node_constant(g, q, 1) || !qn_node_constant(g, q, 2) || qn_attr_int(a, "axis", 1) != qn_attr_int(b, "axis", 1)) return QN_NONE;
+    if (a->n_input != 3 || b->n_input != 3 || a->n_output != 1 || qn_attr_int(a, "block_size", 0) ||
+        qn_attr_int(b, "block_size", 0))
+        return QN_NONE;
+    if (!same_bytes(qn_node_constant(g, q, 1), qn_node_constant(g, dq, 1)) ||
+        !same_bytes(qn_node_constant(g, q, 2), qn_node_constant(g, dq, 2)))
+        return QN_NONE;
+    if (!qn_node_constant(g, q, 1) || !qn_node_constant(g, q, 2) ||
+        qn_attr_int(a, "axis", 1) != qn_attr_int(b, "axis", 1))
+        return QN_NONE;
     return dq;
 }
 
@@ -50,7 +57,7 @@ static bool only_for(const struct qn_graph *g, qn_node_id dq, qn_node_id q)
 /* False when something that the pair leans on has been changed in this round. */
 static bool cancel(const struct qn_graph *g, struct qn_edit *edit, qn_node_id q, qn_node_id dq, bool *touched)
 {
-    qn_value_id            codes = qn_node_input(g, dq, 0), out = qn_node_output(g, q, 0), value = qn_node_output(g, dq, 0);
+    qn_value_id codes = qn_node_input(g, dq, 0), out = qn_node_output(g, q, 0), value = qn_node_output(g, dq, 0);
     const struct qn_value *from = codes == QN_NONE ? NULL : &g->values[codes];
 
     if (!from || out == QN_NONE || g->values[out].flags & QN_CAPTURED) return true;
@@ -88,4 +95,6 @@ static qonnx_status run(const struct qn_graph *graph, struct qn_edit *edit, bool
     return QONNX_OK;
 }
 
-const struct qn_pass qn_pass_cancel_requantize = { "cancel_requantize", "no quantizing again of what was just dequantized with the same numbers", run };
+const struct qn_pass qn_pass_cancel_requantize = {
+    "cancel_requantize", "no quantizing again of what was just dequantized with the same numbers", run
+};

@@ -45,7 +45,8 @@ uint64_t qn_plan_terms(const struct qn_graph *graph, qn_node_id node)
     for (int32_t i = 0; i < rank; i++)
         if (dims[i] < 0) return 0;
     if (qn_node_is(graph, node, "MatMul")) return terms_of_matrix(dims[rank - 1], dims[rank - 2]);
-    if (qn_node_is(graph, node, "Gemm")) return qn_attr_int(pb, "transB", 0) ? terms_of_matrix(dims[0], dims[1]) : terms_of_matrix(dims[1], dims[0]);
+    if (qn_node_is(graph, node, "Gemm"))
+        return qn_attr_int(pb, "transB", 0) ? terms_of_matrix(dims[0], dims[1]) : terms_of_matrix(dims[1], dims[0]);
     given = qn_attr_ints(pb, "strides", &count);
     for (size_t i = 0; i < 64; i++) strides[i] = i < count ? given[i] : 1;
     return qn_layer_terms(transposed, dims, (size_t)rank, strides, &terms, NULL) == QONNX_OK ? terms : 0;
@@ -106,7 +107,9 @@ static qonnx_status forgive(qonnx_status status, struct qn_metadata *meta, qonnx
 static qonnx_status of_layer(const struct propagation *p, qn_node_id n, struct qn_metadata *meta)
 {
     struct qn_metadata input, weight;
-    struct qn_layer    layer = { .input = &input, .weight = &weight, .terms = qn_plan_terms(p->graph, n), .output_axis = output_axis(p->graph, n) };
+    struct qn_layer    layer = {
+           .input = &input, .weight = &weight, .terms = qn_plan_terms(p->graph, n), .output_axis = output_axis(p->graph, n)
+    };
 
     QN_TRY(operand(p, n, 0, &input));
     QN_TRY(operand(p, n, 1, &weight));
@@ -160,7 +163,9 @@ static qonnx_status of_concat(const struct propagation *p, qn_node_id n, struct 
     QN_TRY(operand(p, n, 0, &first));
     for (size_t slot = 1; slot < p->graph->pb->node[n]->n_input; slot++) {
         QN_TRY(operand(p, n, slot, &next));
-        if (!same_scales(&first, &next) || !same_zeros(&first, &next) || first.bits != next.bits || first.is_signed != next.is_signed) return QONNX_OK;
+        if (!same_scales(&first, &next) || !same_zeros(&first, &next) || first.bits != next.bits ||
+            first.is_signed != next.is_signed)
+            return QONNX_OK;
     }
     *meta = first;
     return QONNX_OK;
@@ -179,8 +184,9 @@ static bool keeps_axis(const struct qn_graph *graph, qn_node_id n)
 static qonnx_status of_node(const struct propagation *p, qn_node_id n, struct qn_metadata *meta)
 {
     const struct qn_graph *g = p->graph;
-    const struct qn_rule  *rule = qn_node_is(g, n, g->pb->node[n]->op_type) ? qn_rule_find(g->pb->node[n]->op_type) : NULL;
-    struct qn_rule         own;
+    const struct qn_rule  *rule =
+        qn_node_is(g, n, g->pb->node[n]->op_type) ? qn_rule_find(g->pb->node[n]->op_type) : NULL;
+    struct qn_rule own;
 
     if (rule && rule->kind == QN_KIND_LAYER) return of_layer(p, n, meta);
     if (qn_node_is(g, n, "Add")) return of_sum(p, n, meta);
@@ -203,7 +209,8 @@ static qonnx_status see(const struct propagation *p, qn_value_id v)
     return t->quantized && t->params ? qn_metadata_of_params(t->params, p->arena, &p->meta->seen[v], p->err) : QONNX_OK;
 }
 
-qonnx_status qn_plan_metadata(const struct qn_plan *plan, struct qn_arena *arena, struct qn_plan_meta *meta, qonnx_error *err)
+qonnx_status qn_plan_metadata(const struct qn_plan *plan, struct qn_arena *arena, struct qn_plan_meta *meta,
+                              qonnx_error *err)
 {
     const struct qn_graph *g = plan->graph;
     struct propagation     p = { plan, g, arena, meta, err };

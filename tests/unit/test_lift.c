@@ -229,7 +229,8 @@ static void integer_operators_become_float_ones_between_quantizers(void **state)
     small_grid(&l.s, "y", 2.0f, QN_UINT8, 0);
     small_codes(&l.s, "w_quantized", QN_INT8, ramp, DIMS(4, 4));
     small_quantize(&l.s, "x_quantized", "x", "x");
-    small_op(&l.s, "QLinearMatMul", "y_quantized", "x_quantized", "x_s", "x_z", "w_quantized", "w_s", "w_z", "y_s", "y_z");
+    small_op(&l.s, "QLinearMatMul", "y_quantized", "x_quantized", "x_s", "x_z", "w_quantized", "w_s", "w_z", "y_s",
+             "y_z");
     small_dequantize(&l.s, "y_back", "y_quantized", "y");
     small_op(&l.s, "Neg", "z", "y_back");
     small_output(&l.s, "z");

@@ -131,8 +131,9 @@ static void operators_keep_metadata_or_lose_them(void **state)
     static const struct {
         const char *op;
         bool        keeps;
-    } cases[] = { { "Relu", true },     { "MaxPool", true }, { "Flatten", true }, { "Transpose", true }, { "Identity", true }, { "Sigmoid", false },
-                  { "Tanh", false },    { "Neg", false },    { "Softmax", false }, { "AveragePool", false }, { "Clip", false } };
+    } cases[] = { { "Relu", true },     { "MaxPool", true },      { "Flatten", true }, { "Transpose", true },
+                  { "Identity", true }, { "Sigmoid", false },     { "Tanh", false },   { "Neg", false },
+                  { "Softmax", false }, { "AveragePool", false }, { "Clip", false } };
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
