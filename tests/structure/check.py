@@ -67,6 +67,8 @@ def walk(root):
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(f for f in folders if not SKIPPED_FOLDERS.match(f))
         for name in sorted(names):
+            if name == ".git":  # of a linked work tree: a file that says where the repository is
+                continue
             yield os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/")
 
 

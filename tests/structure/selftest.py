@@ -161,6 +161,10 @@ class Structure(unittest.TestCase):
         self.write(".git/a.c", "\n" * 601)
         self.assertEqual([], self.breaches("sizes"))
 
+    def test_the_link_to_a_repository_is_not_looked_at(self):
+        self.write(".git", "gitdir: /" + "work/main/.git\n")
+        self.assertEqual([], self.breaches("paths"))
+
     def test_a_breach_becomes_exit_status_1(self):
         self.write("a.c", HEAD)
         self.assertEqual(0, check.main("spdx", self.root))
