@@ -1,24 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "plan/solve.h"
-
 #include <math.h>
-#include <string.h>
 
 #include "base/pool.h"
-#include "onnx/attr.h"
-#include "onnx/tensor.h"
-#include "quant/pack.h"
+#include "plan/solver.h"
 
-struct solver {
-    struct qn_plan               *plan;
-    const struct qn_stats *const *stats;
-    struct qn_verdict            *verdicts;
-    bool                         *again;
-    int                           threads;
-    qonnx_error                  *err;
-};
-
-static void condemn(struct solver *s, qn_node_id n, enum qn_reason reason, double db)
+void qn_solver_condemn(struct qn_solver *s, qn_node_id n, enum qn_reason reason, double db)
 {
     if (s->verdicts[n].reason != QN_REASON_QUANTIZED) return;
     s->verdicts[n] = (struct qn_verdict){ reason, db };
@@ -26,7 +12,7 @@ static void condemn(struct solver *s, qn_node_id n, enum qn_reason reason, doubl
 }
 
 /* Every node that computes on the codes of this group: those that read them and those that make them. */
-static void condemn_group(struct solver *s, qn_value_id group, enum qn_reason reason, double db)
+static void condemn_group(struct qn_solver *s, qn_value_id group, enum qn_reason reason, double db)
 {
     const struct qn_graph *g = s->plan->graph;
 
@@ -40,14 +26,21 @@ static void condemn_group(struct solver *s, qn_value_id group, enum qn_reason re
             touches |= v != QN_NONE && qn_plan_reads_codes(s->plan, n, slot) && s->plan->tensors[v].group == group;
         }
         if (row->result != QN_NONE && s->plan->tensors[row->result].at_producer) touches |= s->plan->tensors[row->result].group == group;
-        if (touches) condemn(s, n, reason, db);
+        if (touches) qn_solver_condemn(s, n, reason, db);
     }
+}
+
+qonnx_status qn_solver_params(struct qn_solver *s, struct qn_qparams **params, const struct qn_qtype *type, bool narrow, int axis, size_t count)
+{
+    *params = qn_arena_alloc(&s->plan->arena, sizeof **params);
+    if (!*params) return qn_fail_nomem(s->err);
+    return qn_qparams_init(*params, &s->plan->arena, type, type->bits, narrow, axis, count, s->err);
 }
 
 /* ---- activations ---- */
 
 /* The statistics of a value, or of the value that a move made it from: its elements are a subset of that one's. */
-static const struct qn_stats *stats_of(const struct solver *s, qn_value_id v)
+static const struct qn_stats *stats_of(const struct qn_solver *s, qn_value_id v)
 {
     const struct qn_graph *g = s->plan->graph;
 
@@ -59,21 +52,14 @@ static const struct qn_stats *stats_of(const struct solver *s, qn_value_id v)
     return v == QN_NONE ? NULL : s->stats[v];
 }
 
-static qonnx_status new_params(struct solver *s, struct qn_qparams **params, const struct qn_qtype *type, bool narrow, int axis, size_t count)
-{
-    *params = qn_arena_alloc(&s->plan->arena, sizeof **params);
-    if (!*params) return qn_fail_nomem(s->err);
-    return qn_qparams_init(*params, &s->plan->arena, type, type->bits, narrow, axis, count, s->err);
-}
-
-static qonnx_status solve_group(struct solver *s, qn_value_id v)
+static qonnx_status solve_group(struct qn_solver *s, qn_value_id v)
 {
     const struct qn_settings *settings = s->plan->settings;
     struct qn_tensor_plan    *t = &s->plan->tensors[v];
     const struct qn_stats    *stats = stats_of(s, v);
     struct qn_observe_goal    goal;
 
-    QN_TRY(new_params(s, &t->params, settings->act_qtype, false, -1, 1));
+    QN_TRY(qn_solver_params(s, &t->params, settings->act_qtype, false, -1, 1));
     if (t->fixed_scale != 0.0f) {
         t->params->scale[0] = t->fixed_scale;
         t->params->zero_point[0] = t->fixed_zero_point + (settings->act_qtype->is_signed ? settings->act_qtype->lo : 0);
@@ -99,140 +85,11 @@ static qonnx_status solve_group(struct solver *s, qn_value_id v)
     return QONNX_OK;
 }
 
-/* ---- weights ---- */
-
-static bool all_finite(const float *x, size_t n)
-{
-    float sum = 0; /* x * 0 is NaN for NaN and infinities, and so is every sum after it */
-    for (size_t i = 0; i < n; i++) sum += x[i] * 0.0f;
-    return sum == 0.0f;
-}
-
-struct layer {
-    qn_node_id               node;
-    const Onnx__TensorProto *weight, *bias;
-    const float             *w, *b;
-    size_t                   w_count, b_count;
-    struct qn_layout         layout;
-    int                      axis;
-    float                    input_scale;
-    uint64_t                 products; /* summed up for one output */
-};
-
-/* Products that add up in one output element. */
-static uint64_t count_products(const struct solver *s, const struct layer *l, bool for_bits)
-{
-    const Onnx__NodeProto *pb = s->plan->graph->pb->node[l->node];
-    uint64_t               n = 1, taps = 0;
-    size_t                 strides_count;
-    const int64_t         *strides;
-
-    if (strcmp(pb->op_type, "ConvTranspose") != 0) {
-        for (size_t i = 0; i < l->weight->n_dims; i++)
-            if (i != (size_t)l->axis) n *= (uint64_t)l->weight->dims[i];
-        return n;
-    }
-    strides = qn_attr_ints(pb, "strides", &strides_count);
-    for (size_t i = 2; i < l->weight->n_dims; i++) {
-        int64_t stride = i - 2 < strides_count && strides[i - 2] > 0 ? strides[i - 2] : 1;
-        uint64_t per_dim = (uint64_t)((l->weight->dims[i] + stride - 1) / stride);
-        taps += per_dim ? per_dim : 1;
-        n *= per_dim ? per_dim : 1;
-    }
-    return for_bits ? (uint64_t)l->weight->dims[1] * taps : (uint64_t)l->weight->dims[0] * n;
-}
-
-/* E_DATA-like trouble with the weight is a verdict, not an error. *usable tells. */
-static qonnx_status load_layer(struct solver *s, struct layer *l, bool *usable)
-{
-    const struct qn_graph      *g = s->plan->graph;
-    const struct qn_node_plan  *row = &s->plan->nodes[l->node];
-    qn_value_id                 x = qn_node_input(g, l->node, 0);
-    const struct qn_qparams    *input = s->plan->tensors[s->plan->tensors[x].group].params;
-
-    *usable = false;
-    l->weight = qn_node_constant(g, l->node, 1);
-    l->bias = row->rule->in[2] == QN_ROLE_BIAS ? qn_node_constant(g, l->node, 2) : NULL;
-    l->axis = row->rule->axis < 0 ? (int)l->weight->n_dims - 1 : row->rule->axis;
-    l->input_scale = input->scale[0];
-    QN_TRY(qn_tensor_floats(l->weight, &s->plan->arena, &l->w, &l->w_count, s->err));
-    QN_TRY(qn_layout_init(&l->layout, l->weight->dims, l->weight->n_dims, l->axis, s->err));
-    l->products = count_products(s, l, false);
-    if (!all_finite(l->w, l->w_count)) {
-        condemn(s, l->node, QN_REASON_WEIGHT_NOT_FINITE, NAN);
-        return QONNX_OK;
-    }
-    if (l->bias) {
-        QN_TRY(qn_tensor_floats(l->bias, &s->plan->arena, &l->b, &l->b_count, s->err));
-        if (!all_finite(l->b, l->b_count)) {
-            condemn(s, l->node, QN_REASON_WEIGHT_NOT_FINITE, NAN);
-            return QONNX_OK;
-        }
-    }
-    *usable = true;
-    return QONNX_OK;
-}
-
-/* Near-dead channels have scales so small that their bias would not fit int32: they get a larger one. */
-static void guard_bias(const struct layer *l, struct qn_node_plan *row, int32_t limit)
-{
-    for (size_t i = 0; i < row->weight->count; i++) {
-        float absmax = 0, least;
-        if (row->weight->count == 1)
-            for (size_t k = 0; k < l->b_count; k++) absmax = fmaxf(absmax, fabsf(l->b[k]));
-        else
-            absmax = fabsf(l->b[i]);
-        least = qn_bias_min_weight_scale(l->input_scale, absmax, limit);
-        if (row->weight->scale[i] >= least) continue;
-        row->weight->scale[i] = least;
-        row->raised++;
-    }
-}
-
-static qonnx_status solve_bias(struct solver *s, struct layer *l, struct qn_node_plan *row)
-{
-    const struct qn_qtype *act = s->plan->settings->act_qtype;
-    int32_t                input_max = act->is_signed ? 128 : 255;
-    int32_t                limit = qn_bias_code_limit(l->products, input_max, row->weight->hi);
-
-    guard_bias(l, row, limit);
-    QN_TRY(new_params(s, &row->bias, qn_qtype_find("int32"), false, row->weight->axis < 0 ? -1 : 0, row->weight->count));
-    row->bias_count = l->b_count;
-    row->bias_codes = qn_arena_array(&s->plan->arena, l->b_count, sizeof *row->bias_codes);
-    if (!row->bias_codes) return qn_fail_nomem(s->err);
-    for (size_t i = 0; i < row->bias->count; i++) row->bias->scale[i] = qn_bias_scale(l->input_scale, row->weight->scale[i]);
-    qn_bias_codes(l->b, l->b_count, row->bias->scale, row->bias->count, limit, row->bias_codes);
-    return QONNX_OK;
-}
-
-static qonnx_status solve_layer(struct solver *s, qn_node_id n)
-{
-    const struct qn_settings *settings = s->plan->settings;
-    struct qn_node_plan      *row = &s->plan->nodes[n];
-    struct layer              l = { .node = n };
-    struct qn_error_sums      sums;
-    float                    *absmax;
-    bool                      usable, per_channel;
-
-    QN_TRY(load_layer(s, &l, &usable));
-    if (!usable) return QONNX_OK;
-    per_channel = settings->per_channel && l.layout.channels > 1; /* one channel is the tensor: a rank-0 scale */
-    if (!per_channel) l.layout = QN_LAYOUT_FLAT(l.w_count);
-    QN_TRY(new_params(s, &row->weight, settings->weight_qtype, true, per_channel ? l.axis : -1, l.layout.channels));
-    absmax = qn_arena_array(&s->plan->arena, l.layout.channels, sizeof *absmax);
-    if (!absmax) return qn_fail_nomem(s->err);
-    QN_TRY(qn_channel_absmax(l.w, l.layout, absmax, s->threads, s->err));
-    for (size_t i = 0; i < l.layout.channels; i++) qn_qparams_set_symmetric(row->weight, i, absmax[i], row->weight->hi);
-    if (l.bias) QN_TRY(solve_bias(s, &l, row));
-    QN_TRY(qn_quantization_error(l.w, l.layout, row->weight, &sums, s->threads, s->err));
-    row->weight_sqnr = qn_sqnr_db(sums);
-    row->accumulator_bits = qn_accumulator_bits(settings->act_qtype->bits, row->weight->bits, count_products(s, &l, true), l.bias ? 32 : 0);
-    return QONNX_OK;
-}
+/* ---- all of it ---- */
 
 qonnx_status qn_solve(struct qn_plan *plan, const struct qn_stats *const *stats, struct qn_verdict *verdicts, bool *again, qonnx_error *err)
 {
-    struct solver s = { plan, stats, verdicts, again, plan->settings->threads ? (int)plan->settings->threads : qn_cpu_count(), err };
+    struct qn_solver s = { plan, stats, verdicts, again, plan->settings->threads ? (int)plan->settings->threads : qn_cpu_count(), err };
 
     *again = false;
     for (qn_value_id v = 0; v < plan->graph->value_count; v++) {
@@ -250,7 +107,7 @@ qonnx_status qn_solve(struct qn_plan *plan, const struct qn_stats *const *stats,
         const struct qn_node_plan *row = &plan->nodes[n];
         qonnx_status               status;
         if (row->reason != QN_REASON_QUANTIZED || row->rule->kind != QN_KIND_LAYER || row->rule->in[1] != QN_ROLE_WEIGHT) continue;
-        if ((status = solve_layer(&s, n)) != QONNX_OK) return qn_wrap(err, status, "%s", qn_node_label(plan->graph, n));
+        if ((status = qn_solve_layer(&s, n)) != QONNX_OK) return qn_wrap(err, status, "%s", qn_node_label(plan->graph, n));
     }
     return QONNX_OK;
 }

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A layer's weight and bias. */
+#include <math.h>
+#include <string.h>
+
+#include "onnx/attr.h"
+#include "onnx/tensor.h"
+#include "plan/solver.h"
+
+static bool all_finite(const float *x, size_t n)
+{
+    float sum = 0; /* x * 0 is NaN for NaN and infinities, and so is every sum after it */
+    for (size_t i = 0; i < n; i++) sum += x[i] * 0.0f;
+    return sum == 0.0f;
+}
+
+/* Products that add up in one output element. */
+static uint64_t count_products(const struct qn_solver *s, const struct qn_open_layer *l, bool for_bits)
+{
+    const Onnx__NodeProto *pb = s->plan->graph->pb->node[l->node];
+    uint64_t               n = 1, taps = 0;
+    size_t                 strides_count;
+    const int64_t         *strides;
+
+    if (strcmp(pb->op_type, "ConvTranspose") != 0) {
+        for (size_t i = 0; i < l->weight->n_dims; i++)
+            if (i != (size_t)l->axis) n *= (uint64_t)l->weight->dims[i];
+        return n;
+    }
+    strides = qn_attr_ints(pb, "strides", &strides_count);
+    for (size_t i = 2; i < l->weight->n_dims; i++) {
+        int64_t stride = i - 2 < strides_count && strides[i - 2] > 0 ? strides[i - 2] : 1;
+        uint64_t per_dim = (uint64_t)((l->weight->dims[i] + stride - 1) / stride);
+        taps += per_dim ? per_dim : 1;
+        n *= per_dim ? per_dim : 1;
+    }
+    return for_bits ? (uint64_t)l->weight->dims[1] * taps : (uint64_t)l->weight->dims[0] * n;
+}
+
+/* E_DATA-like trouble with the weight is a verdict, not an error. *usable tells. */
+static qonnx_status load_layer(struct qn_solver *s, struct qn_open_layer *l, bool *usable)
+{
+    const struct qn_graph      *g = s->plan->graph;
+    const struct qn_node_plan  *row = &s->plan->nodes[l->node];
+    qn_value_id                 x = qn_node_input(g, l->node, 0);
+    const struct qn_qparams    *input = s->plan->tensors[s->plan->tensors[x].group].params;
+
+    *usable = false;
+    l->weight = qn_node_constant(g, l->node, 1);
+    l->bias = row->rule->in[2] == QN_ROLE_BIAS ? qn_node_constant(g, l->node, 2) : NULL;
+    l->axis = row->rule->axis < 0 ? (int)l->weight->n_dims - 1 : row->rule->axis;
+    l->input_scale = input->scale[0];
+    QN_TRY(qn_tensor_floats(l->weight, &s->plan->arena, &l->w, &l->w_count, s->err));
+    QN_TRY(qn_layout_init(&l->layout, l->weight->dims, l->weight->n_dims, l->axis, s->err));
+    l->products = count_products(s, l, false);
+    if (!all_finite(l->w, l->w_count)) {
+        qn_solver_condemn(s, l->node, QN_REASON_WEIGHT_NOT_FINITE, NAN);
+        return QONNX_OK;
+    }
+    if (l->bias) {
+        QN_TRY(qn_tensor_floats(l->bias, &s->plan->arena, &l->b, &l->b_count, s->err));
+        if (!all_finite(l->b, l->b_count)) {
+            qn_solver_condemn(s, l->node, QN_REASON_WEIGHT_NOT_FINITE, NAN);
+            return QONNX_OK;
+        }
+    }
+    *usable = true;
+    return QONNX_OK;
+}
+
+/* Near-dead channels have scales so small that their bias would not fit int32: they get a larger one. */
+static void guard_bias(const struct qn_open_layer *l, struct qn_node_plan *row, int32_t limit)
+{
+    for (size_t i = 0; i < row->weight->count; i++) {
+        float absmax = 0, least;
+        if (row->weight->count == 1)
+            for (size_t k = 0; k < l->b_count; k++) absmax = fmaxf(absmax, fabsf(l->b[k]));
+        else
+            absmax = fabsf(l->b[i]);
+        least = qn_bias_min_weight_scale(l->input_scale, absmax, limit);
+        if (row->weight->scale[i] >= least) continue;
+        row->weight->scale[i] = least;
+        row->raised++;
+    }
+}
+
+static qonnx_status solve_bias(struct qn_solver *s, struct qn_open_layer *l, struct qn_node_plan *row)
+{
+    const struct qn_qtype *act = s->plan->settings->act_qtype;
+    int32_t                input_max = act->is_signed ? 128 : 255;
+    int32_t                limit = qn_bias_code_limit(l->products, input_max, row->weight->hi);
+
+    guard_bias(l, row, limit);
+    QN_TRY(qn_solver_params(s, &row->bias, qn_qtype_find("int32"), false, row->weight->axis < 0 ? -1 : 0, row->weight->count));
+    row->bias_count = l->b_count;
+    row->bias_codes = qn_arena_array(&s->plan->arena, l->b_count, sizeof *row->bias_codes);
+    if (!row->bias_codes) return qn_fail_nomem(s->err);
+    for (size_t i = 0; i < row->bias->count; i++) row->bias->scale[i] = qn_bias_scale(l->input_scale, row->weight->scale[i]);
+    qn_bias_codes(l->b, l->b_count, row->bias->scale, row->bias->count, limit, row->bias_codes);
+    return QONNX_OK;
+}
+
+qonnx_status qn_solve_layer(struct qn_solver *s, qn_node_id n)
+{
+    const struct qn_settings *settings = s->plan->settings;
+    struct qn_node_plan      *row = &s->plan->nodes[n];
+    struct qn_open_layer           l = { .node = n };
+    struct qn_error_sums      sums;
+    float                    *absmax;
+    bool                      usable, per_channel;
+
+    QN_TRY(load_layer(s, &l, &usable));
+    if (!usable) return QONNX_OK;
+    per_channel = settings->per_channel && l.layout.channels > 1; /* one channel is the tensor: a rank-0 scale */
+    if (!per_channel) l.layout = QN_LAYOUT_FLAT(l.w_count);
+    QN_TRY(qn_solver_params(s, &row->weight, settings->weight_qtype, true, per_channel ? l.axis : -1, l.layout.channels));
+    absmax = qn_arena_array(&s->plan->arena, l.layout.channels, sizeof *absmax);
+    if (!absmax) return qn_fail_nomem(s->err);
+    QN_TRY(qn_channel_absmax(l.w, l.layout, absmax, s->threads, s->err));
+    for (size_t i = 0; i < l.layout.channels; i++) qn_qparams_set_symmetric(row->weight, i, absmax[i], row->weight->hi);
+    if (l.bias) QN_TRY(solve_bias(s, &l, row));
+    QN_TRY(qn_quantization_error(l.w, l.layout, row->weight, &sums, s->threads, s->err));
+    row->weight_sqnr = qn_sqnr_db(sums);
+    row->accumulator_bits = qn_accumulator_bits(settings->act_qtype->bits, row->weight->bits, count_products(s, &l, true), l.bias ? 32 : 0);
+    return QONNX_OK;
+}

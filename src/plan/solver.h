@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Inside solve: what its steps share. solve.c does the activations and says in which order, solve_layer.c the weights. */
+#ifndef QN_PLAN_SOLVER_H
+#define QN_PLAN_SOLVER_H
+
+#include "plan/solve.h"
+#include "quant/pack.h"
+
+struct qn_solver {
+    struct qn_plan               *plan;
+    const struct qn_stats *const *stats;
+    struct qn_verdict            *verdicts;
+    bool                         *again;
+    int                           threads;
+    qonnx_error                  *err;
+};
+
+/* The node shall not be quantized; the first reason stands. */
+void qn_solver_condemn(struct qn_solver *s, qn_node_id n, enum qn_reason reason, double db);
+
+/* New parameters in the plan's arena. */
+QONNX_MUST_CHECK qonnx_status qn_solver_params(struct qn_solver *s, struct qn_qparams **params, const struct qn_qtype *type, bool narrow, int axis, size_t count);
+
+/* A quantized layer while it is solved. */
+struct qn_open_layer {
+    qn_node_id               node;
+    const Onnx__TensorProto *weight, *bias;
+    const float             *w, *b;
+    size_t                   w_count, b_count;
+    struct qn_layout         layout;
+    int                      axis;
+    float                    input_scale;
+    uint64_t                 products; /* summed up for one output */
+};
+
+/* Weight and bias of a quantized layer, whose input has its parameters by now. */
+QONNX_MUST_CHECK qonnx_status qn_solve_layer(struct qn_solver *s, qn_node_id n);
+
+#endif
