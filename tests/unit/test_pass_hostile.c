@@ -108,7 +108,7 @@ static void passes_keep_any_graph_well_formed(void **state)
     }
     for (int i = 0; i < 2; i++) qn_strbuf_release(&text[i]);
     assert_true(used > GRAPHS * 9 / 10); /* else the maker is at fault, and so it is where a pass finds nothing to do */
-    for (size_t p = 0; qn_pass_at(p); p++) /* the maker's graphs are float: nothing is there to quantize again */
+    for (size_t p = 0; qn_pass_at(p); p++) /* the maker's graphs are float: see test_cancel_requantize.c */
         if (strcmp(qn_pass_at(p)->name, "cancel_requantize") != 0) assert_true(changes[p] > 0);
 }
 
