@@ -50,6 +50,8 @@ QONNX_MUST_CHECK qonnx_status qn_job_obey(struct qn_job *job);
 QONNX_MUST_CHECK qonnx_status qn_fork_graph(struct qn_graph *fork, struct qn_model *model, qonnx_error *err);
 /* Writes the plan into a copy of the float graph; and drops that copy again. */
 QONNX_MUST_CHECK qonnx_status qn_job_emit(struct qn_job *job, const struct qn_emitter *emitter);
+/* What the plan leaves to pass the limits of integer kernels, as warnings. */
+QONNX_MUST_CHECK qonnx_status qn_job_warn_of_limits(struct qn_job *job);
 void qn_job_back_to_float(struct qn_job *job);
 /* The result opens in ONNX Runtime with all its rewrites. */
 QONNX_MUST_CHECK qonnx_status qn_job_verify(struct qn_job *job);

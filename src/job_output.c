@@ -6,6 +6,7 @@
 #include "job.h"
 #include "onnx/attr.h"
 #include "onnx/wire.h"
+#include "plan/limits.h"
 #include "plan/presets.h"
 
 /* ---- emit, verify, save ---- */
@@ -22,6 +23,18 @@ qonnx_status qn_fork_graph(struct qn_graph *fork, struct qn_model *model, qonnx_
     if (qn_arena_failed(arena)) return qn_fail_nomem(err);
     model->pb->graph = copy;
     return qn_graph_build(fork, model, err);
+}
+
+qonnx_status qn_job_warn_of_limits(struct qn_job *job)
+{
+    struct qn_strbuf lines;
+    qonnx_status     status;
+
+    qn_strbuf_init(&lines);
+    status = qn_plan_limits(&job->plan, &lines, job->err);
+    if (status == QONNX_OK) qn_warn_lines(&job->warnings, lines.text);
+    qn_strbuf_release(&lines);
+    return status;
 }
 
 qonnx_status qn_job_emit(struct qn_job *job, const struct qn_emitter *emitter)

@@ -69,6 +69,7 @@ qonnx_status qn_job_obey(struct qn_job *job)
     QN_TRY(qn_explicit_solve(&job->plan, job->err));
     for (size_t i = 0; i < job->plan.recipe->warning_count; i++)
         qn_warn(&job->warnings, "%s", job->plan.recipe->warnings[i]);
+    QN_TRY(qn_job_warn_of_limits(job));
     job->sqnr = INFINITY;
     if (job->runtime && strcmp(job->settings.verify, "off") != 0) QN_TRY(judge(job));
     return qn_job_emit(job, job->emitter);

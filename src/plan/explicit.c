@@ -70,15 +70,20 @@ static bool channels_of(const struct placer *p, qn_value_id v, size_t *channels,
     return false;
 }
 
+static qonnx_status asked(const struct placer *p, qn_node_id n, enum qn_slot slot, qonnx_status status)
+{
+    return qn_said(p->words[n].from[slot], slot, qn_node_label(p->graph, n), status, p->err);
+}
+
 static qonnx_status set_channels(struct placer *p, struct qn_site *site)
 {
     if (!site->quantizer.per_channel) return QONNX_OK;
     if (!channels_of(p, site->value, &site->channels, &site->rank))
-        return qn_fail(p->err, QONNX_E_UNSUPPORTED,
-                       "%s: %s: a scale for each channel needs the shape of '%.200s', which is not known; is it "
-                       "declared in the model?",
-                       qn_node_label(p->graph, site->node), qn_slot_name(site->slot),
-                       p->graph->values[site->value].name);
+        return asked(p, site->node, site->slot,
+                     qn_fail(p->err, QONNX_E_UNSUPPORTED,
+                             "a scale for each channel needs the shape of '%.200s', which is not known; is it declared "
+                             "in the model?",
+                             p->graph->values[site->value].name));
     site->axis = 1;
     return QONNX_OK;
 }
@@ -137,9 +142,9 @@ static qonnx_status place_output(struct placer *p, qn_node_id n)
                               (p->words[n].slots[QN_SLOT_INPUT].row || (in != QN_NONE && p->known[in])));
     if (!q->row) return QONNX_OK;
     if (p->plan->tensors[v].quantized)
-        return qn_fail(p->err, QONNX_E_USAGE,
-                       "%s: output: the MatMul before it, whose bias it adds, has an output quantizer too",
-                       qn_node_label(p->graph, n));
+        return asked(p, n, QN_SLOT_OUTPUT,
+                     qn_fail(p->err, QONNX_E_USAGE,
+                             "the MatMul before it, whose bias it adds, has an output quantizer too"));
     if (!(site = new_site(p, q, v, n, QN_SLOT_OUTPUT))) return qn_fail_nomem(p->err);
     p->plan->tensors[v].quantized = p->plan->tensors[v].at_producer = true;
     p->plan->tensors[v].params = &site->params;
@@ -278,6 +283,7 @@ static void fill_rows(struct placer *p)
         row->db = row->weight_sqnr = NAN;
         recipe->weights[n] = p->words[n].slots[QN_SLOT_WEIGHT];
         recipe->biases[n] = p->words[n].slots[QN_SLOT_BIAS];
+        memcpy(recipe->said[n], p->words[n].from, sizeof recipe->said[n]);
     }
     fuse_adds(p);
 }
@@ -312,6 +318,7 @@ static qonnx_status allocate(struct placer *p)
     if (!plan->tensors || !plan->nodes || !plan->recipe || !p->known) return qn_fail_nomem(p->err);
     plan->recipe->weights = qn_arena_array(&plan->arena, nodes, sizeof *plan->recipe->weights);
     plan->recipe->biases = qn_arena_array(&plan->arena, nodes, sizeof *plan->recipe->biases);
+    plan->recipe->said = qn_arena_array(&plan->arena, nodes, sizeof *plan->recipe->said);
     plan->recipe->adds = qn_arena_array(&plan->arena, nodes, sizeof *plan->recipe->adds);
     plan->recipe->metadata = qn_arena_array(&plan->arena, values, sizeof *plan->recipe->metadata);
     for (qn_node_id n = 0; n < nodes; n++)

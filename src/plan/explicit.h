@@ -33,11 +33,12 @@ struct qn_site {
 struct qn_explicit {
     struct qn_site     **sites;
     size_t               site_count, site_room;
-    struct qn_quantizer *weights, *biases; /* by node; row NULL: none */
-    struct qn_use       *adds;     /* by node: where the constant behind a MatMul is added; node QN_NONE: nowhere */
-    struct qn_metadata  *metadata; /* by value, as its readers see it; by qn_explicit_solve */
-    const char         **warnings; /* what the user should know, naming the layer */
-    size_t               warning_count, warning_room;
+    struct qn_quantizer *weights, *biases;              /* by node; row NULL: none */
+    const struct qn_rule_words *(*said)[QN_SLOT_COUNT]; /* by node: the rule that each slot has its quantizer from */
+    struct qn_use      *adds;     /* by node: where the constant behind a MatMul is added; node QN_NONE: nowhere */
+    struct qn_metadata *metadata; /* by value, as its readers see it; by qn_explicit_solve */
+    const char        **warnings; /* what the user should know, naming the layer */
+    size_t              warning_count, warning_room;
 };
 
 /* As qn_plan_make, with the recipe of plan->settings. E_USAGE for rules that match nothing or contradict each other,

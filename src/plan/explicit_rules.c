@@ -209,17 +209,22 @@ static qonnx_status apply_rule(const struct qn_graph *g, const struct qn_setting
     return QONNX_OK;
 }
 
+qonnx_status qn_said(const struct qn_rule_words *rule, enum qn_slot slot, const char *node, qonnx_status status,
+                     qonnx_error *err)
+{
+    if (status == QONNX_OK) return status;
+    if (!rule) return qn_wrap(err, status, "%s: %s", node, qn_slot_name(slot));
+    return qn_wrap(err, status, "%s:%d: %s: %s", rule->file ? rule->file : "preset", rule->slots[slot].line, node,
+                   qn_slot_name(slot));
+}
+
 static qonnx_status check_words(const struct qn_graph *g, qn_node_id n, const struct qn_node_words *words,
                                 qonnx_error *err)
 {
     for (enum qn_slot slot = 0; slot < QN_SLOT_COUNT; slot++) {
-        const struct qn_rule_words *rule = words->from[slot];
-        qonnx_status                status;
         if (!words->slots[slot].row) continue;
-        status = qn_slot_check(slot, &words->slots[slot], err);
-        if (status != QONNX_OK)
-            return qn_wrap(err, status, "%s:%d: %s: %s", rule->file ? rule->file : "preset", rule->slots[slot].line,
-                           qn_node_label(g, n), qn_slot_name(slot));
+        QN_TRY(
+            qn_said(words->from[slot], slot, qn_node_label(g, n), qn_slot_check(slot, &words->slots[slot], err), err));
     }
     return QONNX_OK;
 }

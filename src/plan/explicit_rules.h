@@ -20,4 +20,8 @@ bool           qn_is_layer_op(const struct qn_graph *graph, qn_node_id node);
 QONNX_MUST_CHECK qonnx_status qn_explicit_words(const struct qn_graph *graph, const struct qn_settings *settings,
                                                 struct qn_arena *arena, struct qn_node_words **words, qonnx_error *err);
 
+/* Puts before an error where the recipe asked for what failed: file and line, node, slot. Rule NULL: not known. */
+QONNX_MUST_CHECK qonnx_status qn_said(const struct qn_rule_words *rule, enum qn_slot slot, const char *node,
+                                      qonnx_status status, qonnx_error *err);
+
 #endif

@@ -10,7 +10,7 @@
 #include "base/pool.h"
 #include "onnx/attr.h"
 #include "onnx/tensor.h"
-#include "plan/explicit.h"
+#include "plan/explicit_rules.h"
 
 struct solver {
     struct qn_plan     *plan;
@@ -58,7 +58,8 @@ qonnx_status qn_explicit_weights(struct qn_plan *plan, qonnx_error *err)
         if (plan->recipe->biases[n].row &&
             !(plan->nodes[n].bias = qn_arena_alloc(&plan->arena, sizeof *plan->nodes[n].bias)))
             return qn_fail_nomem(err);
-        if (status != QONNX_OK) return qn_wrap(err, status, "%s: weight", qn_node_label(plan->graph, n));
+        QN_TRY(
+            qn_said(plan->recipe->said[n][QN_SLOT_WEIGHT], QN_SLOT_WEIGHT, qn_node_label(plan->graph, n), status, err));
     }
     return QONNX_OK;
 }
@@ -183,27 +184,9 @@ static qonnx_status solve_bias(struct solver *s, struct layer *l)
     return QONNX_OK;
 }
 
-static double largest_code(const struct qn_metadata *m)
+static qonnx_status asked(const struct solver *s, qn_node_id n, enum qn_slot slot, qonnx_status status)
 {
-    double steps = ldexp(1, m->is_signed ? m->bits - 1 : m->bits);
-    return m->is_signed ? steps : steps - 1;
-}
-
-/* Integer kernels add in 32 bits, and wrap around. */
-static qonnx_status warn_of_overflow(struct solver *s, const struct layer *l)
-{
-    const struct qn_node_plan *row = &s->plan->nodes[l->node];
-    double                     products, bias = 0;
-
-    if (!l->input.known || !l->w.known || l->input.bits > 8) return QONNX_OK;
-    products = (double)l->terms * largest_code(&l->input) * largest_code(&l->w);
-    for (size_t i = 0; row->bias && !row->bias_own_scale && i < row->bias_count; i++)
-        bias = fmax(bias, fabs((double)row->bias_codes[i]));
-    if (products + bias <= INT32_MAX) return QONNX_OK;
-    return warn(s,
-                "%s: the sum of %llu products and a bias of up to %.0f can pass the 32 bits of integer kernels; its "
-                "quantizers are used as they are",
-                qn_node_label(s->plan->graph, l->node), (unsigned long long)l->terms, bias);
+    return qn_said(s->recipe->said[n][slot], slot, qn_node_label(s->plan->graph, n), status, s->err);
 }
 
 static qonnx_status metadata_read(struct solver *s, qn_node_id n, struct qn_metadata *meta, bool *summed)
@@ -236,14 +219,15 @@ static qonnx_status solve_layer(struct solver *s, qn_node_id n, struct qn_metada
     if (row->weight) QN_TRY(qn_metadata_of_params(row->weight, &s->plan->arena, &l.w, s->err));
     /* Sums with a scale for each channel come from layers without an output quantizer: to the next they are floats. */
     if (summed && l.input.scale_count > 1 && !is_depthwise(g, &l)) l.input = (struct qn_metadata){ .axis = -1 };
-    if (row->weight && !summed) QN_TRY(qn_quantizer_check_input(&l.input, is_depthwise(g, &l), s->err));
-    QN_TRY(count_terms(s, &l));
+    if (row->weight && !summed)
+        QN_TRY(asked(s, n, row->input || s->recipe->said[n][QN_SLOT_INPUT] ? QN_SLOT_INPUT : QN_SLOT_WEIGHT,
+                     qn_quantizer_check_input(&l.input, is_depthwise(g, &l), s->err)));
+    QN_TRY(asked(s, n, QN_SLOT_WEIGHT, count_terms(s, &l)));
     if (bias) QN_TRY(qn_tensor_floats(bias, &s->plan->arena, &l.bias, &l.bias_count, s->err));
-    if (s->recipe->biases[n].row) QN_TRY(solve_bias(s, &l));
-    QN_TRY(warn_of_overflow(s, &l));
+    if (s->recipe->biases[n].row) QN_TRY(asked(s, n, QN_SLOT_BIAS, solve_bias(s, &l)));
     layer = (struct qn_layer){ &l.input,     &l.w,      l.weight->n_dims > 2,       l.terms, 1, l.bias,
                                l.bias_count, row->bias, QN_COMPARE_AS_BREVITAS_0_13 };
-    QN_TRY(qn_metadata_of_layer(&layer, &s->plan->arena, out, s->err));
+    QN_TRY(asked(s, n, QN_SLOT_WEIGHT, qn_metadata_of_layer(&layer, &s->plan->arena, out, s->err)));
     row->accumulator_bits = out->bits;
     return QONNX_OK;
 }
@@ -291,10 +275,7 @@ static qonnx_status solve_all(struct solver *s)
         if (t->at_producer && g->values[v].producer == QN_NONE)
             QN_TRY(qn_metadata_of_params(t->params, &s->plan->arena, &s->recipe->metadata[v], s->err));
     }
-    for (qn_node_id n = 0; n < g->node_count; n++) {
-        qonnx_status status = solve_node(s, n);
-        if (status != QONNX_OK) return qn_wrap(s->err, status, "%s", qn_node_label(g, n));
-    }
+    for (qn_node_id n = 0; n < g->node_count; n++) QN_TRY(solve_node(s, n));
     return QONNX_OK;
 }
 
