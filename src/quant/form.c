@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "quant/form.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/pool.h"
+#include "quant/gram.h"
+#include "quant/qparams.h"
+#include "quant/simd.h"
+
+/* A batch of rows shares each row of H and L while it is in the cache. */
+enum { BATCH = 4, SWEEPS = 16, REFITS = 2, PAIRS_UP_TO = 64 };
+
+/* y += a x; the only loop that counts. */
+QN_CLONES static void add_scaled(double *restrict y, double a, const double *restrict x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) y[i] += a * x[i];
+}
+
+/* ---- the form ---- */
+
+static qonnx_status reserve(struct qn_form *form, size_t k, qonnx_error *err)
+{
+    size_t count, bytes;
+
+    memset(form, 0, sizeof *form);
+    if (__builtin_mul_overflow(k, k, &count) || __builtin_mul_overflow(count, sizeof(double), &bytes))
+        return qn_fail_nomem(err);
+    form->k = k;
+    form->h = malloc(bytes ? bytes : 1);
+    form->factor = malloc(bytes ? bytes : 1);
+    if (form->h && form->factor) return QONNX_OK;
+    qn_form_release(form);
+    return qn_fail_nomem(err);
+}
+
+void qn_form_release(struct qn_form *form)
+{
+    free(form->h);
+    free(form->factor);
+    memset(form, 0, sizeof *form);
+}
+
+static qonnx_status finish(struct qn_form *form, double damping, int threads, qonnx_error *err)
+{
+    const size_t k = form->k;
+    double       trace = 0, added;
+    qonnx_status status;
+
+    for (size_t i = 0; i < k; i++) trace += form->h[i * k + i];
+    added = k ? damping * trace / (double)k : 0;
+    for (size_t i = 0; i < k; i++) {
+        double *d = &form->h[i * k + i];
+        *d += added;
+        if (!(*d > 0)) *d = trace > 0 ? trace / (double)k : 1; /* never seen: any weight will do, so the nearest code */
+    }
+    memcpy(form->factor, form->h, k * k * sizeof *form->h);
+    status = qn_cholesky(form->factor, k, threads, err);
+    if (status != QONNX_OK) qn_form_release(form);
+    return status;
+}
+
+qonnx_status qn_form_init(struct qn_form *form, const struct qn_gram *gram, size_t group, bool centred, double damping,
+                          int threads, qonnx_error *err)
+{
+    const size_t k = gram->k;
+    double      *mean;
+
+    QN_TRY(reserve(form, k, err));
+    if (!(mean = calloc(k + 1, sizeof *mean))) {
+        qn_form_release(form);
+        return qn_fail_nomem(err);
+    }
+    for (size_t i = 0; centred && gram->rows && i < k; i++) mean[i] = qn_gram_mean(gram, group, i);
+    for (size_t i = 0; i < k; i++)
+        for (size_t j = 0; j <= i; j++) {
+            const double value = qn_gram_at(gram, group, i, j) - mean[i] * mean[j];
+            form->h[i * k + j] = form->h[j * k + i] = value;
+        }
+    free(mean);
+    return finish(form, damping, threads, err);
+}
+
+qonnx_status qn_form_init_matrix(struct qn_form *form, const double *matrix, size_t k, double damping, int threads,
+                                 qonnx_error *err)
+{
+    QN_TRY(reserve(form, k, err));
+    memcpy(form->h, matrix, k * k * sizeof *form->h);
+    return finish(form, damping, threads, err);
+}
+
+/* ---- rows ---- */
+
+/* One row while it is worked on. */
+struct row {
+    size_t       number;
+    const float *w;
+    int32_t     *codes; /* best so far */
+    int32_t     *trial;
+    double       s;
+    double      *e, *g; /* w - s q and H e, for `codes` (but see round_along) */
+};
+
+static void range_of(const struct qn_form_rows *task, const struct row *row, size_t i, const int32_t *codes,
+                     int32_t *lo, int32_t *hi)
+{
+    *lo = task->lo;
+    *hi = task->hi;
+    if (task->range) task->range(task->range_context, row->number, i, codes, lo, hi);
+}
+
+static double clamp(double x, int32_t lo, int32_t hi) { return x < lo ? lo : x > hi ? hi : x; }
+
+static void errors(struct row *row, const int32_t *codes, size_t k)
+{
+    for (size_t i = 0; i < k; i++) row->e[i] = (double)row->w[i] - row->s * codes[i];
+}
+
+/* g = H e, and e'H e. */
+static void gradients(const struct qn_form *form, struct row *rows, size_t count, double *loss)
+{
+    for (size_t r = 0; r < count; r++) memset(rows[r].g, 0, form->k * sizeof(double));
+    for (size_t i = 0; i < form->k; i++)
+        for (size_t r = 0; r < count; r++)
+            if (rows[r].e[i] != 0) add_scaled(rows[r].g, rows[r].e[i], form->h + i * form->k, form->k);
+    for (size_t r = 0; r < count; r++) {
+        loss[r] = 0;
+        for (size_t i = 0; i < form->k; i++) loss[r] += rows[r].e[i] * rows[r].g[i];
+    }
+}
+
+/* With H = L L' the loss is the sum over i of (sum over j >= i of L[j][i] e[j])^2: from the last variable on, each code is
+ * rounded from where its own term would vanish. g collects the sums. */
+static void round_along(const struct qn_form *form, const struct qn_form_rows *task, struct row *rows, size_t count)
+{
+    for (size_t r = 0; r < count; r++) {
+        memset(rows[r].g, 0, form->k * sizeof(double));
+        memcpy(rows[r].trial, rows[r].codes, form->k * sizeof(int32_t));
+    }
+    for (size_t i = form->k; i-- > 0;)
+        for (size_t r = 0; r < count; r++) {
+            struct row   *row = &rows[r];
+            const double *l = form->factor + i * form->k;
+            int32_t       lo, hi;
+            range_of(task, row, i, row->trial, &lo, &hi);
+            row->trial[i] = (int32_t)clamp(rint(((double)row->w[i] + row->g[i] / l[i]) / row->s), lo, hi);
+            row->e[i] = (double)row->w[i] - row->s * row->trial[i];
+            add_scaled(row->g, row->e[i], l, i);
+        }
+}
+
+static void change(const struct qn_form *form, struct row *row, size_t i, int32_t by)
+{
+    row->codes[i] += by;
+    row->e[i] -= row->s * by;
+    add_scaled(row->g, -row->s * by, form->h + i * form->k, form->k);
+}
+
+/* What changing code i by that much adds to the loss. */
+static double effect(const struct qn_form *form, const struct row *row, size_t i, int32_t by)
+{
+    const double d = row->s * by;
+    return d * d * form->h[i * form->k + i] - 2 * d * row->g[i];
+}
+
+static bool descend_singly(const struct qn_form *form, const struct qn_form_rows *task, struct row *row, double least)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < form->k; i++) {
+        const double step = rint(row->g[i] / (row->s * form->h[i * form->k + i]));
+        int32_t      lo, hi, by;
+        if (step == 0) continue;
+        range_of(task, row, i, row->codes, &lo, &hi);
+        by = (int32_t)clamp(row->codes[i] + step, lo, hi) - row->codes[i];
+        if (!by || !(effect(form, row, i, by) < -least)) continue;
+        change(form, row, i, by);
+        any = true;
+    }
+    return any;
+}
+
+/* The code i moves by one and, of all others that may then move by one, that which gains most with it. */
+static bool descend_in_pairs(const struct qn_form *form, const struct qn_form_rows *task, struct row *row, double least)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < form->k; i++)
+        for (int32_t by = -1; by <= 1; by += 2) {
+            double  best = -least, first = effect(form, row, i, by);
+            size_t  partner = form->k;
+            int32_t lo, hi, with = 0;
+            range_of(task, row, i, row->codes, &lo, &hi);
+            if (row->codes[i] + by < lo || row->codes[i] + by > hi) continue;
+            row->codes[i] += by;
+            for (size_t j = 0; j < form->k; j++) {
+                const double  cross = 2 * row->s * row->s * form->h[i * form->k + j];
+                /* of the two directions that which lowers the loss more */
+                const int32_t dir = row->s * row->g[j] * 2 - cross * by > 0 ? 1 : -1;
+                const double  gain = first + effect(form, row, j, dir) + cross * by * dir;
+                if (j == i || !(gain < best)) continue;
+                range_of(task, row, j, row->codes, &lo, &hi);
+                if (row->codes[j] + dir < lo || row->codes[j] + dir > hi) continue;
+                best = gain;
+                partner = j;
+                with = dir;
+            }
+            row->codes[i] -= by;
+            if (partner == form->k) continue;
+            change(form, row, i, by);
+            change(form, row, partner, with);
+            any = true;
+        }
+    return any;
+}
+
+static void descend(const struct qn_form *form, const struct qn_form_rows *task, struct row *row, double loss)
+{
+    const double least = loss * 1e-6; /* below this it is not worth a sweep, nor sure in the arithmetic */
+
+    for (int sweep = 0; sweep < SWEEPS; sweep++) {
+        bool any = descend_singly(form, task, row, least);
+        if (!any && form->k <= PAIRS_UP_TO) any = descend_in_pairs(form, task, row, least);
+        if (!any) break;
+    }
+}
+
+/* The best scale for the codes: s + q'g / q'Hq. True when it changed. */
+static bool refit(const struct qn_form *form, const struct qn_form_rows *task, struct row *row, double *room)
+{
+    const size_t k = form->k;
+    double       along = 0, curve = 0;
+    float        s;
+
+    memset(room, 0, k * sizeof *room);
+    for (size_t i = 0; i < k; i++)
+        if (row->codes[i]) add_scaled(room, row->codes[i], form->h + i * k, k);
+    for (size_t i = 0; i < k; i++) {
+        along += row->codes[i] * row->g[i];
+        curve += row->codes[i] * room[i];
+    }
+    if (!(curve > 0)) return false;
+    s = (float)(row->s + along / curve);
+    if (!(s >= task->least_scale[row->number])) s = task->least_scale[row->number];
+    if (s != qn_scale_clamp(s) || (double)s == row->s) return false;
+    /* The old scale may be the limit's: then the new one is not the optimum, but on the way to it. */
+    add_scaled(row->g, row->s - (double)s, room, k);
+    row->s = (double)s;
+    errors(row, row->codes, k);
+    return true;
+}
+
+struct job {
+    const struct qn_form      *form;
+    const struct qn_form_rows *task;
+};
+
+static void work_batch(const struct job *job, struct row *rows, size_t count, double *room)
+{
+    const struct qn_form *form = job->form;
+    double                given[BATCH], along[BATCH], loss;
+
+    for (size_t r = 0; r < count; r++) errors(&rows[r], rows[r].codes, form->k);
+    gradients(form, rows, count, given);
+    round_along(form, job->task, rows, count);
+    gradients(form, rows, count, along);
+    for (size_t r = 0; r < count; r++) {
+        struct row *row = &rows[r];
+        if (along[r] < given[r]) {
+            memcpy(row->codes, row->trial, form->k * sizeof(int32_t));
+            loss = along[r];
+        } else {
+            errors(row, row->codes, form->k);
+            gradients(form, row, 1, &loss);
+        }
+        descend(form, job->task, row, loss);
+        for (int i = 0; job->task->least_scale && i < REFITS && refit(form, job->task, row, room); i++)
+            descend(form, job->task, row, loss);
+        job->task->scale[row->number] = (float)row->s;
+    }
+}
+
+static qonnx_status do_batch(void *context, size_t index, int worker, qonnx_error *err)
+{
+    const struct job *job = context;
+    const size_t      k = job->form->k, first = index * BATCH;
+    const size_t      count = job->task->rows - first < BATCH ? job->task->rows - first : BATCH;
+    double           *room = calloc((2 * BATCH + 1) * k + 1, sizeof *room);
+    int32_t          *trial = calloc(BATCH * k + 1, sizeof *trial);
+    struct row        rows[BATCH];
+
+    (void)worker;
+    for (size_t r = 0; room && trial && r < count; r++)
+        rows[r] = (struct row){ .number = first + r,
+                                .w = job->task->w + (first + r) * k,
+                                .codes = job->task->codes + (first + r) * k,
+                                .trial = trial + r * k,
+                                .s = (double)job->task->scale[first + r],
+                                .e = room + (1 + 2 * r) * k,
+                                .g = room + (2 + 2 * r) * k };
+    if (room && trial) work_batch(job, rows, count, room);
+    free(trial);
+    if (!room || !trial) {
+        free(room);
+        return qn_fail_nomem(err);
+    }
+    free(room);
+    return QONNX_OK;
+}
+
+qonnx_status qn_form_round(const struct qn_form *form, const struct qn_form_rows *task, int threads, qonnx_error *err)
+{
+    struct job job = { form, task };
+    return qn_parallel_for((task->rows + BATCH - 1) / BATCH, threads, do_batch, &job, err);
+}
+
+double qn_form_loss(const struct qn_form *form, const float *w, float scale, const int32_t *codes)
+{
+    double loss = 0;
+
+    for (size_t i = 0; i < form->k; i++) {
+        const double *row = form->h + i * form->k;
+        double        sum = 0;
+        for (size_t j = 0; j < form->k; j++) sum += row[j] * ((double)w[j] - (double)scale * codes[j]);
+        loss += ((double)w[i] - (double)scale * codes[i]) * sum;
+    }
+    return loss;
+}
+
+float qn_form_search_scale(const struct qn_form *form, const float *w, float scale, int32_t lo, int32_t hi)
+{
+    enum { CANDIDATES = 24, OF = 40 };
+    double best = INFINITY;
+    float  found = scale;
+
+    for (int c = 0; c < CANDIDATES; c++) {
+        const float s = qn_scale_clamp(scale * (float)(OF - c) / (float)OF);
+        double      loss = 0;
+        for (size_t i = 0; i < form->k; i++) {
+            const double e = (double)w[i] - (double)s * clamp(rint((double)w[i] / (double)s), lo, hi);
+            loss += form->h[i * form->k + i] * e * e;
+        }
+        if (!(loss < best)) continue;
+        best = loss;
+        found = s;
+    }
+    return found;
+}
