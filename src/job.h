@@ -17,6 +17,8 @@ struct qn_job {
     const struct qn_emitter *emitter;
     struct qn_model          model;
     struct qn_graph          graph, quantized; /* the float graph lives on beside the quantized one, for the report */
+    struct qn_arena_mark     before_emit; /* of the model's arena; and the model as it was then: */
+    Onnx__ModelProto         float_pb;
     struct qn_plan           plan;
     struct qn_calibration    calibration;
     const struct qn_stats  **stats; /* by value id */
@@ -44,6 +46,13 @@ QONNX_MUST_CHECK qonnx_status qn_job_open(struct qn_job *job);
 QONNX_MUST_CHECK qonnx_status qn_job_run_passes(struct qn_job *job);
 /* Runs the float model over the data: statistics of what the plan asks for, and the outputs to judge by. */
 QONNX_MUST_CHECK qonnx_status qn_job_observe(struct qn_job *job);
+/* The plan that the settings and verdicts ask for, its numbers still open. */
+QONNX_MUST_CHECK qonnx_status qn_job_plan(struct qn_job *job);
+/* The numbers; nodes whose data forbid it drop out on the way. */
+QONNX_MUST_CHECK qonnx_status qn_job_solve(struct qn_job *job);
+/* Solves, and decides what is left in float and which methods are used: by what the statistics say of single tensors
+ * and, unless that is switched off, by running candidates. Leaves the plan solved. */
+QONNX_MUST_CHECK qonnx_status qn_job_search(struct qn_job *job);
 /* In place of plan, observe, solve and emit, when there is a recipe. */
 QONNX_MUST_CHECK qonnx_status qn_job_obey(struct qn_job *job);
 /* The model's graph becomes a copy that may be edited, and *fork is its index, with the same ids. */

@@ -39,14 +39,17 @@ qonnx_status qn_job_warn_of_limits(struct qn_job *job)
 
 qonnx_status qn_job_emit(struct qn_job *job, const struct qn_emitter *emitter)
 {
+    job->before_emit = qn_arena_mark(&job->model.arena);
+    job->float_pb = *job->model.pb;
     QN_TRY(qn_fork_graph(&job->quantized, &job->model, job->err)); /* the plan and the report go on reading the float one */
     return qn_emit(emitter, &job->plan, &job->quantized, job->err); /* ids are the same as in the plan's graph */
 }
 
 void qn_job_back_to_float(struct qn_job *job)
 {
-    job->model.pb->graph = job->graph.pb;
+    *job->model.pb = job->float_pb;
     qn_graph_release(&job->quantized);
+    qn_arena_rewind(&job->model.arena, job->before_emit);
 }
 
 qonnx_status qn_job_verify(struct qn_job *job)

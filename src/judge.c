@@ -80,7 +80,9 @@ static qonnx_status run_samples(struct trial *trial, struct qn_session *session,
 
 qonnx_status qn_judge_run(const struct qn_judge *judge, struct qn_runtime *runtime, const struct qn_model *model, struct qn_feed *feed, double *sqnr, qonnx_error *err)
 {
-    struct qn_session_options options = { .optimize = false };
+    /* Every rewrite but those that make integer kernels, whose arithmetic is this processor's own. */
+    static const struct qn_config as_float = { "session.disable_quant_qdq", "1" };
+    struct qn_session_options     options = { .optimize = true, .config = &as_float, .config_count = 1 };
     struct qn_session        *session;
     struct qn_arena           arena = { 0 };
     struct trial              trial = { .judge = judge };

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Is the quantized model still right? A few calibration samples are run through it exactly (Q/DQ in float, no runtime
- * rewrites) and compared with the float model's outputs, which are kept from calibration. */
+ * Is the quantized model still right? A few calibration samples are run through it exactly (Q/DQ in float, no
+ * integer kernels) and compared with the float model's outputs, which are kept from calibration. */
 #ifndef QN_JUDGE_H
 #define QN_JUDGE_H
 
 #include "run/calibrate.h"
 
-enum { QN_JUDGE_SAMPLES = 2, QN_JUDGE_SHARE = 24, QN_JUDGE_BYTES = 16 << 20 };
+enum { QN_JUDGE_SAMPLES = 8, QN_JUDGE_SHARE = 8, QN_JUDGE_BYTES = 16 << 20 };
 
 /* Float outputs of the first samples. Zero-initialise. */
 struct qn_judge {

@@ -2,39 +2,13 @@
  *
  * The pipeline. Everything before the plan decides, everything after it only obeys:
  *
- *     open → graph → float passes → PLAN → observe → solve → emit → judge → verify → save
+ *     open → graph → float passes → PLAN → observe → search (solve → emit → judge)* → emit → verify → save
  */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "job.h"
-#include "plan/explicit.h"
 #include "plan/presets.h"
-
-/* ---- plan and solve ---- */
-
-static qonnx_status plan(struct qn_job *job)
-{
-    if (job->settings.recipe) return qn_explicit_plan(&job->plan, &job->graph, &job->settings, job->err);
-    job->verdicts = qn_arena_array(&job->arena, job->graph.node_count, sizeof *job->verdicts);
-    if (!job->verdicts) return qn_fail_nomem(job->err);
-    return qn_plan_make(&job->plan, &job->graph, &job->settings, job->verdicts, job->err);
-}
-
-static qonnx_status solve(struct qn_job *job)
-{
-    bool again = true;
-
-    qn_job_tell(job, "quantizing", 0, 0);
-    while (again) {
-        QN_TRY(qn_solve(&job->plan, job->stats, job->verdicts, &again, job->err));
-        if (!again) break;
-        qn_plan_release(&job->plan);
-        QN_TRY(qn_plan_make(&job->plan, &job->graph, &job->settings, job->verdicts, job->err));
-    }
-    return QONNX_OK;
-}
 
 static qonnx_status check_strict(struct qn_job *job)
 {
@@ -52,30 +26,6 @@ static qonnx_status check_strict(struct qn_job *job)
     return QONNX_OK;
 }
 
-/* Quantizes, and while the result is worse than asked for, leaves more nodes in float: each round asks more of the
- * tensors that they read and write. Ends, at the latest with a float model. */
-static qonnx_status quantize(struct qn_job *job)
-{
-    enum { STEP = 4 };
-    const struct qn_emitter *judged = job->emitter->foreign ? qn_emitter_find("qcdq") : job->emitter;
-    bool                     blind = !job->runtime || strcmp(job->settings.verify, "off") == 0;
-
-    job->sqnr = INFINITY;
-    for (;;) {
-        QN_TRY(solve(job));
-        if (blind) return qn_job_emit(job, job->emitter);
-        QN_TRY(qn_job_emit(job, judged));
-        qn_job_tell(job, "judging", 0, 0);
-        QN_TRY(qn_judge_run(&job->judge, job->runtime, &job->model, job->feed, &job->sqnr, job->err));
-        if (job->sqnr >= (double)job->settings.min_sqnr || !qn_plan_count(&job->plan).quantized) break;
-        job->settings.node_sqnr += STEP;
-        qn_job_back_to_float(job);
-    }
-    if (judged == job->emitter) return QONNX_OK;
-    qn_job_back_to_float(job);
-    return qn_job_emit(job, job->emitter);
-}
-
 /* ---- the list ---- */
 
 static qonnx_status run(struct qn_job *job, qonnx_result **result)
@@ -88,9 +38,10 @@ static qonnx_status run(struct qn_job *job, qonnx_result **result)
         if (job->settings.recipe) {
             QN_TRY(qn_job_obey(job));
         } else {
-            QN_TRY(plan(job));
+            QN_TRY(qn_job_plan(job));
             QN_TRY(qn_job_observe(job));
-            QN_TRY(quantize(job));
+            QN_TRY(qn_job_search(job));
+            QN_TRY(qn_job_emit(job, job->emitter));
         }
         QN_TRY(check_strict(job));
         QN_TRY(qn_job_verify(job));
@@ -142,7 +93,7 @@ qonnx_status qonnx_dump(const char *input, const char *what, const qonnx_options
     status = qn_settings_resolve(&job.settings, options, job.err);
     if (status == QONNX_OK) status = qn_job_open(&job);
     if (status == QONNX_OK && !job.settings.preset_row->copy) status = qn_job_run_passes(&job);
-    if (status == QONNX_OK && strcmp(what, "plan") == 0) status = plan(&job);
+    if (status == QONNX_OK && strcmp(what, "plan") == 0) status = qn_job_plan(&job);
     if (status == QONNX_OK) {
         if (strcmp(what, "plan") == 0)
             qn_plan_dump(&job.plan, &text);

@@ -30,6 +30,7 @@ struct qn_report {
     const struct qn_feed_info *data;
     size_t                     samples;          /* runs done for calibration */
     size_t                     judged_samples;   /* calibration samples the result was compared on; 0: it was not */
+    size_t                     candidates;       /* models made and run while searching */
     double                     judged_sqnr;      /* in dB, of the worst output; +inf when all are equal, or too large to be kept */
     const struct qn_stats *const *stats;         /* by value id of the plan's graph; NULL where not observed */
     const struct qn_warnings  *warnings;

@@ -311,6 +311,7 @@ static void put_counts(struct sidecar *s, json_t *object)
     for (enum qn_reason r = 0; r < QN_REASON_COUNT; r++)
         if (reasons[r] && !qn_reason_is_quantized(r)) put(s, left, qn_reason_name(r), qn_json_uint(reasons[r]));
     put(s, object, "left_in_float", left);
+    put(s, object, "candidates", qn_json_uint(s->report->candidates));
     put(s, object, "judged_samples", qn_json_uint(s->report->judged_samples));
     put(s, object, "judged_sqnr_db",
         s->report->judged_samples ? qn_json_rounded(s->report->judged_sqnr, 2) : json_null());

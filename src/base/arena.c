@@ -137,13 +137,24 @@ void *qn_arena_grow(struct qn_arena *arena, void *array, size_t count, size_t *c
     return grown;
 }
 
+struct qn_arena_mark qn_arena_mark(const struct qn_arena *arena)
+{
+    return (struct qn_arena_mark){ arena->blocks, arena->next, arena->left };
+}
+
+void qn_arena_rewind(struct qn_arena *arena, struct qn_arena_mark mark)
+{
+    while (arena->blocks != mark.blocks) {
+        struct qn_arena_block *newest = arena->blocks;
+        arena->blocks = newest->next;
+        free(newest);
+    }
+    arena->next = mark.next;
+    arena->left = mark.left;
+}
+
 void qn_arena_release(struct qn_arena *arena)
 {
-    struct qn_arena_block *block = arena->blocks;
-    while (block) {
-        struct qn_arena_block *next = block->next;
-        free(block);
-        block = next;
-    }
-    memset(arena, 0, sizeof *arena);
+    qn_arena_rewind(arena, (struct qn_arena_mark){ NULL, NULL, 0 });
+    arena->failed = false;
 }

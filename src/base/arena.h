@@ -38,6 +38,15 @@ bool  qn_arena_failed(const struct qn_arena *arena);
  * failure, in which case *capacity is unchanged. */
 void *qn_arena_grow(struct qn_arena *arena, void *array, size_t count, size_t *capacity, size_t size);
 
+/* A point to come back to: rewinding frees what was taken since, and nothing else. A failure stays a failure. */
+struct qn_arena_mark {
+    struct qn_arena_block *blocks;
+    char                  *next;
+    size_t                 left;
+};
+struct qn_arena_mark qn_arena_mark(const struct qn_arena *arena);
+void                 qn_arena_rewind(struct qn_arena *arena, struct qn_arena_mark mark);
+
 /* Test hook: the n-th following allocation from any arena fails (once, or from then on). 0 switches it off. */
 void qn_arena_inject_failure(size_t nth, bool from_then_on);
 

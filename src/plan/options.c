@@ -85,6 +85,7 @@ static const struct row rows[] = {
     { { "weights-as",   "FORM",        "codes",   "how qcdq holds quantized weights",                                                                     "Quantization", "q", false, true }, TEXT, AT(weights_as), .choice = weights_choice },
     { { "pass",         "NAME",        NULL,      "run these float passes instead of the default ones",                                                   "Quantization", "qd", true, true }, LIST, AT(pass) },
     { { "min-sqnr",     "DB",          "10",      "leave as many nodes in float as it takes for every output to keep this much of the signal on a few calibration samples", "Quantization", "q" }, INT, AT(min_sqnr), 0, 100 },
+    { { "candidates",   "N",           "24",      "models to make and run while choosing methods and what stays in float; more may be needed to reach --min-sqnr", "Quantization", "q", false, true }, INT, AT(candidates), 0, 100000 },
     { { "node-sqnr",    "DB",          "20",      "leave a layer in float when quantizing what it reads or writes keeps less than this on the calibration data; 0 never does", "Quantization", "q", false, true }, INT, AT(node_sqnr), 0, 100 },
 
     { { "calib",        "PATH",        NULL,      "samples: FILE.npz, FILE.npy, a folder of either, or a folder of test_data_set_K/input_J.pb",           "Data",         "qc" },  TEXT, AT(calib) },
@@ -113,6 +114,8 @@ static const struct row rows[] = {
 };
 /* clang-format on */
 enum { ROWS = sizeof rows / sizeof *rows };
+_Static_assert((int)ROWS <= (int)QN_MAX_OPTIONS, "struct qn_settings has a flag for each");
+#define AUTO "auto"
 
 struct setting {
     size_t row;
@@ -277,6 +280,30 @@ static qonnx_status read_recipe(struct qn_settings *settings, const struct qn_pr
     return QONNX_OK;
 }
 
+/* What the names stand for. */
+static void resolve(struct qn_settings *settings)
+{
+    settings->target_row = qn_target_find(settings->target);
+    settings->observer_row = qn_observer_find(strcmp(settings->observer, AUTO) == 0 ? "minmax" : settings->observer);
+    settings->act_qtype = qn_qtype_find(settings->act_type);
+    settings->weight_qtype = qn_qtype_find(settings->weight_type);
+}
+
+bool qn_settings_on_trial(const struct qn_settings *settings, const char *option) { return settings->on_trial[find_row(option) - rows]; }
+
+const char *qn_settings_value(const struct qn_settings *settings, const char *option)
+{
+    return *(const char *const *)(const void *)((const char *)settings + find_row(option)->offset);
+}
+
+qonnx_status qn_settings_try(struct qn_settings *settings, const char *option, const char *value, qonnx_error *err)
+{
+    assign(settings, find_row(option), value);
+    if (qn_arena_failed(&settings->arena)) return qn_fail_nomem(err);
+    resolve(settings);
+    return QONNX_OK;
+}
+
 qonnx_status qn_settings_resolve(struct qn_settings *settings, const qonnx_options *options, qonnx_error *err)
 {
     const struct qn_preset *preset;
@@ -293,10 +320,9 @@ qonnx_status qn_settings_resolve(struct qn_settings *settings, const qonnx_optio
     for (size_t i = 0; options && i < options->count; i++) assign(settings, &rows[options->settings[i].row], options->settings[i].value);
     if (qn_arena_failed(&settings->arena)) return qn_fail_nomem(err);
     settings->preset_row = preset;
-    settings->target_row = qn_target_find(settings->target);
-    settings->observer_row = qn_observer_find(settings->observer);
-    settings->act_qtype = qn_qtype_find(settings->act_type);
-    settings->weight_qtype = qn_qtype_find(settings->weight_type);
+    for (size_t i = 0; i < ROWS; i++)
+        settings->on_trial[i] = rows[i].type == TEXT && rows[i].choice && strcmp(*(const char **)(void *)((char *)settings + rows[i].offset), AUTO) == 0;
+    resolve(settings);
     return QONNX_OK;
 }
 

@@ -19,6 +19,8 @@ struct qn_list {
     bool        *known; /* by item, for patterns: it matches something in the file as it was read; NULL: not looked at */
 };
 
+enum { QN_MAX_OPTIONS = 128 };
+
 /* Options resolved: defaults, then the preset's values, then the user's. Texts live in the arena. */
 struct qn_settings {
     const char *preset, *format, *target, *calib, *sidecar, *digest, *ort, *observer, *verify;
@@ -26,7 +28,8 @@ struct qn_settings {
     const char *labels, *label_output;
     const char *config, *weights_as;
     struct qn_list dim, input_shape, include, exclude, pass, fail_below;
-    int64_t     samples, seed, threads, node_sqnr, min_sqnr;
+    int64_t     samples, seed, threads, node_sqnr, min_sqnr, candidates;
+    bool        on_trial[QN_MAX_OPTIONS]; /* by option: its value was "auto", so that methods may be tried */
     bool        per_channel, strict, no_mmap, shuffle, exact, time, check;
     /* found by the names above */
     const struct qn_recipe   *recipe; /* NULL: the planner decides */
@@ -40,6 +43,11 @@ struct qn_settings {
 /* Fills *settings from what the user set. E_USAGE for contradictions. Release also after a failure. */
 QONNX_MUST_CHECK qonnx_status qn_settings_resolve(struct qn_settings *settings, const qonnx_options *options, qonnx_error *err);
 void qn_settings_release(struct qn_settings *settings);
+
+/* The option was left to "auto". Another value for it, which must be one of its words. */
+bool qn_settings_on_trial(const struct qn_settings *settings, const char *option);
+const char *qn_settings_value(const struct qn_settings *settings, const char *option); /* of options that are words */
+QONNX_MUST_CHECK qonnx_status qn_settings_try(struct qn_settings *settings, const char *option, const char *value, qonnx_error *err);
 
 /* The value of option i in `settings` as text for the sidecar, NULL when it is not set; lists give their k-th item. */
 const char *qn_settings_text(const struct qn_settings *settings, size_t option, size_t k, struct qn_arena *arena);

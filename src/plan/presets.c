@@ -21,7 +21,7 @@ static const struct qn_preset presets[] = {
     { "int8", "8-bit integers: uint8 activations, int8 weights per channel, int32 bias (needs samples of real inputs to be accurate)",
       .values = {
         { "format", "qdq" }, { "target", "generic" }, { "observer", "minmax" }, { "act-type", "uint8" }, { "weight-type", "int8" },
-        { "per-channel", "on" },
+        { "per-channel", "on" }, { "min-sqnr", "25" },
       } },
     { "brevitas-int8", "Brevitas' default quantizers, exactly",
       .values = { { "format", "qcdq" } },

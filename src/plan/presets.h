@@ -6,14 +6,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct qn_option_value {
+    const char *option, *value;
+};
+
 /* A preset is nothing but values of options, as text, that apply where the user said nothing. */
 struct qn_preset {
     const char *name, *summary;
     bool        copy; /* open, check and save only */
     const char *rules; /* a recipe's rules, as a JSON array (docs/recipes.md); NULL: the planner decides */
-    struct {
-        const char *option, *value;
-    } values[16];
+    struct qn_option_value values[16];
+    /* Methods to try, in this order, where the option is "auto": kept if the whole model's outputs keep more. */
+    struct qn_option_value trials[8];
 };
 const struct qn_preset *qn_preset_at(size_t i); /* NULL behind the last */
 const struct qn_preset *qn_preset_find(const char *name);

@@ -66,7 +66,6 @@ static qonnx_status solve_group(struct qn_solver *s, qn_value_id v)
         t->range = qn_qparams_range(t->params, 0);
         if (!stats || !qn_stats_ordinary(stats)) return QONNX_OK;
         t->sqnr = qn_sqnr_db(qn_stats_noise(stats, t->params));
-        if (t->sqnr < (double)settings->node_sqnr) condemn_group(s, v, QN_REASON_QUANTIZATION_ERROR, t->sqnr);
         return QONNX_OK;
     }
     if (!stats || !qn_stats_ordinary(stats)) {
@@ -81,7 +80,6 @@ static qonnx_status solve_group(struct qn_solver *s, qn_value_id v)
     QN_TRY(settings->observer_row->range(stats, &goal, &t->range, s->err));
     qn_qparams_set_affine(t->params, 0, t->range, t->bounds);
     t->sqnr = qn_sqnr_db(qn_stats_noise(stats, t->params));
-    if (t->sqnr < (double)settings->node_sqnr) condemn_group(s, v, QN_REASON_QUANTIZATION_ERROR, t->sqnr);
     return QONNX_OK;
 }
 
