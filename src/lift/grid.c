@@ -229,7 +229,7 @@ static const char *check_rounding(const Onnx__NodeProto *pb)
     return strcmp(text, "ROUND") == 0 || strcmp(text, "HALF_EVEN") == 0 ? NULL : "its rounding mode is not ROUND";
 }
 
-/* Wide biases go into int32, whatever their bits. */
+/* Wide biases go into int32, whatever their bits: those of layers, and constants that are added behind one. */
 static bool is_bias(const struct qn_graph *graph, qn_node_id n)
 {
     qn_value_id x = qn_node_input(graph, n, 0), out = qn_node_output(graph, n, 0);
@@ -238,7 +238,7 @@ static bool is_bias(const struct qn_graph *graph, qn_node_id n)
     for (uint32_t i = 0; i < graph->values[out].use_count; i++) {
         const struct qn_use  *use = &graph->uses[graph->values[out].use_at + i];
         const struct qn_rule *rule = qn_rule_find(graph->pb->node[use->node]->op_type);
-        if (use->slot != 2 || !rule || rule->in[2] != QN_ROLE_BIAS) return false;
+        if (!qn_node_is(graph, use->node, "Add") && (use->slot != 2 || !rule || rule->in[2] != QN_ROLE_BIAS)) return false;
     }
     return graph->values[out].use_count > 0;
 }

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "onnx/attr.h"
 #include "plan/explicit_rules.h"
 #include "plan/match.h"
 
@@ -42,26 +43,34 @@ static struct qn_site *new_site(struct placer *p, const struct qn_quantizer *q, 
 
 /* ---- channels ---- */
 
+/* What a layer's weight says of its result; the axis behind the batch is that of the channels but for a MatMul. */
+static bool made_by_layer(const struct qn_graph *g, qn_node_id n, size_t *channels, int *rank)
+{
+    const Onnx__TensorProto *w = qn_node_constant(g, n, 1);
+    int64_t                  groups = qn_node_is(g, n, "ConvTranspose") ? qn_attr_int(g->pb->node[n], "group", 1) : 1;
+
+    if (!qn_is_layer_op(g, n) || qn_node_is(g, n, "MatMul") || !w || w->n_dims < 2) return false;
+    if (w->dims[qn_weight_axis(g, n)] < 1 || groups < 1 || groups > INT32_MAX) return false;
+    if (w->dims[qn_weight_axis(g, n)] > INT32_MAX) return false;
+    *channels = (size_t)(w->dims[qn_weight_axis(g, n)] * groups);
+    *rank = (int)w->n_dims;
+    return true;
+}
+
 /* The rank of a value and its size along axis 1; what no shape says follows from the node that makes it. */
 static bool channels_of(const struct placer *p, qn_value_id v, size_t *channels, int *rank)
 {
     const struct qn_graph *g = p->graph;
 
     while (v != QN_NONE) {
-        const struct qn_value   *value = &g->values[v];
-        const Onnx__TensorProto *w;
+        const struct qn_value *value = &g->values[v];
         if (value->rank >= 2 && value->dims[1] > 0) {
             *channels = (size_t)value->dims[1];
             *rank = value->rank;
             return true;
         }
         if (value->producer == QN_NONE) return false;
-        w = qn_node_constant(g, value->producer, 1);
-        if (qn_node_is(g, value->producer, "Conv") && w && w->n_dims > 2 && w->dims[0] > 0) {
-            *channels = (size_t)w->dims[0];
-            *rank = (int)w->n_dims;
-            return true;
-        }
+        if (made_by_layer(g, value->producer, channels, rank)) return true;
         if (!qn_rule_find(g->pb->node[value->producer]->op_type) ||
             qn_rule_find(g->pb->node[value->producer]->op_type)->kind != QN_KIND_POINTWISE)
             return false;

@@ -115,7 +115,7 @@ qonnx_status qn_slot_check(enum qn_slot slot, const struct qn_quantizer *q, qonn
     if (q->row->role != role_of(slot))
         return qn_fail(err, QONNX_E_USAGE, "'%s' is a quantizer for %s, not for %s", q->row->name,
                        role_names[q->row->role], role_names[role_of(slot)]);
-    if (q->is_signed && !q->row->is_signed)
+    if (q->is_signed && q->row->shifted) /* its zero point counts from code 0 */
         return qn_fail(err, QONNX_E_USAGE, "'%s' is unsigned and cannot be signed", q->row->name);
     return qn_quantizer_check(q, err);
 }

@@ -166,7 +166,9 @@ bool qn_metadata_is_valid(const struct qn_metadata *meta, const float *x, struct
     if (!meta->known || !fits(meta, layout)) return false;
     for (size_t i = 0; i < total; i++) {
         const float steps = steps_of(meta, layout, x, i), nearest = rintf(steps);
-        if (!(fabsf(steps - nearest) < 0.2f) || nearest < lo || nearest > hi) return false;
+        /* so many steps are no longer told apart by a float: neither by 0.2 nor by 1 */
+        const float blur = fabsf(steps) < 0x1p21f ? 0 : fabsf(steps) * 0x1p-22f;
+        if (!(fabsf(steps - nearest) < 0.2f + blur) || nearest < lo - blur || nearest > hi + blur) return false;
     }
     return true;
 }

@@ -114,8 +114,8 @@ static qonnx_status check_limits(const struct qn_quantizer *q, qonnx_error *err)
         return qn_fail(err, QONNX_E_USAGE,
                        "'%s' needs max_val%s: '%s' can not resolve attribute 'max_val' while building "
                        "'scaling_init_impl'",
-                       name, q->is_signed && isnan(q->min_val) ? " and min_val" : "", name);
-    if (isnan(q->min_val) && q->is_signed)
+                       name, q->row->is_signed && isnan(q->min_val) ? " and min_val" : "", name);
+    if (isnan(q->min_val) && q->row->is_signed)
         return qn_fail(err, QONNX_E_USAGE,
                        "'%s' needs min_val: float() argument must be a string or a real number, not 'NoneType'", name);
     if (!((float)fabs(q->max_val) > 0) && !((float)fabs(q->min_val) > 0))

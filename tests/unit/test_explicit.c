@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * From a recipe's rules to quantizers in a graph. What whole files come to is in tests/golden/exports. */
 #include "obeyed.h"
+#include "onnx/attr.h"
 
 static void nothing_said_is_nothing_done(void **state)
 {
@@ -195,6 +196,52 @@ static void reasons_tell_what_the_recipe_leaves_in_float(void **state)
     planned_close(&p);
 }
 
+static void channels_follow_from_the_layer_before_where_no_shape_is_declared(void **state)
+{
+    static const struct {
+        const char *op;
+        int64_t     groups;
+        size_t      rank, channels;
+        int64_t     dims[4];
+    } cases[] = { { "Conv", 2, 4, 6, { 6, 2, 1, 1 } },
+                  { "ConvTranspose", 2, 4, 6, { 4, 3, 1, 1 } },
+                  { "ConvTranspose", 1, 3, 3, { 4, 3, 2 } },
+                  { "Gemm", 0, 2, 3, { 4, 3 } } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct planned        p;
+        Onnx__NodeProto      *node;
+        const struct qn_site *site;
+        planned_open(&p, (int)cases[i].rank);
+        small_constant(&p.s, "w", 1, cases[i].rank, cases[i].dims);
+        node = small_op(&p.s, cases[i].op, "a", "x", "w");
+        if (cases[i].groups) qn_attr_set_int(&p.s.model.arena, node, "group", cases[i].groups);
+        small_op(&p.s, "Tanh", "y", "a");
+        small_output(&p.s, "y");
+        obeys(&p, "{\"op\": \"Tanh\", \"output\": {\"quantizer\": \"Int8ActPerTensorFloat\", \"per_channel\": true}}");
+        site = qn_site_of(tensor_of(&p, "y")->params);
+        assert_int_equal(site->channels, cases[i].channels);
+        assert_int_equal(site->axis, 1);
+        assert_int_equal(site->rank, cases[i].rank);
+        planned_close(&p);
+    }
+}
+
+static void an_unsigned_quantizer_may_be_asked_for_signs(void **state)
+{
+    struct planned p;
+
+    (void)state;
+    open_chain(&p);
+    obeys(&p, "{\"op\": \"Relu\", \"output\": {\"quantizer\": \"Uint8ActPerTensorFloatMaxInit\", \"max_val\": 2, "
+              "\"signed\": true}}");
+    solves(&p);
+    assert_string_equal(tensor_of(&p, "b")->params->type->name, "int8");
+    assert_true(tensor_of(&p, "b")->params->scale[0] == 2.0f / 128);
+    planned_close(&p);
+}
+
 /* ---- errors ---- */
 
 static void refuses(const char *rules, const char *piece)
@@ -287,6 +334,8 @@ int main(void)
         cmocka_unit_test(wildcards_reach_layers_and_activations_and_names_reach_all),
         cmocka_unit_test(include_and_exclude_bound_the_rules),
         cmocka_unit_test(reasons_tell_what_the_recipe_leaves_in_float),
+        cmocka_unit_test(channels_follow_from_the_layer_before_where_no_shape_is_declared),
+        cmocka_unit_test(an_unsigned_quantizer_may_be_asked_for_signs),
         cmocka_unit_test(rules_of_no_use_are_errors),
         cmocka_unit_test(nothing_to_change_is_an_error),
         cmocka_unit_test(rules_that_contradict_each_other_name_line_and_node),

@@ -303,6 +303,23 @@ static void each_channel_is_read_with_its_own_scale_and_zero_point(void **state)
     assert_string_equal(error.message, "QuantTensor not valid.");
 }
 
+/* A float has 24 bits, so value / scale of a wide code is not within 0.2 of it. */
+static void codes_of_biases_are_valid_whatever_a_float_makes_of_them(void **state)
+{
+    const float        scale = 2.63e-12f;
+    struct qn_metadata meta = scaled(&scale, 1);
+
+    (void)state;
+    meta.bits = 24;
+    for (int32_t code = -(1 << 23); code < 1 << 23; code += 997) {
+        const float x = (float)code * scale;
+        assert_true(qn_metadata_is_valid(&meta, &x, QN_LAYOUT_FLAT(1)));
+    }
+    meta.bits = 20;
+    assert_false(qn_metadata_is_valid(&meta, (const float[]){ 0x1p22f * 2.63e-12f }, QN_LAYOUT_FLAT(1)));
+    assert_false(qn_metadata_is_valid(&meta, (const float[]){ 1000.3f * 2.63e-12f }, QN_LAYOUT_FLAT(1)));
+}
+
 static void wide_integers_do_not_overflow(void **state)
 {
     const float        one = 1, x[] = { 0x1p33f, -0x1p70f };
@@ -365,6 +382,7 @@ int main(void)
         TEST(products_are_counted_by_kind_of_layer),
         TEST(values_are_valid_within_a_fifth_of_a_step_and_the_full_range),
         TEST(each_channel_is_read_with_its_own_scale_and_zero_point),
+        TEST(codes_of_biases_are_valid_whatever_a_float_makes_of_them),
         TEST(wide_integers_do_not_overflow),
         TEST(what_a_quantizer_puts_out_carries_its_parameters),
         TEST(out_of_memory_is_reported),

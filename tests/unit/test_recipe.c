@@ -136,6 +136,9 @@ static void contradictions_are_told_with_their_line(void **state)
     rejects_rule(
         "{\"op\": \"Conv\", \"weight\": {\"quantizer\": \"ShiftedUint8WeightPerTensorFloat\", \"signed\": true}}",
         "'ShiftedUint8WeightPerTensorFloat' is unsigned and cannot be signed");
+    rejects_rule("{\"op\": \"Clip\", \"output\": {\"quantizer\": \"Int8ActPerTensorFloatMinMaxInit\", \"max_val\": 1, "
+                 "\"signed\": false}}",
+                 "'Int8ActPerTensorFloatMinMaxInit' needs min_val");
     rejects_rule("{\"op\": \"Clip\", \"output\": {\"quantizer\": \"Int8ActPerTensorFloatMinMaxInit\", \"min_val\": 1, "
                  "\"max_val\": -1}}",
                  "min_val 1 is greater than max_val -1");

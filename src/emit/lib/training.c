@@ -7,6 +7,7 @@
 #include "onnx/attr.h"
 #include "onnx/dtype.h"
 #include "onnx/tensor.h"
+#include "plan/explicit_rules.h"
 #include "quant/kernels.h"
 #include "quant/pack.h"
 
@@ -338,7 +339,9 @@ static qonnx_status bias(struct qn_around *w, qn_node_id node, const char **out)
     QN_TRY(qn_tensor_floats(tensor, w->arena, &x, &count, w->err));
     qn_quantizer_codes(q, &lo, &hi);
     if (q->row->statistic != QN_STAT_SCALE_PRODUCT || !in || !of_weight) {
-        QN_TRY(qn_quantizer_bias(q, x, count, NULL, NULL, w->arena, &params, w->err)); /* fails for the latter two */
+        qonnx_status status = qn_quantizer_bias(q, x, count, NULL, NULL, w->arena, &params, w->err);
+        QN_TRY(qn_said(w->plan->recipe->said[node][QN_SLOT_BIAS], QN_SLOT_BIAS, qn_node_label(w->plan->graph, node),
+                       status, w->err)); /* it fails for the latter two */
         scale = numbers(&c, params.scale, params.count, params.count > 1);
     } else {
         scale = binary(&c, "Mul", weight_scale(&c, of_weight), in);
