@@ -154,8 +154,10 @@ static inline void add_attributes(struct maker *m, Onnx__NodeProto *node, int de
                                          "value_float",   "keepdims", "ends",       "axis",     "starts", "spatial",
                                          "training_mode", "epsilon",  "value_ints", "allowzero" };
     size_t                   count = chance(m, 40) ? 0 : below(m, 5);
+    Onnx__AttributeProto   **list = qn_arena_array(m->arena, 8, sizeof(void *));
 
-    node->attribute = qn_arena_array(m->arena, 8, sizeof(void *));
+    for (size_t i = 0; i < node->n_attribute; i++) list[i] = node->attribute[i];
+    node->attribute = list;
     for (size_t i = 0; i < count; i++) {
         const char *name =
             strcmp(node->op_type, "Constant") == 0 ? "value" : names[below(m, sizeof names / sizeof *names)];
@@ -238,9 +240,27 @@ static const char *const ops[] = { "Conv",
                                    "OneHot",
                                    "Expand",
                                    "ConstantOfShape",
-                                   "ScaledTanh" };
+                                   "ScaledTanh",
+                                   "Einsum",
+                                   "Call" };
 static const int         kinds[] = { 3, 3, 3, 2, 2, 2, 2, 0, 0, 1, 0, 0, 1, 1, 1 };
 static const unsigned    inputs_of[] = { 2, 3, 2, 3, 2, 2, 2, 5, 5, 2, 2, 2, 2, 2, 2, 0, 0, 1 };
+
+/* What makes these operators worth looking at. */
+static inline void add_meaning(struct maker *m, Onnx__NodeProto *node, int depth)
+{
+    static const char *const equations[] = { "ij,jk->ik", "ij,kj", "...a,ab->...b", "i,ij", "ab,bc->abc", "ii,ij->j", "a" };
+
+    if (strcmp(node->op_type, "Einsum") == 0) qn_attr_set_string(m->arena, node, "equation", equations[below(m, 7)]);
+    if (strcmp(node->op_type, "Call") == 0 && chance(m, 90)) node->domain = qn_arena_strdup(m->arena, "my");
+    if (strcmp(node->op_type, "If") != 0 || depth > 1) return;
+    if (node->n_input && chance(m, 60)) node->input[0] = (char *)(uintptr_t)m->constants[16 + below(m, 4)]; /* an axis */
+    for (int i = 0; i < 2; i++) {
+        qn_attr_set_int(m->arena, node, i ? "then_branch" : "else_branch", 0);
+        node->attribute[node->n_attribute - 1]->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPH;
+        node->attribute[node->n_attribute - 1]->g = random_body(m, depth + 1);
+    }
+}
 
 static inline Onnx__NodeProto *random_node(struct maker *m, int depth)
 {
@@ -256,6 +276,7 @@ static inline Onnx__NodeProto *random_node(struct maker *m, int depth)
     node = qn_node_new(m->arena, ops[op], chance(m, 50) ? "" : new_name(m), inputs, in, outputs, out);
     if (chance(m, 4)) node->domain = qn_arena_strdup(m->arena, "my");
     if (chance(m, 4)) node->name = NULL;
+    add_meaning(m, node, depth);
     if (chance(m, strcmp(ops[op], "Constant") == 0 ? 95 : op < 15 ? 10 : 50)) add_attributes(m, node, depth);
     for (size_t i = 0; depth == 0 && i < outputs && m->value_count < MAX_VALUES; i++)
         if (*out[i]) m->values[m->value_count++] = out[i];
@@ -283,6 +304,29 @@ static inline Onnx__GraphProto *random_body(struct maker *m, int depth)
 }
 
 /* ---- models ---- */
+
+/* my.Call (a, b) => (c, a): a Neg and an Add, or a call of itself. */
+static inline void add_function(struct maker *m)
+{
+    static const char *const names[] = { "a", "b", "t", "c" };
+    Onnx__FunctionProto     *f = qn_arena_alloc(m->arena, sizeof *f);
+
+    onnx__function_proto__init(f);
+    f->name = qn_arena_strdup(m->arena, "Call");
+    f->domain = qn_arena_strdup(m->arena, "my");
+    f->n_input = f->n_output = f->n_node = 2;
+    f->input = (char **)(void *)qn_arena_memdup(m->arena, names, 2 * sizeof *names);
+    f->output = qn_arena_array(m->arena, 2, sizeof(char *));
+    f->output[0] = (char *)(uintptr_t)names[3];
+    f->output[1] = (char *)(uintptr_t)names[0];
+    f->node = qn_arena_array(m->arena, 2, sizeof(void *));
+    f->node[0] = qn_node_new(m->arena, chance(m, 10) ? "Call" : "Neg", "n", 1, &names[0], 1, &names[2]);
+    f->node[1] = qn_node_new(m->arena, "Add", "", 2, &names[1], 1, &names[3]);
+    if (strcmp(f->node[0]->op_type, "Call") == 0) f->node[0]->domain = f->domain;
+    m->model.pb->functions = qn_arena_array(m->arena, 1, sizeof(void *));
+    m->model.pb->functions[0] = f;
+    m->model.pb->n_functions = 1;
+}
 
 static inline void make_graph(struct maker *m, Onnx__GraphProto *graph)
 {
@@ -336,6 +380,7 @@ static inline void make_model(struct maker *m, uint64_t seed)
     m->model.pb->graph = qn_arena_alloc(m->arena, sizeof *m->model.pb->graph);
     onnx__graph_proto__init(m->model.pb->graph);
     make_graph(m, m->model.pb->graph);
+    if (chance(m, 40)) add_function(m);
 }
 
 #endif

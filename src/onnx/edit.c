@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "onnx/check.h"
+#include "onnx/functions.h"
 #include "onnx/redirect.h"
 
 enum place { BEFORE, AFTER };
@@ -25,6 +26,11 @@ struct info {
     int32_t     dtype;
     int         rank;
     const int64_t *dims;
+    const Onnx__ValueInfoProto *like; /* not NULL: in place of the three */
+};
+struct opset {
+    const char *domain;
+    int64_t     version;
 };
 
 struct qn_edit {
@@ -40,10 +46,9 @@ struct qn_edit {
     Onnx__TensorProto **added;
     struct info        *infos;
     const char        **dropped_infos;
-    size_t insertion_count, insertion_room, rewire_count, rewire_room, added_count, added_room, info_count, info_room, dropped_count, dropped_room;
-    bool        drop_unused, changed;
-    const char *opset_domain;
-    int64_t     opset_version;
+    size_t insertion_count, insertion_room, rewire_count, rewire_room, added_count, added_room, info_count, info_room, dropped_count, dropped_room, opset_count, opset_room;
+    bool          drop_unused, drop_functions, changed;
+    struct opset *opsets;
 };
 
 struct qn_arena *qn_edit_arena(struct qn_edit *edit) { return &edit->graph->model->arena; }
@@ -179,7 +184,13 @@ void qn_edit_drop_unused(struct qn_edit *edit) { edit->drop_unused = true; }
 
 void qn_edit_add_value_info(struct qn_edit *edit, const char *name, int32_t dtype, int rank, const int64_t *dims)
 {
-    struct info item = { name, dtype, rank, (const int64_t *)(const void *)qn_arena_memdup(&edit->scratch, dims, rank > 0 ? (size_t)rank * sizeof *dims : 0) };
+    struct info item = { .name = name, .dtype = dtype, .rank = rank, .dims = (const int64_t *)(const void *)qn_arena_memdup(&edit->scratch, dims, rank > 0 ? (size_t)rank * sizeof *dims : 0) };
+    PUSH(edit, infos, info_count, info_room, item);
+}
+
+void qn_edit_declare(struct qn_edit *edit, const char *name, const Onnx__ValueInfoProto *like)
+{
+    struct info item = { .name = name, .like = like };
     PUSH(edit, infos, info_count, info_room, item);
 }
 
@@ -187,10 +198,11 @@ void qn_edit_drop_value_info(struct qn_edit *edit, const char *name) { PUSH(edit
 
 void qn_edit_set_opset(struct qn_edit *edit, const char *domain, int64_t version)
 {
-    edit->opset_domain = domain;
-    edit->opset_version = version;
-    edit->changed = true;
+    struct opset item = { domain, version };
+    PUSH(edit, opsets, opset_count, opset_room, item);
 }
+
+void qn_edit_drop_functions(struct qn_edit *edit) { edit->drop_functions = edit->changed = true; }
 
 /* ---- commit ---- */
 
@@ -302,6 +314,11 @@ static Onnx__ValueInfoProto *new_info(struct qn_arena *arena, const struct info 
     Onnx__TensorShapeProto  *shape = qn_arena_alloc(arena, sizeof *shape);
 
     if (qn_arena_failed(arena)) return NULL;
+    if (info->like) {
+        *value = *info->like;
+        value->name = (char *)(uintptr_t)info->name;
+        return value;
+    }
     onnx__value_info_proto__init(value);
     onnx__type_proto__init(type);
     onnx__type_proto__tensor__init(tensor);
@@ -365,7 +382,8 @@ qonnx_status qn_edit_commit(struct qn_edit *edit, bool *changed, qonnx_error *er
             model->pb->has_ir_version = true;
             model->pb->ir_version = 4;
         }
-        if (edit->opset_domain) qn_model_set_opset(model, edit->opset_domain, edit->opset_version);
+        for (size_t i = 0; i < edit->opset_count; i++) qn_model_set_opset(model, edit->opsets[i].domain, edit->opsets[i].version);
+        if (edit->drop_functions) qn_functions_drop(model);
     }
     if (status == QONNX_OK && (qn_arena_failed(&edit->scratch) || qn_arena_failed(&model->arena))) status = qn_fail_nomem(err);
     qn_edit_cancel(edit);

@@ -43,10 +43,14 @@ void qn_edit_replace_initializer(struct qn_edit *edit, qn_value_id value, Onnx__
 void qn_edit_drop_unused(struct qn_edit *edit);
 /* Declares type and shape of a new value; dims -1 for unknown, rank -1 for no shape. */
 void qn_edit_add_value_info(struct qn_edit *edit, const char *name, int32_t dtype, int rank, const int64_t *dims);
+/* The same with the type and shape that a value of another name is declared with. */
+void qn_edit_declare(struct qn_edit *edit, const char *name, const Onnx__ValueInfoProto *like);
 /* Drops the declared type and shape of a value. */
 void qn_edit_drop_value_info(struct qn_edit *edit, const char *name);
 
-/* Opset change together with the edit. */
+/* Opset changes together with the edit. */
 void qn_edit_set_opset(struct qn_edit *edit, const char *domain, int64_t version);
+/* No node calls a model-local function any more. */
+void qn_edit_drop_functions(struct qn_edit *edit);
 
 #endif

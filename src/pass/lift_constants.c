@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Constant nodes become initializers of the same name, and the cheap operators that some exporters leave between a
- * weight and its user (Identity, Cast, Reshape, Squeeze, Unsqueeze, Flatten, Transpose) are worked out. Only the main
- * graph: the bodies of If, Loop and Scan keep theirs. A value that is a graph output keeps the node that makes it. */
+ * weight and its user (see lib/fold.h) are worked out. Only the main graph: the bodies of If, Loop and Scan keep theirs. A value that is a graph output keeps the node that makes it. */
 #include "onnx/attr.h"
 #include "onnx/tensor.h"
 #include "pass/lib/fold.h"
@@ -10,6 +9,7 @@
 struct lift {
     const struct qn_graph *graph;
     struct qn_edit        *edit;
+    struct qn_arena       *scratch;
     Onnx__TensorProto    **known; /* by value: the constant it turned out to be */
     qn_value_id           *alias; /* by value: the constant it is another name of, else QN_NONE */
     bool                  *gone;  /* by node */
@@ -26,24 +26,31 @@ static Onnx__TensorProto *constant(const struct lift *lift, qn_node_id node, siz
     return lift->known[id] ? lift->known[id] : lift->graph->values[id].init;
 }
 
+static Onnx__TensorProto *fold(struct lift *lift, qn_node_id n)
+{
+    const Onnx__NodeProto    *node = lift->graph->pb->node[n];
+    const Onnx__TensorProto **inputs = qn_arena_array(lift->scratch, node->n_input, sizeof(Onnx__TensorProto *));
+
+    for (size_t slot = 0; inputs && slot < node->n_input; slot++) inputs[slot] = constant(lift, n, slot, NULL);
+    return inputs ? qn_fold(node, inputs, qn_edit_arena(lift->edit)) : NULL;
+}
+
 static void visit(struct lift *lift, qn_node_id n)
 {
     const struct qn_graph *graph = lift->graph;
     const Onnx__NodeProto *node = graph->pb->node[n];
     struct qn_arena       *arena = qn_edit_arena(lift->edit);
     qn_value_id            out = qn_node_output(graph, n, 0), source;
-    Onnx__TensorProto     *x;
-
     if (node->n_output != 1 || out == QN_NONE || (graph->values[out].flags & QN_OUTPUT) ||
         !qn_node_is(graph, n, node->op_type))
         return;
     if (qn_node_is(graph, n, "Constant")) {
         lift->known[out] = qn_fold_constant(node, arena);
-    } else if ((x = constant(lift, n, 0, &source)) != NULL) {
+    } else if (constant(lift, n, 0, &source)) {
         if (qn_node_is(graph, n, "Identity") && node->n_input == 1)
             lift->alias[out] = source;
         else
-            lift->known[out] = qn_fold(node, x, constant(lift, n, 1, NULL), arena);
+            lift->known[out] = fold(lift, n);
     }
     lift->gone[n] = lift->known[out] || lift->alias[out] != QN_NONE;
     if (lift->gone[n]) qn_edit_remove_node(lift->edit, n);
@@ -86,7 +93,7 @@ static qonnx_status finish(struct lift *lift, struct qn_arena *scratch, qonnx_er
 static qonnx_status run(const struct qn_graph *graph, struct qn_edit *edit, bool *again, qonnx_error *err)
 {
     struct qn_arena scratch = { 0 };
-    struct lift     lift = { .graph = graph, .edit = edit };
+    struct lift     lift = { .graph = graph, .edit = edit, .scratch = &scratch };
     qonnx_status    status = QONNX_E_NOMEM;
 
     (void)again; /* nodes are in order, so one round sees every chain whole */
@@ -98,7 +105,7 @@ static qonnx_status run(const struct qn_graph *graph, struct qn_edit *edit, bool
     } else {
         for (size_t v = 0; v < graph->value_count; v++) lift.alias[v] = QN_NONE;
         for (qn_node_id n = 0; n < graph->node_count; n++) visit(&lift, n);
-        status = finish(&lift, &scratch, err);
+        status = qn_arena_failed(&scratch) ? qn_fail_nomem(err) : finish(&lift, &scratch, err);
     }
     qn_arena_release(&scratch);
     return status;

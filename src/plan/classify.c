@@ -71,8 +71,9 @@ static enum qn_reason classify(const struct qn_planner *p, qn_node_id n, struct 
     enum qn_reason         reason;
 
     if (qn_node_has_body(pb)) return QN_REASON_HAS_BODY;
-    if (pb->domain && *pb->domain && strcmp(pb->domain, "ai.onnx") != 0) return QN_REASON_MODEL_FUNCTION;
+    if (pb->domain && *pb->domain && strcmp(pb->domain, "ai.onnx") != 0) return QN_REASON_OTHER_DOMAIN;
     if (qn_node_is(g, n, "QuantizeLinear") || qn_node_is(g, n, "DequantizeLinear")) return QN_REASON_ALREADY_QUANTIZED;
+    if (qn_node_is(g, n, "Einsum")) return QN_REASON_EINSUM;
     if (!(rule = qn_rule_find(pb->op_type))) return is_slower(p, pb->op_type) ? QN_REASON_SLOWER_ON_TARGET : QN_REASON_OP_NOT_IN_TABLE;
     *own = *rule;
     if (p->settings->include.count && !user_selects(&p->settings->include, g, n)) return QN_REASON_NOT_INCLUDED;

@@ -251,7 +251,7 @@ static enum qn_reason reason_of(const struct placer *p, qn_node_id n)
     enum qn_reason              reason;
 
     if (qn_node_has_body(pb)) return QN_REASON_HAS_BODY;
-    if (!qn_node_is(p->graph, n, pb->op_type)) return QN_REASON_MODEL_FUNCTION;
+    if (!qn_node_is(p->graph, n, pb->op_type)) return QN_REASON_OTHER_DOMAIN;
     if (user_left_out(p, n, &reason)) return reason;
     if (!qn_is_layer_op(p->graph, n))
         return words->slots[QN_SLOT_OUTPUT].row ? QN_REASON_QUANTIZED : QN_REASON_NOT_IN_RECIPE;

@@ -23,10 +23,11 @@
     R(WEIGHT_SHAPE, "its weight has an unusual shape")                                                            \
     R(ATTRIBUTES, "no integer kernel for its attributes")                                                         \
     R(ACT_TIMES_ACT, "a product of two activations: no gain on the target")                                       \
+    R(EINSUM, "its equation is not the product by a constant matrix that a MatMul computes")                     \
     R(SLOWER_ON_TARGET, "slower on the target when quantized")                                                    \
     R(OPSET, "needs a newer opset than the model has")                                                            \
     R(HAS_BODY, "holds nested graphs, which stay in float")                                                       \
-    R(MODEL_FUNCTION, "a function of the model itself or another operator domain")                                \
+    R(OTHER_DOMAIN, "an operator of another domain")                                \
     R(EXCLUDED, "excluded by the user")                                                                           \
     R(NOT_INCLUDED, "not among the nodes to include")                                                             \
     R(NO_RANGE, "no range is known for what it reads or writes")                                                  \

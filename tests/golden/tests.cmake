@@ -4,7 +4,7 @@ add_executable(run_passes ${CMAKE_CURRENT_LIST_DIR}/run_passes.c)
 target_include_directories(run_passes PRIVATE ${CMAKE_SOURCE_DIR}/src)
 target_link_libraries(run_passes PRIVATE qn_flags qonnx)
 if(QN_ORT)
-  foreach(part IN ITEMS fold_cases opset_cases rewrite_cases)
+  foreach(part IN ITEMS fold_cases opset_cases rewrite_cases scope_cases)
     add_test(NAME golden_pass_${part}
       COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/passes/${part}.py $<TARGET_FILE:run_passes>)
   endforeach()

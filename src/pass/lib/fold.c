@@ -215,8 +215,7 @@ static Onnx__TensorProto *fold_flatten(const Onnx__NodeProto *node, const Onnx__
 
 /* ---- Transpose ---- */
 
-/* The elements as bytes in memory order, whichever field holds them; NULL for strings and types below a byte. */
-static const uint8_t *bytes_of(const Onnx__TensorProto *x, size_t *width)
+const uint8_t *qn_fold_bytes(const Onnx__TensorProto *x, size_t *width)
 {
     const struct qn_dtype *dtype = qn_dtype_find(x->data_type);
 
@@ -256,7 +255,7 @@ static Onnx__TensorProto *fold_transpose(const Onnx__NodeProto *node, const Onnx
     int64_t        dims[MAX_RANK];
     bool           marked[MAX_RANK] = { false };
     const int64_t *perm = qn_attr_ints(node, "perm", &given);
-    const uint8_t *from = bytes_of(x, &width);
+    const uint8_t *from = qn_fold_bytes(x, &width);
     uint8_t       *to;
 
     if (!from || qn_tensor_count(x, &count, NULL) != QONNX_OK || !count) return NULL;
@@ -275,23 +274,23 @@ static Onnx__TensorProto *fold_transpose(const Onnx__NodeProto *node, const Onnx
     return qn_tensor_new(arena, node->output[0], x->data_type, rank, dims, to, count * width);
 }
 
-Onnx__TensorProto *qn_fold(const Onnx__NodeProto *node, const Onnx__TensorProto *x, const Onnx__TensorProto *second,
-                           struct qn_arena *arena)
+Onnx__TensorProto *qn_fold(const Onnx__NodeProto *node, const Onnx__TensorProto *const *inputs, struct qn_arena *arena)
 {
-    int64_t        dims[MAX_RANK];
-    const int64_t *wanted;
-    size_t         count;
+    const Onnx__TensorProto *x = node->n_input ? inputs[0] : NULL, *second = node->n_input > 1 ? inputs[1] : NULL;
+    int64_t                  dims[MAX_RANK];
+    const int64_t           *wanted;
+    size_t                   count;
 
-    if (node->n_output != 1 || x->n_dims > MAX_RANK || x->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__STRING ||
-        qn_tensor_check(x, NULL) != QONNX_OK)
-        return NULL;
+    if (node->n_output != 1 || !x) return NULL;
+    for (size_t i = 0; i < node->n_input; i++)
+        if (inputs[i] && (inputs[i]->n_dims > MAX_RANK || qn_tensor_check(inputs[i], NULL) != QONNX_OK)) return NULL;
+    if (x->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__STRING) return NULL;
     if (strcmp(node->op_type, "Cast") == 0) return fold_cast(node, x, arena);
     if (strcmp(node->op_type, "Squeeze") == 0) return fold_squeeze(node, x, second, arena);
     if (strcmp(node->op_type, "Unsqueeze") == 0) return fold_unsqueeze(node, x, second, arena);
     if (strcmp(node->op_type, "Flatten") == 0) return fold_flatten(node, x, arena);
     if (strcmp(node->op_type, "Transpose") == 0) return fold_transpose(node, x, arena);
-    if (strcmp(node->op_type, "Reshape") != 0 || !integers(node, "", second, arena, &wanted, &count) ||
-        count > MAX_RANK)
-        return NULL;
+    if (strcmp(node->op_type, "Reshape") != 0) return qn_fold_values(node, inputs, arena);
+    if (!integers(node, "", second, arena, &wanted, &count) || count > MAX_RANK) return NULL;
     return reshape_dims(node, x, wanted, count, dims) ? view(x, node->output[0], count, dims, arena) : NULL;
 }

@@ -9,10 +9,17 @@
  * data are shared with the attribute. */
 Onnx__TensorProto *qn_fold_constant(const Onnx__NodeProto *node, struct qn_arena *arena);
 
-/* The result of Cast, Reshape, Squeeze, Unsqueeze, Flatten or Transpose on constants, named as the node's output; NULL
- * when the operator is another one or the result is not defined. `second` is the constant behind input 1, NULL if there
- * is none. Data are shared where the operator does not move them; new data and the tensor are in the arena. */
-Onnx__TensorProto *qn_fold(const Onnx__NodeProto *node, const Onnx__TensorProto *x, const Onnx__TensorProto *second,
-                           struct qn_arena *arena);
+/* The result of one of the cheap operators below on constants, named as the node's output; NULL when the operator is
+ * another one or the result is not defined. `inputs` has one entry for each of the node's: the constant, or NULL for an
+ * input that is absent or not constant. Data are shared where the operator does not move them; new data and the tensor
+ * are in the arena.
+ *
+ * Cast, Reshape, Squeeze, Unsqueeze, Flatten, Transpose, and qn_fold_values's. */
+Onnx__TensorProto *qn_fold(const Onnx__NodeProto *node, const Onnx__TensorProto *const *inputs, struct qn_arena *arena);
+/* Add, Sub, Mul, Div, Neg, Reciprocal, Sqrt of float32, unless the result is larger than all that it is made of; Concat and Slice. */
+Onnx__TensorProto *qn_fold_values(const Onnx__NodeProto *node, const Onnx__TensorProto *const *inputs, struct qn_arena *arena);
+
+/* For fold*.c: the elements as bytes in memory order, whichever field holds them; NULL for strings and types below a byte. */
+const uint8_t *qn_fold_bytes(const Onnx__TensorProto *x, size_t *width);
 
 #endif

@@ -157,6 +157,19 @@ def matmul_of_stacked_weights(net):
 
 
 @zoo()
+def einsum_of_matrices(net):
+    """An attention block as some exporters write it: projections to heads and back, and products of activations, which stay."""
+    x = net.input("x", ["N", 6, 16], sample_shape=[2, 6, 16])
+    q, k = (net.node("Einsum", x, net.weight(net.normal(16, 2, 8, fan_in=16)), equation="bse,ehd->bhsd") for _ in range(2))
+    v = net.node("Einsum", net.weight(net.normal(2, 8, 16, fan_in=16)), x, equation="hde,bse->bhsd")
+    scores = net.node("Softmax", net.node("Einsum", q, k, equation="bhsd,bhtd->bhst", name="scores"), axis=-1)
+    mixed = net.node("Einsum", scores, v, equation="bhst,bhtd->bhsd", name="mix")
+    y = net.node("Add", x, net.node("Einsum", mixed, net.weight(net.normal(2, 8, 16, fan_in=16)), equation="bhsd,hde->bse"))
+    net.output(net.node("Einsum", net.node("Relu", y), net.weight(net.normal(16, 10, fan_in=16)), equation="bij,jk->bik", name="linear"))
+    net.expect({"MatMulIntegerToFloat": 5}, db=24, float_nodes={"scores": "einsum", "mix": "einsum"})
+
+
+@zoo()
 def matmul_constant_is_on_the_left(net):
     x = net.input("x", [2, 16, 16])
     y = net.node("MatMul", net.weight(net.normal(16, 16, fan_in=16)), x, name="left")

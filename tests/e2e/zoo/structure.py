@@ -57,6 +57,38 @@ def weights_pass_through_identity(net):
 
 
 @zoo()
+def weights_are_computed(net):
+    """Weight normalisation, two halves joined, a part cut out, a scaled transposed table: constants all the same."""
+    v, n, g = (net.weight(a) for a in (net.normal(16, 8, 3, 3), np.full((16, 1, 1, 1), 9, np.float32), 1 + net.rng.random((16, 1, 1, 1))))
+    x = net.node("Relu", net.conv(net.input("x", IMAGE), 16, weight=net.node("Mul", net.node("Div", v, n), g)))
+    halves = [net.weight(net.normal(6, 16, 3, 3, fan_in=144)) for _ in range(2)]
+    x = net.node("Relu", net.conv(x, 12, weight=net.node("Concat", *halves, axis=0)))
+    part = net.node("Slice", net.weight(net.normal(20, 12, 1, 1, fan_in=12)), net.ints(4), net.ints(16), net.ints(0))
+    x = net.node("Flatten", net.node("GlobalAveragePool", net.node("Relu", net.conv(x, 12, (1, 1), weight=part))))
+    table = net.node("Transpose", net.node("Mul", net.weight(net.normal(10, 12)), net.weight(np.float32(0.3))), perm=[1, 0])
+    net.output(net.node("Gemm", x, table)).expect(TWO | {"QLinearConv": 3})
+
+
+@zoo()
+def embedding_and_output_are_tied(net):
+    """One table is looked up in and, transposed, is the last layer's weight: the table stays float, the layer does not."""
+    table = net.weight(net.normal(50, 16, fan_in=16))
+    ids = net.input("ids", ["N", 6], lambda rng: rng.integers(0, 50, (2, 6)), TensorProto.INT64)
+    x = net.node("Gather", table, ids, name="embed", channels=16)
+    x = net.node("Tanh", net.linear(x, 16, 16))
+    net.output(net.node("MatMul", x, net.node("Transpose", table, perm=[1, 0]), name="logits"))
+    net.expect({"MatMulIntegerToFloat": 2}, float_nodes={"embed": "slower_on_target"}, db=24)
+
+
+@zoo(opset=13)
+def tied_without_transpose(net):
+    """The same with a Gemm, which reads the table itself."""
+    table = net.weight(net.normal(50, 16, fan_in=16))
+    x = net.node("Gather", table, net.input("ids", ["N"], lambda rng: rng.integers(0, 50, 6), TensorProto.INT64), channels=16)
+    net.output(net.node("Gemm", net.node("Tanh", net.gemm(x, 16)), table, transB=1, name="logits")).expect({"QGemm": 2}, db=24)
+
+
+@zoo()
 def weights_are_typed_data(net):
     """float_data instead of raw bytes."""
     two_layers(net).expect(TWO)
@@ -247,19 +279,54 @@ def scan_over_a_sequence(net):
 
 @zoo()
 def functions_of_the_model(net):
-    """A layer that lives in a model-local function stays as it is."""
+    """Without layers of their own."""
     x = net.node("Relu", net.conv(net.input("x", IMAGE), 8))
-    nodes = [helper.make_node("Mul", ["a", "a"], ["b"]), helper.make_node("Add", ["b", "a"], ["c"])]
+    nodes = [helper.make_node("Mul", ["a", "a"], ["b"], name="square"), helper.make_node("Add", ["b", "a"], ["c"], name="sum")]
     net.functions.append(helper.make_function("local", "Poly", ["a"], ["c"], nodes, [helper.make_opsetid("", 17)]))
     y = net.node("Poly", x, domain="local", name="call")
-    net.head(net.node("Relu", net.conv(y, 8))).expect(TWO, float_nodes={"call": "model_function"}, db=22)
+    net.head(net.node("Relu", net.conv(y, 8))).expect(TWO, float_nodes={"call/square": "pointwise_chain", "call/sum": "pointwise_chain"}, db=22)
+
+
+def _layers_in_functions(opset, function_opset):
+    """A block that is called twice with its weights, inside of another function, and a layer whose weight is in the function."""
+    def build(net):
+        version, local = helper.make_opsetid("", function_opset), helper.make_opsetid("local", 1)
+        block = [helper.make_node("Conv", ["x", "w", "b"], ["c"], name="conv", pads=[1] * 4), helper.make_node("Relu", ["c"], ["y"], name="relu")]
+        net.functions.append(helper.make_function("local", "Block", ["x", "w", "b"], ["y"], block, [version]))
+        twice = [helper.make_node("Block", ["x", "w1", "b1"], ["t"], name="first", domain="local"),
+                 helper.make_node("Block", ["t", "w2", "b2"], ["y"], name="second", domain="local")]
+        net.functions.append(helper.make_function("local", "Twice", ["x", "w1", "b1", "w2", "b2"], ["y"], twice, [version, local]))
+        inner = numpy_helper.from_array(net.normal(12, 10, fan_in=12), "w")
+        classify = [helper.make_node("Constant", [], ["w"], value=inner), helper.make_node("Gemm", ["x", "w"], ["y"], name="classify")]
+        net.functions.append(helper.make_function("local", "Classify", ["x"], ["y"], classify, [version]))
+        weights = [net.weight(a) for a in (net.normal(16, 8, 3, 3, fan_in=72), net.normal(16), net.normal(12, 16, 3, 3, fan_in=144), net.normal(12))]
+        x = net.node("Twice", net.input("x", IMAGE), *weights, domain="local", name="net", channels=12)
+        y = net.node("Flatten", net.node("GlobalAveragePool", x))
+        net.output(net.node("Classify", y, domain="local", name="head"), shape=["N", 10]).expect(TWO)
+    build.__name__ = f"layers_in_functions_{opset}_{function_opset}"
+    zoo(opset=opset)(build)
+
+
+for _opset in (11, 13, 15, 17, 19, 20, 21, 22, 23, 24, 25, 26):
+    _layers_in_functions(_opset, _opset)
+_layers_in_functions(12, 11)
+_layers_in_functions(18, 15)
+
+
+@zoo()
+def branch_that_is_always_taken(net):
+    """Its layers are the model's own; those of the other branch are gone."""
+    x = net.node("Relu", net.conv(net.input("x", IMAGE), 8))
+    yes, no = (branch(name, [helper.make_node("Conv", [x, "w"], ["t"], pads=[1] * 4, name=f"{name}_conv"), helper.make_node("Relu", ["t"], ["r"])], ["r"],
+                      [numpy_helper.from_array(net.normal(8, 8, 3, 3, fan_in=72), "w")]) for name in ("yes", "no"))
+    net.head(net.node("If", net.weight(np.bool_(False)), then_branch=yes, else_branch=no, channels=8, name="if")).expect(TWO)
 
 
 @zoo()
 def operators_of_other_domains(net):
     x = net.node("Relu", net.conv(net.input("x", IMAGE), 8))
     y = net.node("QuickGelu", x, domain="com.microsoft", name="gelu")
-    net.head(net.node("Relu", net.conv(y, 8))).expect(TWO, float_nodes={"gelu": "model_function"})
+    net.head(net.node("Relu", net.conv(y, 8))).expect(TWO, float_nodes={"gelu": "other_domain"})
 
 
 @zoo()
