@@ -8,6 +8,7 @@
 #include "plan/solve.h"
 #include "report.h"
 #include "run/calibrate.h"
+#include "verify.h"
 
 struct qn_job {
     const char              *input, *output;
@@ -25,6 +26,7 @@ struct qn_job {
     struct qn_verdict       *verdicts;
     struct qn_judge          judge;
     double                   sqnr; /* of the judged samples */
+    struct qn_kernels_found  kernels;
     struct qn_runtime       *runtime;
     struct qn_feed          *feed;
     size_t                   most_samples; /* that are of any use; 0: all */
@@ -62,7 +64,7 @@ QONNX_MUST_CHECK qonnx_status qn_job_emit(struct qn_job *job, const struct qn_em
 /* What the plan leaves to pass the limits of integer kernels, as warnings. */
 QONNX_MUST_CHECK qonnx_status qn_job_warn_of_limits(struct qn_job *job);
 void qn_job_back_to_float(struct qn_job *job);
-/* The result opens in ONNX Runtime with all its rewrites. */
+/* The result opens in ONNX Runtime with all its rewrites, and what it becomes is read back. */
 QONNX_MUST_CHECK qonnx_status qn_job_verify(struct qn_job *job);
 QONNX_MUST_CHECK qonnx_status qn_job_save(struct qn_job *job);
 /* Sidecar and summary. */

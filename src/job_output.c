@@ -54,16 +54,9 @@ void qn_job_back_to_float(struct qn_job *job)
 
 qonnx_status qn_job_verify(struct qn_job *job)
 {
-    struct qn_session_options options = { .optimize = true };
-    struct qn_session        *session;
-    qonnx_status              status;
-
     if (!job->runtime || job->emitter->foreign || strcmp(job->settings.verify, "full") != 0) return QONNX_OK;
     qn_job_tell(job, "verifying", 0, 0);
-    status = job->runtime->open(job->runtime, &job->model, &options, &session, job->err);
-    if (status != QONNX_OK) return qn_wrap(job->err, status, "the quantized model does not open");
-    job->runtime->close(session);
-    return QONNX_OK;
+    return qn_kernels_find(&job->kernels, &job->plan, &job->quantized, job->runtime, &job->arena, job->err);
 }
 
 /* For preset copy: where a file that is not in protobuf's canonical form comes out differently. */
@@ -116,6 +109,7 @@ qonnx_status qn_job_report(struct qn_job *job, qonnx_result **result)
     r->judged_samples = strcmp(job->settings.verify, "off") == 0 ? 0 : job->judge.samples < r->samples ? job->judge.samples : r->samples;
     r->judged_sqnr = job->sqnr;
     r->stats = (const struct qn_stats *const *)job->stats;
+    r->kernels = job->kernels.nodes ? &job->kernels : NULL;
     r->warnings = &job->warnings;
     qn_strbuf_init(&text);
     qn_strbuf_init(&json);

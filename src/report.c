@@ -245,6 +245,7 @@ static void put_plan(const struct qn_report *report, struct qn_strbuf *text)
     else
         qn_strbuf_puts(text, " (the model has no layers with constant weights)\n");
     put_sizes(report, text);
+    qn_report_kernels(report, text);
     put_calibration(report, text);
     put_judgement(report, text);
     put_groups(report, &counts, text);

@@ -7,6 +7,7 @@
 #include "onnx/model.h"
 #include "plan/plan.h"
 #include "run/feed.h"
+#include "verify.h"
 #include "warnings.h"
 
 struct qonnx_result {
@@ -33,11 +34,15 @@ struct qn_report {
     size_t                     candidates;       /* models made and run while searching */
     double                     judged_sqnr;      /* in dB, of the worst output; +inf when all are equal, or too large to be kept */
     const struct qn_stats *const *stats;         /* by value id of the plan's graph; NULL where not observed */
+    const struct qn_kernels_found *kernels;      /* what the runtime made of the result; NULL when that was not asked */
     const struct qn_warnings  *warnings;
 };
 
 /* For people, at most 25 lines. */
 QONNX_MUST_CHECK qonnx_status qn_report_text(const struct qn_report *report, struct qn_strbuf *text, qonnx_error *err);
+/* Part of the text: the kernels that the target runs, expected or found. */
+void qn_report_kernels(const struct qn_report *report, struct qn_strbuf *text);
+
 /* Deterministic: no times, no host names; two runs give the same bytes. Ends with a newline. */
 QONNX_MUST_CHECK qonnx_status qn_report_json(const struct qn_report *report, struct qn_strbuf *json, qonnx_error *err);
 

@@ -5,6 +5,7 @@
 
 #include "json_out.h"
 #include "plan/explicit.h"
+#include "plan/kernels.h"
 #include "plan/presets.h"
 #include "report.h"
 
@@ -263,6 +264,16 @@ static const char *decision(enum qn_reason reason)
     }
 }
 
+/* What is to compute it, and what does where that was read back. */
+static void put_kernel(struct sidecar *s, json_t *object, qn_node_id n)
+{
+    const struct qn_kernels_found *found = s->report->kernels;
+    const char                    *expected = qn_plan_kernel(s->plan, n);
+
+    if (expected) put(s, object, "kernel", qn_json_text(expected));
+    if (found && (expected || found->nodes[n].integer)) put(s, object, "kernel_found", qn_json_text(found->nodes[n].op));
+}
+
 static json_t *node(struct sidecar *s, qn_node_id n)
 {
     const struct qn_node_plan *row = &s->plan->nodes[n];
@@ -279,6 +290,7 @@ static json_t *node(struct sidecar *s, qn_node_id n)
         put(s, object, "reason_text", json_string(qn_reason_text(row->reason)));
     }
     if (row->reason == QN_REASON_QUANTIZATION_ERROR) put_known(s, object, "sqnr_db", row->db);
+    put_kernel(s, object, n);
     if (row->reason == QN_REASON_FUSED && row->fused_into != QN_NONE)
         put(s, object, "fused_into", json_integer(row->fused_into));
     if (!row->weight) return object;
@@ -312,6 +324,7 @@ static void put_counts(struct sidecar *s, json_t *object)
         if (reasons[r] && !qn_reason_is_quantized(r)) put(s, left, qn_reason_name(r), qn_json_uint(reasons[r]));
     put(s, object, "left_in_float", left);
     put(s, object, "candidates", qn_json_uint(s->report->candidates));
+    if (s->report->kernels) put(s, object, "kernels_differ", qn_json_uint(s->report->kernels->differ));
     put(s, object, "judged_samples", qn_json_uint(s->report->judged_samples));
     put(s, object, "judged_sqnr_db",
         s->report->judged_samples ? qn_json_rounded(s->report->judged_sqnr, 2) : json_null());

@@ -66,7 +66,7 @@ CHOICES(weight_choice, { "int8", "-127 … 127 around zero" })
 CHOICES(digest_choice, { "auto", "xxh3, and sha256 for files up to 64 MB" }, { "xxh3", "XXH3-128 only" }, { "sha256", "XXH3-128 and SHA-256" })
 CHOICES(weights_choice, { "codes", "integers with a DequantizeLinear" }, { "float", "floats with a QuantizeLinear too, as Brevitas' export_weight_q_node" })
 CHOICES(verify_choice, { "run", "run it in ONNX Runtime on a few calibration samples, and judge by its outputs" },
-        { "full", "also open it with all of ONNX Runtime's optimizations" }, { "off", "do neither" })
+        { "full", "also see which kernels ONNX Runtime makes of it" }, { "off", "do neither" })
 
 #define AT(member) offsetof(struct qn_settings, member)
 /* clang-format off */

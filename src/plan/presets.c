@@ -51,9 +51,9 @@ static const char *const slower_on_ort[] = {
 
 static const struct qn_target targets[] = {
     { "generic", "right in ONNX Runtime on any CPU, fast there on x86 (not for TensorRT or QNN)",
-      .slower = slower_on_ort, .conv_needs_output = true, .add_unmakes_matmul = true, .clamp_hides_result = true },
+      .twins_are_kernels = true, .slower = slower_on_ort, .conv_needs_output = true, .add_unmakes_matmul = true, .clamp_hides_result = true },
     { "ort-x86", "ONNX Runtime on x86 CPUs",
-      .slower = slower_on_ort, .conv_needs_output = true, .add_unmakes_matmul = true, .clamp_hides_result = true },
+      .twins_are_kernels = true, .slower = slower_on_ort, .conv_needs_output = true, .add_unmakes_matmul = true, .clamp_hides_result = true },
 };
 /* clang-format on */
 

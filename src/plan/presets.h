@@ -29,6 +29,7 @@ struct qn_target {
     bool act_act_matmul;         /* MatMul of two activations pays */
     bool conv_needs_output;      /* a Conv without quantized output runs in float */
     bool add_unmakes_matmul;     /* an Add of a constant behind an integer MatMul makes it a float Gemm again */
+    bool twins_are_kernels;      /* it is ONNX Runtime: integer forms in the op table are the kernels it makes of Q/DQ */
     bool clamp_hides_result;     /* a Relu or Clip behind a linear layer keeps it in float unless a lone Q follows */
 };
 const struct qn_target *qn_target_at(size_t i);

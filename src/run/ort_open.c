@@ -15,7 +15,7 @@
 #include "run/ort_session.h"
 
 /* The runtime holds the saved model twice while it writes it: not for larger ones. */
-#define TWO_STAGE_MAX ((size_t)256 << 20)
+#define SAVED_MAX ((size_t)256 << 20)
 
 static void unload(const struct ort_api *api, struct ort_loaded *loaded)
 {
@@ -135,17 +135,23 @@ static qonnx_status load(const struct ort_run_session *session, struct ort_loade
 
 /* ---- two stages ---- */
 
+static bool small_enough_to_save(const Onnx__GraphProto *graph)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < graph->n_initializer; i++) bytes += graph->initializer[i]->raw_data.len;
+    return bytes <= SAVED_MAX;
+}
+
 static bool worth_two_stages(const struct loading *loading)
 {
     const Onnx__GraphProto *graph = loading->model->pb->graph;
-    size_t                  bytes = 0;
     bool                    convolves = false;
 
     if (!loading->watch_count || !loading->wanted->optimize || !loading->wanted->any_order) return false;
-    for (size_t i = 0; i < graph->n_initializer; i++) bytes += graph->initializer[i]->raw_data.len;
     for (size_t i = 0; i < graph->n_node && !convolves; i++)
         convolves = graph->node[i]->op_type && !strcmp(graph->node[i]->op_type, "Conv");
-    return convolves && bytes <= TWO_STAGE_MAX;
+    return convolves && small_enough_to_save(graph);
 }
 
 /* What was needed for the first stage goes back to the system before the second one: the heap's free pages, and
@@ -158,34 +164,52 @@ static void forget_first_stage(const struct qn_model *model)
 #endif
 }
 
-/* The saved model goes to a file that is in no folder, so that nothing is left behind however this ends. */
+/* Reads what the runtime makes of the model. It goes through a file that is in no folder, so that nothing is left behind
+ * however this ends. */
+static qonnx_status load_and_read_back(const struct ort_run_session *session, struct ort_loaded *loaded,
+                                       const struct loading *loading, struct qn_model *saved, qonnx_error *err)
+{
+    struct loading saving = *loading;
+    char           path[64];
+    int            file = memfd_create("qonnx-optimised", MFD_CLOEXEC);
+    qonnx_status   status;
+
+    if (file < 0) return qn_fail(err, QONNX_E_IO, "no memory file");
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    saving.save_as = path;
+    status = load(session, loaded, &saving, err);
+    if (status == QONNX_OK) status = qn_ort_model_open_saved(saved, path, loading->model, err);
+    close(file);
+    if (status != QONNX_OK) unload(&session->ort->api, loaded);
+    return status;
+}
+
 static qonnx_status load_in_two_stages(struct ort_run_session *session, const struct loading *loading, qonnx_error *err)
 {
     struct ort_loaded first = { 0 };
     struct loading    stage = *loading;
     struct ort_watch *watches;
-    char              path[64];
-    int               file = memfd_create("qonnx-optimised", MFD_CLOEXEC);
-    qonnx_status      status;
+    qonnx_status      status = load_and_read_back(session, &first, loading, &session->saved, err);
 
-    if (file < 0) return qn_fail(err, QONNX_E_IO, "no memory file");
-    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
-    stage.save_as = path;
-    status = load(session, &first, &stage, err);
     unload(&session->ort->api, &first);
     forget_first_stage(loading->model);
-    if (status == QONNX_OK) status = qn_ort_model_open_saved(&session->saved, path, loading->model, err);
-    close(file);
     QN_TRY(status);
     QN_TRY(qn_ort_model_watches(&session->saved, &watches, &stage.watch_count, err));
     if (stage.watch_count != loading->watch_count) return qn_fail(err, QONNX_E_RUNTIME, "an observer was lost");
     stage.model = &session->saved;
     stage.watches = watches;
     stage.level = ORT_LEVEL_NONE;
-    stage.save_as = NULL;
     status = load(session, &session->loaded, &stage, err);
     forget_first_stage(loading->model);
     return status;
+}
+
+static qonnx_status load_wanted(struct ort_run_session *session, const struct loading *loading, qonnx_error *err)
+{
+    struct qn_model *rewritten = loading->wanted->rewritten;
+
+    return rewritten && small_enough_to_save(loading->model->pb->graph) ? load_and_read_back(session, &session->loaded, loading, rewritten, err)
+                                                                        : load(session, &session->loaded, loading, err);
 }
 
 static qonnx_status load_as_wanted(struct ort_run_session *session, const struct qn_model *model,
@@ -206,9 +230,9 @@ static qonnx_status load_as_wanted(struct ort_run_session *session, const struct
         if (load_in_two_stages(session, &loading, &ignored) == QONNX_OK) return QONNX_OK;
         qn_model_release(&session->saved);
     }
-    if (load(session, &session->loaded, &loading, &ignored) == QONNX_OK) return QONNX_OK;
+    if (load_wanted(session, &loading, &ignored) == QONNX_OK) return QONNX_OK;
     loading.files = NULL;
-    return load(session, &session->loaded, &loading, err);
+    return load_wanted(session, &loading, err);
 }
 
 /* ---- the session ---- */

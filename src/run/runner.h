@@ -62,6 +62,9 @@ struct qn_session_options {
     /* The observer does not mind in which order a view's elements come: the runtime may then keep layouts of its
      * own. */
     bool                    any_order;
+    /* Receives the model as the runtime's rewrites left it, to be released; the session is then not for running.
+     * Stays as it is when the model is too large to be saved. NULL: not wanted. */
+    struct qn_model *rewritten;
 };
 
 struct qn_session {

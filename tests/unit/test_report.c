@@ -28,6 +28,7 @@ static void summary_names_layers_first_and_the_worst_of_them(void **state)
         text, "models/float.onnx -> out/int8.onnx\n"
               "quantized: 3 of 8 nodes (1 of 3 layers)\n"
               "size:      702 kB -> 185 kB (3.79 times smaller)\n"
+              "kernels:   1 QLinearConv expected\n"
               "ranges:    24 samples of calib.npz\n"
               "accuracy:  33.9 dB of the worst output kept, in exact arithmetic, on 2 calibration samples\n"
               "left in float: 5 nodes, 2 of them layers with weights\n"
