@@ -45,13 +45,23 @@ def accuracy(net, path, source, data):
     return figures
 
 
+def foreseen(path, kernels):
+    """The kernels that the sidecar names are those that run, and those that it says it found are seen from outside too."""
+    report = runs.sidecar(path)
+    other = [f"{row['name']} ({row['op_type']}): {row.get('kernel')} became {row.get('kernel_found')}"
+             for row in report["nodes"] if row["decision"] == "quantized" and row.get("kernel") != row.get("kernel_found")]
+    assert not report["model"].get("kernels_differ", 0) and not other, f"not as foreseen: {other}"
+    found = collections.Counter(row["kernel_found"] for row in report["nodes"] if row.get("kernel_found") in does.INTEGER_KERNELS)
+    assert found == kernels, f"the sidecar found {dict(found)}, but there are {dict(kernels)}"
+
+
 def judge(program, net, folder):
     source, path, calibration = (os.path.join(folder, name) for name in ("in.onnx", "out.onnx", "calib.npz"))
     before = net.model()
     onnx.checker.check_model(before, full_check=True)
     onnx.save(before, source)
     np.savez(calibration, **net.samples(CALIBRATION, 1))
-    done = program(source, path, "--calib", calibration, *net.options, status=net.status)
+    done = program(source, path, "--calib", calibration, *net.options, "-o", "verify=full", status=net.status)
     if net.warns:
         assert net.warns in done.stderr, f"no warning says '{net.warns}': {done.stderr}"
     after = onnx.load(path)
@@ -66,6 +76,7 @@ def judge(program, net, folder):
     if net.kernels is not None:
         wanted = collections.Counter({op: n for op, n in net.kernels.items() if n})
         assert kernels == wanted, f"kernels {dict(kernels)} instead of {dict(wanted)}"
+    foreseen(path, kernels)
     exact, unsaturated, full = accuracy(net, path, source, net.samples(EVALUATION, 2))
     assert exact >= net.db, f"{exact:.1f} dB in exact arithmetic, {net.db} wanted"
     assert unsaturated >= min(exact, 60) - FUSED_LOSS_DB, f"{unsaturated:.1f} dB in integer kernels, {exact:.1f} in exact arithmetic"

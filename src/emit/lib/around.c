@@ -6,6 +6,7 @@
 #include "onnx/attr.h"
 #include "onnx/dtype.h"
 #include "onnx/tensor.h"
+#include "plan/kernels.h"
 #include "plan/presets.h"
 
 /* A weight that was written already; layers that share one share the copy when the numbers are the same. */
@@ -46,6 +47,18 @@ static const char *view_of(const struct qn_around *w, qn_node_id node, size_t sl
     return qn_plan_reads_codes(w->plan, node, slot) && w->views[v] ? w->views[v] : w->plan->graph->values[v].name;
 }
 
+/* What is to be computed in float must not be seen by the Q behind it. The greatest of one value is that value, and no
+ * rewrite looks through it. */
+static const char *keep_float(struct qn_around *w, qn_value_id v)
+{
+    const struct qn_value *value = &w->plan->graph->values[v];
+    const char            *name = value->name, *out = qn_edit_name(w->edit, name, "_float");
+
+    qn_around_node(w, (struct qn_place){ value->producer, false }, "Max", name, 1, &name, out);
+    qn_around_describe(w, out, QN_FLOAT, v);
+    return out;
+}
+
 /* A graph output that is to carry quantized values keeps its name; what its producer makes gets another. */
 static void write_value(struct qn_around *w, qn_value_id v)
 {
@@ -64,6 +77,8 @@ static void write_value(struct qn_around *w, qn_value_id v)
         x = qn_edit_name(w->edit, name, "_float");
         qn_edit_set_output(w->edit, producer, g->values[v].producer_slot, x);
         qn_around_describe(w, x, QN_FLOAT, v);
+    } else if (qn_plan_fuses_unasked(w->plan, v)) {
+        x = keep_float(w, v);
     }
     w->style->activation(w, place, x, t->params, &w->params[t->group], name, view, v);
     w->views[v] = view;
