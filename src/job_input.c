@@ -52,7 +52,7 @@ qonnx_status qn_job_open(struct qn_job *job)
 
 /* ---- float passes ---- */
 
-static const char *const default_passes[] = { "open_scopes", "lift_constants", "remove_identity", "raise_opset", "einsum_matmul", "fold_affine", "matmul_bias" };
+static const char *const default_passes[] = { "open_scopes", "fold_constants", "remove_identity", "raise_opset", "einsum_matmul", "fold_affine", "matmul_bias" };
 
 /* A recipe speaks of the model's own nodes, and its numbers of their own weights: nothing is folded or removed. */
 static const char *const recipe_passes[] = { "open_scopes", "lift_constants", "raise_opset" };

@@ -281,16 +281,13 @@ Onnx__TensorProto *qn_fold(const Onnx__NodeProto *node, const Onnx__TensorProto 
     const int64_t           *wanted;
     size_t                   count;
 
-    if (node->n_output != 1 || !x) return NULL;
-    for (size_t i = 0; i < node->n_input; i++)
-        if (inputs[i] && (inputs[i]->n_dims > MAX_RANK || qn_tensor_check(inputs[i], NULL) != QONNX_OK)) return NULL;
+    if (node->n_output != 1 || !x || x->n_dims > MAX_RANK || qn_tensor_check(x, NULL) != QONNX_OK) return NULL;
     if (x->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__STRING) return NULL;
     if (strcmp(node->op_type, "Cast") == 0) return fold_cast(node, x, arena);
     if (strcmp(node->op_type, "Squeeze") == 0) return fold_squeeze(node, x, second, arena);
     if (strcmp(node->op_type, "Unsqueeze") == 0) return fold_unsqueeze(node, x, second, arena);
     if (strcmp(node->op_type, "Flatten") == 0) return fold_flatten(node, x, arena);
     if (strcmp(node->op_type, "Transpose") == 0) return fold_transpose(node, x, arena);
-    if (strcmp(node->op_type, "Reshape") != 0) return qn_fold_values(node, inputs, arena);
-    if (!integers(node, "", second, arena, &wanted, &count) || count > MAX_RANK) return NULL;
+    if (strcmp(node->op_type, "Reshape") != 0 || !integers(node, "", second, arena, &wanted, &count) || count > MAX_RANK) return NULL;
     return reshape_dims(node, x, wanted, count, dims) ? view(x, node->output[0], count, dims, arena) : NULL;
 }

@@ -14,9 +14,9 @@ Onnx__TensorProto *qn_fold_constant(const Onnx__NodeProto *node, struct qn_arena
  * input that is absent or not constant. Data are shared where the operator does not move them; new data and the tensor
  * are in the arena.
  *
- * Cast, Reshape, Squeeze, Unsqueeze, Flatten, Transpose, and qn_fold_values's. */
+ * Cast, Reshape, Squeeze, Unsqueeze, Flatten, Transpose. */
 Onnx__TensorProto *qn_fold(const Onnx__NodeProto *node, const Onnx__TensorProto *const *inputs, struct qn_arena *arena);
-/* Add, Sub, Mul, Div, Neg, Reciprocal, Sqrt of float32, unless the result is larger than all that it is made of; Concat and Slice. */
+/* These and Add, Sub, Mul, Div, Neg, Reciprocal, Sqrt of float32, unless the result is larger than all that it is made of; Concat, Slice. */
 Onnx__TensorProto *qn_fold_values(const Onnx__NodeProto *node, const Onnx__TensorProto *const *inputs, struct qn_arena *arena);
 
 /* For fold*.c: the elements as bytes in memory order, whichever field holds them; NULL for strings and types below a byte. */

@@ -181,10 +181,13 @@ Onnx__TensorProto *qn_fold_values(const Onnx__NodeProto *node, const Onnx__Tenso
         char        how;
     } arithmetic[] = { { "Add", '+' }, { "Sub", '-' }, { "Mul", '*' }, { "Div", '/' }, { "Neg", '~' }, { "Reciprocal", '1' }, { "Sqrt", 'q' } };
 
+    if (node->n_output != 1 || !node->n_input || !inputs[0]) return NULL;
+    for (size_t i = 0; i < node->n_input; i++)
+        if (inputs[i] && (inputs[i]->n_dims > MAX_RANK || qn_tensor_check(inputs[i], NULL) != QONNX_OK)) return NULL;
     if (strcmp(node->op_type, "Concat") == 0) return fold_concat(node, inputs, arena);
     if (strcmp(node->op_type, "Slice") == 0) return fold_slice(node, inputs, arena);
     for (size_t i = 0; i < sizeof arithmetic / sizeof *arithmetic; i++)
         if (strcmp(node->op_type, arithmetic[i].op) == 0)
             return i < 4 ? fold_binary(arithmetic[i].how, node, inputs, arena) : fold_unary(arithmetic[i].how, node, inputs[0], arena);
-    return NULL;
+    return qn_fold(node, inputs, arena);
 }

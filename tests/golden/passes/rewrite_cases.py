@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""lift_constants and remove_identity: a small model for each thing they do or do not."""
+"""lift_constants, fold_constants and remove_identity: a small model for each thing they do or do not."""
 import sys
 
 import numpy as np
@@ -122,36 +122,48 @@ def lift_cases():
             >
         }""", "If", feeds={"c": np.array(True)}, outcome=holds(k=[2]))
 
-    w34, w4 = {"w": numbers(3, 4)}, {"w": numbers(3, 4), "k": numbers(4)}
-    for op in ("Add", "Sub", "Mul", "Div"):
-        yield lift(f"{op.lower()}_of_constants", "g (float[2,3] x) => (float[2,4] y) { a = %s(w, k) y = MatMul(x, a) }" % op, "MatMul",
-                   weights=w4, outcome=holds(a=[3, 4]))
-        yield lift(f"{op.lower()}_of_scalar_first", "g (float[2,3] x) => (float[2,4] y) <float k = {1.5}> { a = %s(k, w) y = MatMul(x, a) }" % op,
-                   "MatMul", weights=w34, outcome=holds(a=[3, 4]))
-    yield lift("arithmetic_chain", "g (float[2,3] x) => (float[2,4] y) { a = Neg(w) b = Mul(a, a) c = Sqrt(b) d = Reciprocal(c) "
-               "e = Mul(d, k) y = MatMul(x, e) }", "MatMul", weights=w4, outcome=holds(e=[3, 4]))
-    yield lift("weight_norm", "g (float[1,3,4,4] x) => (float[1,5,4,4] y) { a = Div(v, n) b = Mul(a, g) y = Conv(x, b) }", "Conv",
-               weights={"v": numbers(5, 3, 1, 1), "n": numbers(5, 1, 1, 1), "g": numbers(5, 1, 1, 1)}, outcome=holds(b=[5, 3, 1, 1]))
-    yield lift("both_are_widened_stays", "g (float[3,4] x) => (float[3,4] y) { a = Mul(k, c) y = Add(x, a) }", None,
-               weights={"k": numbers(4), "c": numbers(3, 1)})
-    yield lift("arithmetic_of_integers_stays", "g (int64[2] x) => (int64[2] y) <int64[2] k = {1, 2}> { a = Mul(k, k) y = Add(x, a) }", None)
-    yield lift("arithmetic_with_an_input_stays", "g (float[3,4] x) => (float[3,4] y) { y = Mul(w, x) }", None, weights=w34)
-    yield lift("concat_of_constants", "g (float[2,3] x) => (float[2,8] y) { a = Concat<axis = -1>(w, v, w) y = MatMul(x, a) }", "MatMul",
-               weights={"w": numbers(3, 3), "v": numbers(3, 2)}, outcome=holds(a=[3, 8]))
-    yield lift("concat_with_an_input_stays", "g (float[2,3] x) => (float[4,3] y) { y = Concat<axis = 0>(w, x) }", None, weights={"w": numbers(2, 3)})
-    yield lift("slices_of_a_constant", "g (float[2,3] x) => (float[2,2] y) <int64[1] s = {2}, int64[1] e = {4}, int64[1] m = {-6}, int64[1] far = {9223372036854775807}, "
-               "int64[1] axis = {1}, int64[1] last = {-1}, int64[1] one = {1}> { a = Slice(w, s, e, axis) b = Slice(w, m, s, last, one) "
-               "c = Slice(w, e, far, axis) t = Sub(a, b) u = Mul(t, c) y = MatMul(x, u) }", "MatMul", weights={"w": numbers(3, 6)}, outcome=holds(u=[3, 2]))
-    yield lift("slice_with_steps_stays", "g (float[2,3] x) => (float[2,3] y) <int64[1] s = {0}, int64[1] e = {6}, int64[1] axis = {1}, int64[1] step = {2}> "
-               "{ a = Slice(w, s, e, axis, step) y = MatMul(x, a) }", None, weights={"w": numbers(3, 6)})
-    yield lift("slice_of_nothing_stays", "g (float[2,3] x) => (float[2,0] y) <int64[1] s = {4}, int64[1] e = {4}, int64[1] axis = {1}> "
-               "{ a = Slice(w, s, e, axis) y = MatMul(x, a) }", None, weights={"w": numbers(3, 6)})
+    yield lift("arithmetic_stays", "g (float[2,3] x) => (float[2,4] y) { a = Mul(w, w) y = MatMul(x, a) }", None, weights={"w": numbers(3, 4)})
 
     def as_input(model):
         model.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [4, 3]))
     yield lift(
         "initializer_that_is_an_input", "g (float[2,3] x) => (float[2,4] y) { t = Transpose(w) y = MatMul(x, t) }",
         "MatMul", weights={"w": numbers(4, 3)}, prepare=as_input, outcome=holds(t=[3, 4]))
+
+
+# --- fold_constants ---
+
+def fold(name, body, ops, **more):
+    return Case(f"fold_{name}", "fold_constants", head(13) + body, ops, exact=True, **more)
+
+
+def fold_cases():
+    w34, w4 = {"w": numbers(3, 4)}, {"w": numbers(3, 4), "k": numbers(4)}
+    for op in ("Add", "Sub", "Mul", "Div"):
+        yield fold(f"{op.lower()}_of_constants", "g (float[2,3] x) => (float[2,4] y) { a = %s(w, k) y = MatMul(x, a) }" % op, "MatMul",
+                   weights=w4, outcome=holds(a=[3, 4]))
+        yield fold(f"{op.lower()}_of_scalar_first", "g (float[2,3] x) => (float[2,4] y) <float k = {1.5}> { a = %s(k, w) y = MatMul(x, a) }" % op,
+                   "MatMul", weights=w34, outcome=holds(a=[3, 4]))
+    yield fold("arithmetic_chain", "g (float[2,3] x) => (float[2,4] y) { a = Neg(w) b = Mul(a, a) c = Sqrt(b) d = Reciprocal(c) "
+               "e = Mul(d, k) y = MatMul(x, e) }", "MatMul", weights=w4, outcome=holds(e=[3, 4]))
+    yield fold("weight_norm", "g (float[1,3,4,4] x) => (float[1,5,4,4] y) { a = Div(v, n) b = Mul(a, g) y = Conv(x, b) }", "Conv",
+               weights={"v": numbers(5, 3, 1, 1), "n": numbers(5, 1, 1, 1), "g": numbers(5, 1, 1, 1)}, outcome=holds(b=[5, 3, 1, 1]))
+    yield fold("both_are_widened_stays", "g (float[3,4] x) => (float[3,4] y) { a = Mul(k, c) y = Add(x, a) }", None,
+               weights={"k": numbers(4), "c": numbers(3, 1)})
+    yield fold("arithmetic_of_integers_stays", "g (int64[2] x) => (int64[2] y) <int64[2] k = {1, 2}> { a = Mul(k, k) y = Add(x, a) }", None)
+    yield fold("arithmetic_with_an_input_stays", "g (float[3,4] x) => (float[3,4] y) { y = Mul(w, x) }", None, weights=w34)
+    yield fold("concat_of_constants", "g (float[2,3] x) => (float[2,8] y) { a = Concat<axis = -1>(w, v, w) y = MatMul(x, a) }", "MatMul",
+               weights={"w": numbers(3, 3), "v": numbers(3, 2)}, outcome=holds(a=[3, 8]))
+    yield fold("concat_with_an_input_stays", "g (float[2,3] x) => (float[4,3] y) { y = Concat<axis = 0>(w, x) }", None, weights={"w": numbers(2, 3)})
+    yield fold("slices_of_a_constant", "g (float[2,3] x) => (float[2,2] y) <int64[1] s = {2}, int64[1] e = {4}, int64[1] m = {-6}, int64[1] far = {9223372036854775807}, "
+               "int64[1] axis = {1}, int64[1] last = {-1}, int64[1] one = {1}> { a = Slice(w, s, e, axis) b = Slice(w, m, s, last, one) "
+               "c = Slice(w, e, far, axis) t = Sub(a, b) u = Mul(t, c) y = MatMul(x, u) }", "MatMul", weights={"w": numbers(3, 6)}, outcome=holds(u=[3, 2]))
+    yield fold("slice_with_steps_stays", "g (float[2,3] x) => (float[2,3] y) <int64[1] s = {0}, int64[1] e = {6}, int64[1] axis = {1}, int64[1] step = {2}> "
+               "{ a = Slice(w, s, e, axis, step) y = MatMul(x, a) }", None, weights={"w": numbers(3, 6)})
+    yield fold("slice_of_nothing_stays", "g (float[2,3] x) => (float[2,0] y) <int64[1] s = {4}, int64[1] e = {4}, int64[1] axis = {1}> "
+               "{ a = Slice(w, s, e, axis) y = MatMul(x, a) }", None, weights={"w": numbers(3, 6)})
+    yield fold("all_that_lift_does", "g (float[2,3] x) => (float[2,4] y) <float k = {2}> { c = Constant<value_float = 1.5>() a = Transpose(w) b = Mul(a, c) "
+               "d = Identity(b) e = Div(d, k) y = MatMul(x, e) }", "MatMul", weights={"w": numbers(4, 3)}, outcome=holds(e=[3, 4]))
 
 
 # --- remove_identity ---
@@ -261,7 +273,7 @@ def identity_cases():
 
 def main():
     cases = []
-    for group in (lift_cases, identity_cases):
+    for group in (lift_cases, fold_cases, identity_cases):
         cases.extend(group())
     return check_all(sys.argv[1], cases)
 
