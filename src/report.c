@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plan/presets.h"
 #include "wording.h"
 
 enum { MAX_GROUPS = 12, MAX_EXAMPLES = 3, MAX_OPERATORS = 5 };
@@ -235,6 +236,15 @@ static void put_notes(const struct qn_report *report, struct qn_strbuf *text)
             masked, qn_plural(masked));
 }
 
+/* Recipes and conversions do not look at the target. */
+static void put_target(const struct qn_report *report, struct qn_strbuf *text)
+{
+    const struct qn_target *target = report->settings->target_row;
+
+    if (report->command || report->settings->recipe) return;
+    qn_strbuf_printf(text, "target:    %s: %s\n", target->name, target->summary);
+}
+
 static void put_plan(const struct qn_report *report, struct qn_strbuf *text)
 {
     struct qn_plan_counts counts = qn_plan_count(report->plan);
@@ -244,6 +254,7 @@ static void put_plan(const struct qn_report *report, struct qn_strbuf *text)
         qn_strbuf_printf(text, " (%zu of %zu layers)\n", counts.layers_quantized, counts.layers);
     else
         qn_strbuf_puts(text, " (the model has no layers with constant weights)\n");
+    put_target(report, text);
     put_sizes(report, text);
     qn_report_kernels(report, text);
     put_calibration(report, text);

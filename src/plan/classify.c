@@ -9,11 +9,12 @@
 #include "plan/planner.h"
 #include "plan/presets.h"
 
-static bool is_slower(const struct qn_planner *p, const char *op)
+/* QN_REASON_QUANTIZED when the target has nothing against it. */
+static enum qn_reason kept_float(const struct qn_planner *p, const char *op)
 {
-    for (const char *const *s = p->settings->target_row->slower; s && *s; s++)
-        if (strcmp(*s, op) == 0) return true;
-    return false;
+    for (const struct qn_kept_float *k = p->settings->target_row->kept_float; k && k->op; k++)
+        if (strcmp(k->op, op) == 0) return k->reason;
+    return QN_REASON_QUANTIZED;
 }
 
 static enum qn_reason check_weight(const struct qn_graph *g, qn_value_id v, size_t least_rank)
@@ -74,11 +75,12 @@ static enum qn_reason classify(const struct qn_planner *p, qn_node_id n, struct 
     if (pb->domain && *pb->domain && strcmp(pb->domain, "ai.onnx") != 0) return QN_REASON_OTHER_DOMAIN;
     if (qn_node_is(g, n, "QuantizeLinear") || qn_node_is(g, n, "DequantizeLinear")) return QN_REASON_ALREADY_QUANTIZED;
     if (qn_node_is(g, n, "Einsum")) return QN_REASON_EINSUM;
-    if (!(rule = qn_rule_find(pb->op_type))) return is_slower(p, pb->op_type) ? QN_REASON_SLOWER_ON_TARGET : QN_REASON_OP_NOT_IN_TABLE;
+    reason = kept_float(p, pb->op_type);
+    if (!(rule = qn_rule_find(pb->op_type))) return reason != QN_REASON_QUANTIZED ? reason : QN_REASON_OP_NOT_IN_TABLE;
     *own = *rule;
     if (p->settings->include.count && !user_selects(&p->settings->include, g, n)) return QN_REASON_NOT_INCLUDED;
     if (user_selects(&p->settings->exclude, g, n)) return QN_REASON_EXCLUDED;
-    if (is_slower(p, rule->op)) return QN_REASON_SLOWER_ON_TARGET;
+    if (reason != QN_REASON_QUANTIZED) return reason;
     if (rule->since > qn_model_opset(g->model, "")) return QN_REASON_OPSET;
     if (rule->refine && (reason = rule->refine(g, n, own)) != QN_REASON_QUANTIZED) return reason;
     if (rule->kind == QN_KIND_LAYER && (reason = check_layer(p, n, own)) != QN_REASON_QUANTIZED) return reason;

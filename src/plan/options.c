@@ -61,7 +61,7 @@ CHOICES(format_choice, { "qdq", "QuantizeLinear/DequantizeLinear around float op
         { "qoperator", "operators on codes: QLinearConv, QLinearMatMul and their kin, for ONNX Runtime" },
         { "qonnx", "Quant nodes of qonnx.custom_op.general, for QONNX, FINN and hls4ml" },
         { "float", "convert only: no quantizers at all, constants as the floats that their codes stand for" })
-CHOICES(act_choice, { "uint8", "0 … 255 with a zero point" }, { "int8", "-128 … 127 with a zero point" })
+CHOICES(act_choice, { "uint8", "0 … 255 with a zero point" }, { "int8", "-128 … 127 with a zero point where the target takes one" })
 CHOICES(weight_choice, { "int8", "-127 … 127 around zero" })
 CHOICES(digest_choice, { "auto", "xxh3, and sha256 for files up to 64 MB" }, { "xxh3", "XXH3-128 only" }, { "sha256", "XXH3-128 and SHA-256" })
 CHOICES(weights_choice, { "codes", "integers with a DequantizeLinear" }, { "float", "floats with a QuantizeLinear too, as Brevitas' export_weight_q_node" })
@@ -79,8 +79,8 @@ static const struct row rows[] = {
     { { "exclude",      "PATTERN",     NULL,      "leave nodes that match in float",                                                                      "Quantization", "qd", true }, LIST, AT(exclude) },
     { { "config",       "FILE.json",   NULL,      "a recipe: which quantizer each layer's weight, bias, input and output has; see docs/recipes.md",         "Quantization", "qd" },  TEXT, AT(config) },
     { { "strict",       NULL,          "off",     "fail with status 3 when a layer with weights stays in float",                                          "Quantization", "q" },   FLAG, AT(strict) },
-    { { "act-type",     "TYPE",        "uint8",   "integer type of activations",                                                                          "Quantization", "qd", false, true }, TEXT, AT(act_type), .choice = act_choice },
-    { { "weight-type",  "TYPE",        "int8",    "integer type of weights",                                                                              "Quantization", "qd", false, true }, TEXT, AT(weight_type), .choice = weight_choice },
+    { { "act-type",     "TYPE",        NULL,      "integer type of activations; without it the target's default",                                                                "Quantization", "qd", false, true }, TEXT, AT(act_type), .choice = act_choice },
+    { { "weight-type",  "TYPE",        NULL,      "integer type of weights; without it the target's default",                                                                "Quantization", "qd", false, true }, TEXT, AT(weight_type), .choice = weight_choice },
     { { "per-channel",  "on|off",      "on",      "one scale for each output channel of a weight",                                                        "Quantization", "qd", false, true }, FLAG, AT(per_channel) },
     { { "weights-as",   "FORM",        "codes",   "how qcdq holds quantized weights",                                                                     "Quantization", "q", false, true }, TEXT, AT(weights_as), .choice = weights_choice },
     { { "pass",         "NAME",        NULL,      "run these float passes instead of the default ones",                                                   "Quantization", "qd", true, true }, LIST, AT(pass) },
@@ -304,6 +304,27 @@ qonnx_status qn_settings_try(struct qn_settings *settings, const char *option, c
     return QONNX_OK;
 }
 
+static bool among(const char *const *words, size_t count, const char *word)
+{
+    for (size_t i = 0; i < count && words[i]; i++)
+        if (strcmp(words[i], word) == 0) return true;
+    return false;
+}
+
+/* What nobody chose is the target's default; what was chosen must be something it takes. */
+static qonnx_status fit_to_target(struct qn_settings *settings, qonnx_error *err)
+{
+    const struct qn_target *target = qn_target_find(settings->target);
+    enum { FORMATS = sizeof target->formats / sizeof *target->formats, TYPES = sizeof target->act_types / sizeof *target->act_types };
+
+    if (!settings->act_type) settings->act_type = target->act_types[0];
+    if (!settings->weight_type) settings->weight_type = target->weight_types[0];
+    if (!among(target->act_types, TYPES, settings->act_type)) return qn_fail(err, QONNX_E_USAGE, "-o act-type=%s: --target %s does not take such activations", settings->act_type, target->name);
+    if (!among(target->weight_types, TYPES, settings->weight_type)) return qn_fail(err, QONNX_E_USAGE, "-o weight-type=%s: --target %s does not take such weights", settings->weight_type, target->name);
+    if (target->formats[0] && !among(target->formats, FORMATS, settings->format)) return qn_fail(err, QONNX_E_USAGE, "--format %s: --target %s does not read it, or not as integers; it reads %s", settings->format, target->name, target->formats[0]);
+    return QONNX_OK;
+}
+
 qonnx_status qn_settings_resolve(struct qn_settings *settings, const qonnx_options *options, qonnx_error *err)
 {
     const struct qn_preset *preset;
@@ -320,6 +341,7 @@ qonnx_status qn_settings_resolve(struct qn_settings *settings, const qonnx_optio
     for (size_t i = 0; options && i < options->count; i++) assign(settings, &rows[options->settings[i].row], options->settings[i].value);
     if (qn_arena_failed(&settings->arena)) return qn_fail_nomem(err);
     settings->preset_row = preset;
+    QN_TRY(fit_to_target(settings, err));
     for (size_t i = 0; i < ROWS; i++)
         settings->on_trial[i] = rows[i].type == TEXT && rows[i].choice && strcmp(*(const char **)(void *)((char *)settings + rows[i].offset), AUTO) == 0;
     resolve(settings);

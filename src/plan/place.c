@@ -155,13 +155,30 @@ static bool gemm_swallows_reader(const struct qn_planner *p, qn_node_id n)
     return false;
 }
 
+/* OpenVINO multiplies with the scales of the channels as late as it can, and where shapes are open it then does so wrong in
+ * a Mul of the layer's result with another activation. */
+static bool mul_reads_result(const struct qn_planner *p, qn_node_id n)
+{
+    qn_value_id            out = qn_node_output(p->graph, n, 0);
+    const struct qn_value *v = out == QN_NONE ? NULL : &p->graph->values[out];
+
+    for (uint32_t u = 0; v && u < v->use_count; u++) {
+        qn_node_id reader = p->graph->uses[v->use_at + u].node;
+        if (qn_node_is(p->graph, reader, "Mul") && !p->chain[reader]) return true;
+    }
+    return false;
+}
+
 /* Linear layers may have a float result at no loss, but for what a clamp may hide; a convolution (on targets that ask for
  * it) may not, so its result is made of integers whatever comes next. */
 static bool output_forced(const struct qn_planner *p, qn_node_id n)
 {
+    const struct qn_target *target = p->settings->target_row;
+
     if (!is_layer(p, n)) return false;
-    return strcmp(rule_of(p, n)->op, "Conv") == 0 ? p->settings->target_row->conv_needs_output
-                                                   : p->settings->target_row->clamp_hides_result && (clamp_hides_result(p, n) || gemm_swallows_reader(p, n));
+    if (target->mul_needs_output && mul_reads_result(p, n)) return true;
+    return strcmp(rule_of(p, n)->op, "Conv") == 0 ? target->conv_needs_output
+                                                  : target->clamp_hides_result && (clamp_hides_result(p, n) || gemm_swallows_reader(p, n));
 }
 
 static void find_ready(struct qn_planner *p)
@@ -179,6 +196,19 @@ static void find_ready(struct qn_planner *p)
                     if (out != QN_NONE) p->ready[out] = true;
                 }
         }
+    }
+}
+
+/* Layers on the longest way to each layer, itself included. */
+static void find_depths(struct qn_planner *p)
+{
+    for (qn_node_id n = 0; n < p->graph->node_count; n++) {
+        for (size_t slot = 0; slot < p->graph->pb->node[n]->n_input; slot++) {
+            qn_value_id v = qn_node_input(p->graph, n, slot);
+            qn_node_id  before = v == QN_NONE ? QN_NONE : p->graph->values[v].producer;
+            if (before != QN_NONE && p->depth[before] > p->depth[n]) p->depth[n] = p->depth[before];
+        }
+        p->depth[n] += is_layer(p, n);
     }
 }
 
@@ -210,6 +240,30 @@ static bool constant_operand(const struct qn_planner *p, qn_node_id n)
     return false;
 }
 
+/* The layer whose result nobody but the Add reads, so that the target adds while it computes. */
+static qn_node_id layer_before(const struct qn_planner *p, qn_node_id add, size_t slot)
+{
+    qn_value_id v = qn_node_input(p->graph, add, slot);
+    qn_node_id  n = v == QN_NONE ? QN_NONE : p->graph->values[v].producer;
+
+    return n != QN_NONE && is_layer(p, n) && open_node(p, n) && qn_value_only_user(p->graph, v) == add ? n : QN_NONE;
+}
+
+/* Of two layers the one that more layers stand behind is computed last, and adds what the other has left. */
+static bool add_in_layer(struct qn_planner *p, qn_node_id n)
+{
+    qn_node_id first = layer_before(p, n, 0), second = layer_before(p, n, 1);
+    size_t     residual = first == QN_NONE || (second != QN_NONE && p->depth[second] > p->depth[first]) ? 0 : 1;
+    qn_node_id layer = residual == 0 ? second : first;
+
+    if (layer == QN_NONE) return false;
+    p->plan->nodes[n].reason = QN_REASON_FUSED;
+    p->plan->nodes[n].fused_into = layer;
+    p->plan->nodes[n].reads[residual] = true;
+    p->wanted[qn_node_input(p->graph, n, residual)] = true;
+    return true;
+}
+
 static void decide_join(struct qn_planner *p, qn_node_id n)
 {
     struct qn_node_plan *row = &p->plan->nodes[n];
@@ -236,7 +290,10 @@ static void decide_node(struct qn_planner *p, qn_node_id n)
         row->reason = QN_REASON_QUANTIZED;
         want_inputs(p, n);
         break;
-    case QN_KIND_JOIN: decide_join(p, n); break;
+    case QN_KIND_JOIN:
+        if (p->settings->target_row->add_in_layer && strcmp(row->rule->op, "Add") == 0 && add_in_layer(p, n)) break;
+        decide_join(p, n);
+        break;
     case QN_KIND_MOVE:
         if (!outputs_wanted(p, n) || is_constant(p->graph, qn_node_input(p->graph, n, 0))) break;
         row->reason = QN_REASON_MOVES_CODES;
@@ -387,7 +444,7 @@ static void mark_readers(struct qn_planner *p)
         for (size_t slot = 0; slot < p->graph->pb->node[n]->n_input; slot++) {
             qn_value_id v = qn_node_input(p->graph, n, slot);
             if (v == QN_NONE || !p->plan->tensors[v].quantized) continue;
-            row->reads[slot] = p->plan->tensors[v].at_producer || (integer && qn_rule_role(row->rule, slot) == QN_ROLE_ACT);
+            row->reads[slot] |= p->plan->tensors[v].at_producer || (integer && qn_rule_role(row->rule, slot) == QN_ROLE_ACT);
         }
     }
 }
@@ -399,6 +456,7 @@ void qn_plan_place(struct qn_planner *p)
         absorb_clamps(p);
     while (drop_layers(p));
     find_ready(p);
+    find_depths(p);
     for (qn_node_id n = (qn_node_id)p->graph->node_count; n-- > 0;) decide_node(p, n);
     mark_tensors(p);
     settle_pointwise(p);

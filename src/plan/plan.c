@@ -20,6 +20,7 @@ static qonnx_status make(struct qn_planner *p, const struct qn_verdict *verdicts
     p->chain = qn_arena_array(&p->scratch, nodes, sizeof *p->chain);
     p->ready = qn_arena_array(&p->scratch, values, sizeof *p->ready);
     p->wanted = qn_arena_array(&p->scratch, values, sizeof *p->wanted);
+    p->depth = qn_arena_array(&p->scratch, nodes, sizeof *p->depth);
     p->blocked = qn_arena_array(&p->scratch, nodes, sizeof *p->blocked);
     if (qn_arena_failed(&p->scratch) || qn_arena_failed(&p->plan->arena)) return qn_fail_nomem(err);
     for (qn_value_id v = 0; v < values; v++) p->plan->tensors[v] = (struct qn_tensor_plan){ .group = v, .bounds = QN_UNBOUNDED, .sqnr = NAN };

@@ -12,6 +12,7 @@ struct qn_planner {
     qn_value_id *root;   /* of each value: the tensor it is a pointwise function of, itself for others */
     bool        *chain;  /* of each node: pointwise with one root */
     bool        *ready, *wanted; /* of each value */
+    uint32_t    *depth;   /* of each node: layers on the longest way to it */
     bool        *blocked; /* of each node: dropped out while planning */
     struct qn_arena scratch;
 };

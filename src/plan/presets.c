@@ -18,10 +18,9 @@
 /* clang-format off */
 static const struct qn_preset presets[] = {
     { "copy", "no change: open, check and save", .copy = true },
-    { "int8", "8-bit integers: uint8 activations, int8 weights per channel, int32 bias (needs samples of real inputs to be accurate)",
+    { "int8", "8-bit integers: activations, weights per channel and bias as the target takes them (needs samples of real inputs to be accurate)",
       .values = {
-        { "format", "qdq" }, { "target", "generic" }, { "observer", "minmax" }, { "act-type", "uint8" }, { "weight-type", "int8" },
-        { "per-channel", "on" }, { "min-sqnr", "25" },
+        { "format", "qdq" }, { "target", "generic" }, { "observer", "minmax" }, { "per-channel", "on" }, { "min-sqnr", "25" },
       } },
     { "brevitas-int8", "Brevitas' default quantizers, exactly",
       .values = { { "format", "qcdq" } },
@@ -45,15 +44,102 @@ static const struct qn_preset presets[] = {
 
 /* Measured on ONNX Runtime 1.31 for x86: with Q/DQ around them these run slower than in float, or are not fused and pay
  * for the conversion only. */
-static const char *const slower_on_ort[] = {
-    "ConvTranspose", "Pad", "Softmax", "LogSoftmax", "LayerNormalization", "Gelu", "HardSwish", "ReduceMean", "Tanh", NULL,
+static const struct qn_kept_float slower_on_ort[] = {
+    { "ConvTranspose", QN_REASON_SLOWER_ON_TARGET },
+    { "Pad", QN_REASON_SLOWER_ON_TARGET },
+    { "Softmax", QN_REASON_SLOWER_ON_TARGET },
+    { "LogSoftmax", QN_REASON_SLOWER_ON_TARGET },
+    { "LayerNormalization", QN_REASON_SLOWER_ON_TARGET },
+    { "Gelu", QN_REASON_SLOWER_ON_TARGET },
+    { "HardSwish", QN_REASON_SLOWER_ON_TARGET },
+    { "ReduceMean", QN_REASON_SLOWER_ON_TARGET },
+    { "Tanh", QN_REASON_SLOWER_ON_TARGET },
+    { 0 },
+};
+
+/* Measured on OpenVINO 2026.4 for x86. It refuses recurrent operators with quantized weights, or computes them wrong. */
+static const struct qn_kept_float slower_on_openvino[] = {
+    { "ConvTranspose", QN_REASON_SLOWER_ON_TARGET },
+    { "Pad", QN_REASON_SLOWER_ON_TARGET },
+    { "Softmax", QN_REASON_SLOWER_ON_TARGET },
+    { "LogSoftmax", QN_REASON_SLOWER_ON_TARGET },
+    { "LayerNormalization", QN_REASON_SLOWER_ON_TARGET },
+    { "Gelu", QN_REASON_SLOWER_ON_TARGET },
+    { "HardSwish", QN_REASON_SLOWER_ON_TARGET },
+    { "ReduceMean", QN_REASON_SLOWER_ON_TARGET },
+    { "Tanh", QN_REASON_SLOWER_ON_TARGET },
+    { "LSTM", QN_REASON_NOT_ON_TARGET },
+    { "GRU", QN_REASON_NOT_ON_TARGET },
+    { "RNN", QN_REASON_NOT_ON_TARGET },
+    { 0 },
 };
 
 static const struct qn_target targets[] = {
-    { "generic", "right in ONNX Runtime on any CPU, fast there on x86 (not for TensorRT or QNN)",
-      .twins_are_kernels = true, .slower = slower_on_ort, .conv_needs_output = true, .add_unmakes_matmul = true, .clamp_hides_result = true },
-    { "ort-x86", "ONNX Runtime on x86 CPUs",
-      .twins_are_kernels = true, .slower = slower_on_ort, .conv_needs_output = true, .add_unmakes_matmul = true, .clamp_hides_result = true },
+    {
+        .name = "generic",
+        .summary = "right in ONNX Runtime, OpenVINO, tract and TVM on any CPU, fast in ONNX Runtime (not for TensorRT or QNN)",
+        .act_types = { "uint8", "int8" },
+        .weight_types = { "int8" },
+        .kept_float = slower_on_ort,
+        .twins_are_kernels = true,
+        .conv_needs_output = true,
+        .add_unmakes_matmul = true,
+        .clamp_hides_result = true,
+    },
+    {
+        .name = "ort-x86",
+        .summary = "ONNX Runtime on x86 CPUs of any age",
+        .act_types = { "uint8", "int8" },
+        .weight_types = { "int8" },
+        .kept_float = slower_on_ort,
+        .twins_are_kernels = true,
+        .conv_needs_output = true,
+        .add_unmakes_matmul = true,
+        .clamp_hides_result = true,
+    },
+    {
+        .name = "ort-x86-vnni",
+        .summary = "ONNX Runtime on x86 CPUs with VNNI, whose 8-bit sums never saturate",
+        .act_types = { "uint8", "int8" },
+        .weight_types = { "int8" },
+        .kept_float = slower_on_ort,
+        .twins_are_kernels = true,
+        .conv_needs_output = true,
+        .add_unmakes_matmul = true,
+        .clamp_hides_result = true,
+    },
+    {
+        .name = "ort-arm",
+        .summary = "ONNX Runtime on 64-bit ARM CPUs (from documentation, not run on hardware)",
+        .act_types = { "int8", "uint8" },
+        .weight_types = { "int8" },
+        .on_paper = true,
+        .kept_float = slower_on_ort,
+        .conv_needs_output = true,
+        .add_unmakes_matmul = true,
+        .clamp_hides_result = true,
+    },
+    {
+        .name = "ort-web",
+        .summary = "ONNX Runtime for browsers and Node (WebAssembly)",
+        .act_types = { "uint8", "int8" },
+        .weight_types = { "int8" },
+        .kept_float = slower_on_ort,
+        .twins_are_kernels = true,
+        .conv_needs_output = true,
+        .add_unmakes_matmul = true,
+        .clamp_hides_result = true,
+    },
+    {
+        .name = "openvino",
+        .summary = "OpenVINO on x86 CPUs",
+        .act_types = { "uint8" },
+        .weight_types = { "int8" },
+        .formats = { "qdq" },
+        .kept_float = slower_on_openvino,
+        .add_in_layer = true,
+        .mul_needs_output = true,
+    },
 };
 /* clang-format on */
 

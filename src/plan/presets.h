@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "plan/rules.h"
+
 struct qn_option_value {
     const char *option, *value;
 };
@@ -22,15 +24,30 @@ struct qn_preset {
 const struct qn_preset *qn_preset_at(size_t i); /* NULL behind the last */
 const struct qn_preset *qn_preset_find(const char *name);
 
-/* What a runtime does with quantized operators: a rule's row says what can be quantized, the target's row what pays. */
+/* An operator that a target wants in float, and why. */
+struct qn_kept_float {
+    const char    *op; /* NULL behind the last */
+    enum qn_reason reason;
+};
+
+/* What a runtime does with quantized operators: a rule's row says what can be quantized, the target's row what pays.
+ * docs/targets.md says where each entry comes from. */
 struct qn_target {
     const char *name, *summary;
-    const char *const *slower;   /* operators that are slower (or not fused) when quantized; NULL-terminated */
+    bool        on_paper;        /* from documentation only: no output for it was ever run on its hardware */
+    const char *act_types[4];    /* what it takes, the default first */
+    const char *weight_types[4];
+    const char *formats[6];      /* what it reads; none: any */
+    const struct qn_kept_float *kept_float;
+    bool act_symmetric;          /* activations without a zero point */
+    bool float_bias;             /* no codes for the bias */
     bool act_act_matmul;         /* MatMul of two activations pays */
     bool conv_needs_output;      /* a Conv without quantized output runs in float */
     bool add_unmakes_matmul;     /* an Add of a constant behind an integer MatMul makes it a float Gemm again */
     bool twins_are_kernels;      /* it is ONNX Runtime: integer forms in the op table are the kernels it makes of Q/DQ */
     bool clamp_hides_result;     /* a Relu or Clip behind a linear layer keeps it in float unless a lone Q follows */
+    bool add_in_layer;           /* the layer before an Add computes it too: its result stays float, the other operand has codes */
+    bool mul_needs_output;       /* a Mul of a layer's float result with another activation is computed wrong */
 };
 const struct qn_target *qn_target_at(size_t i);
 const struct qn_target *qn_target_find(const char *name);

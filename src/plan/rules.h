@@ -25,6 +25,7 @@
     R(ACT_TIMES_ACT, "a product of two activations: no gain on the target")                                       \
     R(EINSUM, "its equation is not the product by a constant matrix that a MatMul computes")                     \
     R(SLOWER_ON_TARGET, "slower on the target when quantized")                                                    \
+    R(NOT_ON_TARGET, "the target cannot compute it on integers, or does it wrong")                                \
     R(OPSET, "needs a newer opset than the model has")                                                            \
     R(HAS_BODY, "holds nested graphs, which stay in float")                                                       \
     R(OTHER_DOMAIN, "an operator of another domain")                                \
