@@ -143,6 +143,7 @@ static qonnx_status emit(struct qn_job *job)
     if (status == QONNX_OK && job->emitter != &qn_to_float)
         status = qn_pass_run(qn_pass_find("cancel_requantize"), &job->quantized, job->err);
     if (status == QONNX_OK && job->emitter != &qn_to_float) status = qn_job_warn_of_limits(job);
+    if (status == QONNX_OK && job->emitter != &qn_to_float) status = qn_job_integer_ends(job);
     if (status != QONNX_OK) return qn_wrap(job->err, status, "%s", job->input);
     drop_imports(job);
     return QONNX_OK;

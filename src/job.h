@@ -64,6 +64,8 @@ QONNX_MUST_CHECK qonnx_status qn_job_emit(struct qn_job *job, const struct qn_em
 /* What the plan leaves to pass the limits of integer kernels, as warnings. */
 QONNX_MUST_CHECK qonnx_status qn_job_warn_of_limits(struct qn_job *job);
 void qn_job_back_to_float(struct qn_job *job);
+/* Codes instead of floats at the ends of the quantized model, when the user wants it (--io-type). */
+QONNX_MUST_CHECK qonnx_status qn_job_integer_ends(struct qn_job *job);
 /* The result opens in ONNX Runtime with all its rewrites, and what it becomes is read back. */
 QONNX_MUST_CHECK qonnx_status qn_job_verify(struct qn_job *job);
 QONNX_MUST_CHECK qonnx_status qn_job_save(struct qn_job *job);

@@ -65,6 +65,7 @@ CHOICES(act_choice, { "uint8", "0 … 255 with a zero point" }, { "int8", "-128 
 CHOICES(weight_choice, { "int8", "-127 … 127 around zero" })
 CHOICES(digest_choice, { "auto", "xxh3, and sha256 for files up to 64 MB" }, { "xxh3", "XXH3-128 only" }, { "sha256", "XXH3-128 and SHA-256" })
 CHOICES(weights_choice, { "codes", "integers with a DequantizeLinear" }, { "float", "floats with a QuantizeLinear too, as Brevitas' export_weight_q_node" })
+CHOICES(io_choice, { "float", "values, with the quantizers inside the model" }, { "uint8", "codes 0 … 255" }, { "int8", "codes -128 … 127" })
 CHOICES(verify_choice, { "run", "run it in ONNX Runtime on a few calibration samples, and judge by its outputs" },
         { "full", "also see which kernels ONNX Runtime makes of it" }, { "off", "do neither" })
 
@@ -83,6 +84,7 @@ static const struct row rows[] = {
     { { "weight-type",  "TYPE",        NULL,      "integer type of weights; without it the target's default",                                                                "Quantization", "qd", false, true }, TEXT, AT(weight_type), .choice = weight_choice },
     { { "per-channel",  "on|off",      "on",      "one scale for each output channel of a weight",                                                        "Quantization", "qd", false, true }, FLAG, AT(per_channel) },
     { { "weights-as",   "FORM",        "codes",   "how qcdq holds quantized weights",                                                                     "Quantization", "q", false, true }, TEXT, AT(weights_as), .choice = weights_choice },
+    { { "io-type",      "TYPE",        "float",   "what the model's inputs and outputs hold: codes, where they are quantized so; scales and zero points are in the sidecar", "Quantization", "qv" }, TEXT, AT(io_type), .choice = io_choice },
     { { "pass",         "NAME",        NULL,      "run these float passes instead of the default ones",                                                   "Quantization", "qd", true, true }, LIST, AT(pass) },
     { { "min-sqnr",     "DB",          "10",      "leave as many nodes in float as it takes for every output to keep this much of the signal on a few calibration samples", "Quantization", "q" }, INT, AT(min_sqnr), 0, 100 },
     { { "candidates",   "N",           "24",      "models to make and run while choosing methods and what stays in float; more may be needed to reach --min-sqnr", "Quantization", "q", false, true }, INT, AT(candidates), 0, 100000 },

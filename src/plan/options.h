@@ -26,7 +26,7 @@ struct qn_settings {
     const char *preset, *format, *target, *calib, *sidecar, *digest, *ort, *observer, *verify;
     const char *act_type, *weight_type;
     const char *labels, *label_output;
-    const char *config, *weights_as;
+    const char *config, *weights_as, *io_type;
     struct qn_list dim, input_shape, include, exclude, pass, fail_below;
     int64_t     samples, seed, threads, node_sqnr, min_sqnr, candidates;
     bool        on_trial[QN_MAX_OPTIONS]; /* by option: its value was "auto", so that methods may be tried */

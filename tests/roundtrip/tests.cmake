@@ -10,6 +10,8 @@ if(QN_ORT)
     add_test(NAME roundtrip_zoo_${group}
       COMMAND ${QN_PYTHON} -B ${roundtrip}/test_zoo.py $<TARGET_FILE:qonnx-quantize> zoo ${group})
   endforeach()
+  add_test(NAME roundtrip_io_type
+    COMMAND ${QN_PYTHON} -B ${roundtrip}/test_io_type.py $<TARGET_FILE:qonnx-quantize> ${CMAKE_SOURCE_DIR}/models/mnist_resnet)
   add_test(NAME roundtrip_random COMMAND ${QN_PYTHON} -B ${roundtrip}/test_zoo.py $<TARGET_FILE:qonnx-quantize> random 0 40)
   foreach(model IN ITEMS mnist_resnet chargpt)
     add_test(NAME roundtrip_model_${model}
