@@ -21,7 +21,7 @@ static enum qn_reason check_weight(const struct qn_graph *g, qn_value_id v, size
 {
     const Onnx__TensorProto *w = v == QN_NONE ? NULL : g->values[v].init;
 
-    if (!w) return QN_REASON_WEIGHT_NOT_CONSTANT;
+    if (!w) return qn_quantized_already(g, v) ? QN_REASON_ALREADY_QUANTIZED : QN_REASON_WEIGHT_NOT_CONSTANT;
     if (w->data_type != QN_FLOAT) return QN_REASON_WEIGHT_NOT_FLOAT;
     if (w->n_dims < least_rank) return QN_REASON_WEIGHT_SHAPE;
     for (size_t i = 0; i < w->n_dims; i++)

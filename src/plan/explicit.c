@@ -147,8 +147,9 @@ static qonnx_status place_output(struct placer *p, qn_node_id n)
     struct qn_site            *site;
 
     if (v == QN_NONE) return QONNX_OK;
-    p->known[v] |= q->row || (qn_keeps_metadata(p->graph, n) &&
-                              (p->words[n].slots[QN_SLOT_INPUT].row || (in != QN_NONE && p->known[in])));
+    p->known[v] |=
+        q->row || qn_quantized_already(p->graph, v) ||
+        (qn_keeps_metadata(p->graph, n) && (p->words[n].slots[QN_SLOT_INPUT].row || (in != QN_NONE && p->known[in])));
     if (!q->row) return QONNX_OK;
     if (p->plan->tensors[v].quantized)
         return asked(p, n, QN_SLOT_OUTPUT,

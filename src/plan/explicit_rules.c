@@ -47,7 +47,9 @@ enum qn_reason qn_layer_reason(const struct qn_graph *g, qn_node_id n)
     const Onnx__TensorProto *w = qn_node_constant(g, n, 1);
     bool                     matrix = qn_node_is(g, n, "Gemm") || qn_node_is(g, n, "MatMul");
 
-    if (!w) return QN_REASON_WEIGHT_NOT_CONSTANT;
+    if (!w)
+        return qn_quantized_already(g, qn_node_input(g, n, 1)) ? QN_REASON_ALREADY_QUANTIZED
+                                                               : QN_REASON_WEIGHT_NOT_CONSTANT;
     if (w->data_type != QN_FLOAT) return QN_REASON_WEIGHT_NOT_FLOAT;
     if (matrix ? w->n_dims != 2 : w->n_dims < 3) return QN_REASON_WEIGHT_SHAPE;
     for (size_t i = 0; i < w->n_dims; i++)
@@ -140,6 +142,7 @@ static const char *obstacle(const struct qn_graph *g, qn_node_id n, enum qn_slot
         break;
     default:
         if (!is_float(g, qn_node_output(g, n, 0))) return "has no float output";
+        if (qn_quantized_already(g, qn_node_output(g, n, 0))) return qn_reason_text(QN_REASON_ALREADY_QUANTIZED);
     }
     if (known || rule->op_count || (rule->match && !strpbrk(rule->match, "*?"))) return NULL;
     return "is neither a layer nor an activation: a rule must name its operator";

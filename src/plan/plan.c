@@ -58,6 +58,24 @@ struct qn_use qn_plan_bias(const struct qn_plan *plan, qn_node_id layer)
     return plan->recipe && plan->recipe->adds[layer].node != QN_NONE ? plan->recipe->adds[layer] : (struct qn_use){ layer, 2 };
 }
 
+static bool is_op(const struct qn_graph *g, qn_node_id n, const char *op)
+{
+    return n != QN_NONE && strcmp(g->pb->node[n]->op_type, op) == 0;
+}
+
+bool qn_quantized_already(const struct qn_graph *graph, qn_value_id v)
+{
+    const struct qn_value *value = v == QN_NONE ? NULL : &graph->values[v];
+
+    if (!value) return false;
+    if (is_op(graph, value->producer, "DequantizeLinear") || is_op(graph, value->producer, "Quant")) return true;
+    for (uint32_t u = 0; u < value->use_count; u++) {
+        const struct qn_use *use = &graph->uses[value->use_at + u];
+        if (use->slot || !(is_op(graph, use->node, "QuantizeLinear") || is_op(graph, use->node, "Quant"))) return false;
+    }
+    return value->use_count && !(value->flags & (QN_OUTPUT | QN_CAPTURED));
+}
+
 bool qn_plan_reads_codes(const struct qn_plan *plan, qn_node_id node, size_t slot)
 {
     return slot < plan->graph->pb->node[node]->n_input && plan->nodes[node].reads[slot];

@@ -72,6 +72,8 @@ void qn_plan_release(struct qn_plan *plan);
  * MatMul. */
 struct qn_use qn_plan_bias(const struct qn_plan *plan, qn_node_id layer);
 
+/* Has the value a quantizer in the model as it came: is it made by one, or read by nothing else? */
+bool qn_quantized_already(const struct qn_graph *graph, qn_value_id value);
 /* True when input `slot` of the node is to read the dequantized value. */
 bool qn_plan_reads_codes(const struct qn_plan *plan, qn_node_id node, size_t slot);
 /* The values whose statistics solve needs, as ids in increasing order in the plan's arena. */

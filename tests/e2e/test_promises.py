@@ -193,15 +193,30 @@ def a_model_may_be_replaced_by_its_quantized_form(program, folder, scratch):
 
 @promise
 def a_quantized_model_can_be_given_again(program, folder, scratch):
-    """Nothing is quantized twice."""
+    """Nothing is quantized twice: the same bytes come out."""
     once, twice = os.path.join(scratch, "once.onnx"), os.path.join(scratch, "twice.onnx")
-    program(os.path.join(folder, "model.onnx"), once, "--calib", os.path.join(folder, "calib.npz"))
-    program(once, twice, "--calib", os.path.join(folder, "calib.npz"))
-    count = [sum(n.op_type == "QuantizeLinear" for n in onnx.load(path).graph.node) for path in (once, twice)]
-    assert count[0] == count[1], count
-    data = calib_of(folder, 4)
-    for a, b in zip(runs.run_samples(runs.session(once), data, 4), runs.run_samples(runs.session(twice), data, 4)):
-        assert np.array_equal(a[0], b[0])
+    for preset, form in [("int8", "qdq"), ("int8", "qoperator"), ("brevitas-int8", "qcdq"), ("brevitas-w4a4", "qcdq"), ("brevitas-uint8", "qdq")]:
+        options = ["--calib", os.path.join(folder, "calib.npz"), "--preset", preset, "--format", form, "--samples", "4"]
+        program(os.path.join(folder, "model.onnx"), once, *options)
+        program(once, twice, *options)
+        assert read(once) == read(twice), (preset, form)
+
+
+@promise
+def what_is_quantized_in_part_keeps_its_quantizers(program, folder, scratch):
+    """The rest is quantized around them, and the report says which were there."""
+    part, whole = os.path.join(scratch, "part.onnx"), os.path.join(scratch, "whole.onnx")
+    calib = ["--calib", os.path.join(folder, "calib.npz"), "--samples", "4"]
+    layers = [n.name for n in onnx.load(os.path.join(folder, "model.onnx")).graph.node if n.op_type in ("Conv", "Gemm", "MatMul")]
+    program(os.path.join(folder, "model.onnx"), part, "--include", layers[0], "--include", layers[1], *calib)
+    known = {t.name: onnx.numpy_helper.to_array(t).tobytes() for t in onnx.load(part).graph.initializer}
+    kept = [[(n.op_type, *map(known.get, n.input[1:])) for n in onnx.load(part).graph.node if n.op_type.endswith("antizeLinear")]]
+    for preset in ("int8", "brevitas-int8"):
+        done = program(part, whole, *calib, "--preset", preset)
+        known = {t.name: onnx.numpy_helper.to_array(t).tobytes() for t in onnx.load(whole).graph.initializer}
+        found = [(n.op_type, *map(known.get, n.input[1:])) for n in onnx.load(whole).graph.node if n.op_type.endswith("antizeLinear")]
+        assert len(found) > len(kept[0]) and all(found.count(k) >= kept[0].count(k) for k in kept[0]), preset
+        assert "is quantized in the input model already" in done.stderr, done.stderr
 
 
 @promise

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * From a recipe's rules to quantizers in a graph. What whole files come to is in tests/golden/exports. */
+#include "lifted.h"
 #include "obeyed.h"
 #include "onnx/attr.h"
 
@@ -242,6 +243,33 @@ static void an_unsigned_quantizer_may_be_asked_for_signs(void **state)
     planned_close(&p);
 }
 
+/* x -> Q -> DQ -> a (Conv, of a weight in codes) -> r (Relu) -> Q -> DQ -> y (Conv) */
+static void quantizers_that_a_model_has_are_kept_and_none_is_put_beside_them(void **state)
+{
+    struct planned p;
+
+    (void)state;
+    planned_open(&p, 4);
+    small_grid(&p.s, "g", 0.5f, QN_INT8, 0);
+    small_codes(&p.s, "c", QN_INT8, (const int8_t[]){ 1, 2, 3, 4 }, DIMS(4, 1, 1, 1));
+    small_dequantize(&p.s, "w", "c", "g");
+    small_quantize(&p.s, "xq", "x", "g");
+    small_dequantize(&p.s, "xd", "xq", "g");
+    small_op(&p.s, "Conv", "a", "xd", "w");
+    small_op(&p.s, "Relu", "r", "a");
+    small_quantize(&p.s, "rq", "r", "g");
+    small_dequantize(&p.s, "rd", "rq", "g");
+    small_conv(&p.s, "y", "rd", "y_b");
+    small_output(&p.s, "y");
+    obeys(&p, "{\"op\": \"Conv\", " WEIGHT ", \"input\": {\"quantizer\": \"Int8ActPerTensorFloat\", \"only_if_float\": "
+              "true}}, {\"op\": \"Relu\", \"output\": " GIVEN ", \"optional\": true}");
+    assert_reason(&p, "a", QN_REASON_ALREADY_QUANTIZED);
+    assert_int_equal(p.plan.recipe->site_count, 0);
+    assert_null(node_of(&p, "a")->weight);
+    assert_non_null(node_of(&p, "y")->weight);
+    planned_close(&p);
+}
+
 /* ---- errors ---- */
 
 static void refuses(const char *rules, const char *piece)
@@ -336,6 +364,7 @@ int main(void)
         cmocka_unit_test(reasons_tell_what_the_recipe_leaves_in_float),
         cmocka_unit_test(channels_follow_from_the_layer_before_where_no_shape_is_declared),
         cmocka_unit_test(an_unsigned_quantizer_may_be_asked_for_signs),
+        cmocka_unit_test(quantizers_that_a_model_has_are_kept_and_none_is_put_beside_them),
         cmocka_unit_test(rules_of_no_use_are_errors),
         cmocka_unit_test(nothing_to_change_is_an_error),
         cmocka_unit_test(rules_that_contradict_each_other_name_line_and_node),
