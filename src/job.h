@@ -24,6 +24,7 @@ struct qn_job {
     struct qn_calibration    calibration;
     const struct qn_stats  **stats; /* by value id */
     struct qn_verdict       *verdicts;
+    struct qn_ranging       *ranging; /* by value id, all as the settings say unless set otherwise */
     struct qn_judge          judge;
     double                   sqnr; /* of the judged samples */
     struct qn_kernels_found  kernels;

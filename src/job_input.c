@@ -10,7 +10,7 @@
 #include "plan/match.h"
 #include "protect.h"
 
-enum { SYNTHETIC_SAMPLES = 8, SUM_EVERY = 8 /* the noise estimate needs no more */ };
+enum { SYNTHETIC_SAMPLES = 8, SUM_EVERY = 8 /* the noise estimate needs no more */, HISTOGRAM_MOST = 1 << 14 /* of a sample */ };
 
 void qn_job_tell(const struct qn_job *job, const char *stage, size_t done, size_t total)
 {
@@ -148,7 +148,8 @@ static qonnx_status choose_observed(struct qn_job *job, const qn_value_id **ids,
 
 qonnx_status qn_job_observe(struct qn_job *job)
 {
-    struct qn_calibrate_options options = { .threads = qn_job_threads(job), .histogram_stride = job->settings.observer_row->needs_histogram ? 1 : 0, .sum_every = SUM_EVERY, .on_progress = on_progress, .progress_context = job,
+    const unsigned              needs = job->settings.observer_row->needs;
+    struct qn_calibrate_options options = { .threads = qn_job_threads(job), .histogram_most = needs & QN_NEEDS_HISTOGRAM ? HISTOGRAM_MOST : 0, .keep_ranges = needs & QN_NEEDS_RANGES, .sum_every = SUM_EVERY, .on_progress = on_progress, .progress_context = job,
                                             .on_output = qn_judge_keep, .output_context = &job->judge };
     const qn_value_id          *ids;
     const char                **names;

@@ -168,7 +168,7 @@ static const char *observer_of(const struct sidecar *s, qn_value_id v, const str
     if (s->report->command) return "input_model";
     if (s->plan->recipe) return qn_site_of(root->params)->quantizer.row ? qn_site_of(root->params)->quantizer.row->name : "declared";
     if (root->fixed_scale != 0) return "fixed";
-    return s->plan->graph->values[v].init ? "constant" : s->report->settings->observer;
+    return s->plan->graph->values[v].init ? "constant" : root->observer ? root->observer->name : s->report->settings->observer;
 }
 
 static json_t *activation(struct sidecar *s, qn_value_id v)

@@ -9,13 +9,13 @@
 #include "plan/presets.h"
 #include "plan/recipe.h"
 
-enum type { FLAG, INT, TEXT, LIST };
+enum type { FLAG, INT, REAL, TEXT, LIST };
 
 struct row {
     qonnx_option_info info;
     enum type         type;
     size_t            offset; /* of the member in qn_settings */
-    int64_t           low, high;
+    int64_t           low, high; /* of numbers */
     /* the words it may be: the i-th, or false */
     bool (*choice)(size_t i, const char **word, const char **summary);
 };
@@ -97,6 +97,8 @@ static const struct row rows[] = {
     { { "dim",          "NAME=N",      NULL,      "size of a symbolic dimension for synthetic data",                                                      "Data",         "qcv", true }, LIST, AT(dim) },
     { { "input-shape",  "INPUT=DIMS",  NULL,      "shape of an input for synthetic data, as in x=1,3,224,224",                                            "Data",         "qcv", true }, LIST, AT(input_shape) },
     { { "observer",     "NAME",        "minmax",  "how a range follows from the values seen",                                                             "Data",         "qd", false, true }, TEXT, AT(observer), .choice = observer_choice },
+    { { "percentile",   "P",           "99.99",   "for -o observer=percentile: how many in a hundred values the range holds",                             "Data",         "qd", false, true }, REAL, AT(percentile), 50, 100 },
+    { { "momentum",     "M",           "0.1",     "for -o observer=moving-average: the weight of each further sample",                                    "Data",         "qd", false, true }, REAL, AT(momentum), 0, 1 },
 
     { { "labels",       "FILE.npy",    NULL,      "true classes, one for each sample, to count right answers of both models",                             "Comparison",   "c" },   TEXT, AT(labels) },
     { { "label-output", "NAME",        NULL,      "the output the labels are for; the first float output otherwise",                                      "Comparison",   "c" },   TEXT, AT(label_output) },
@@ -161,6 +163,13 @@ static bool parse_int(const char *text, int64_t *value)
     return *text && !*end && !errno;
 }
 
+static bool parse_real(const char *text, double *value)
+{
+    char *end;
+    *value = strtod(text, &end);
+    return *text && !*end;
+}
+
 static bool parse_flag(const char *text, bool *value)
 {
     static const char *const on[] = { "", "on", "true", "yes", "1" }, *const off[] = { "off", "false", "no", "0" };
@@ -178,12 +187,15 @@ static qonnx_status check_value(const struct row *row, const char *value, qonnx_
     char              known[256] = "";
     size_t            used = 0;
     int64_t           number;
+    double            real;
     bool              flag;
 
     if (row->type == FLAG && !parse_flag(value, &flag)) return qn_fail(err, QONNX_E_USAGE, "--%s: '%s' is neither on nor off", row->info.name, value);
     if (row->type != FLAG && !*value) return qn_fail(err, QONNX_E_USAGE, "--%s needs a value (%s)", row->info.name, row->info.argument);
     if (row->type == INT && (!parse_int(value, &number) || number < row->low || number > row->high))
         return qn_fail(err, QONNX_E_USAGE, "--%s: '%s' is not a whole number from %lld to %lld", row->info.name, value, (long long)row->low, (long long)row->high);
+    if (row->type == REAL && !(parse_real(value, &real) && real >= (double)row->low && real <= (double)row->high))
+        return qn_fail(err, QONNX_E_USAGE, "--%s: '%s' is not a number from %lld to %lld", row->info.name, value, (long long)row->low, (long long)row->high);
     if (!row->choice) return QONNX_OK;
     for (size_t i = 0; row->choice(i, &word, &summary); i++) {
         if (strcmp(word, value) == 0) return QONNX_OK;
@@ -235,6 +247,7 @@ static void assign(struct qn_settings *settings, const struct row *row, const ch
     switch (row->type) {
     case FLAG: parse_flag(value, (bool *)(void *)member); break;
     case INT: parse_int(value, (int64_t *)(void *)member); break;
+    case REAL: parse_real(value, (double *)(void *)member); break;
     case TEXT: *(const char **)(void *)member = qn_arena_strdup(&settings->arena, value); break;
     case LIST: {
         struct qn_list *list = (struct qn_list *)(void *)member;
@@ -286,7 +299,7 @@ static qonnx_status read_recipe(struct qn_settings *settings, const struct qn_pr
 static void resolve(struct qn_settings *settings)
 {
     settings->target_row = qn_target_find(settings->target);
-    settings->observer_row = qn_observer_find(strcmp(settings->observer, AUTO) == 0 ? "minmax" : settings->observer);
+    settings->observer_row = qn_observer_find(settings->observer);
     settings->act_qtype = qn_qtype_find(settings->act_type);
     settings->weight_qtype = qn_qtype_find(settings->weight_type);
 }
@@ -361,6 +374,7 @@ const char *qn_settings_text(const struct qn_settings *settings, size_t option, 
     switch (rows[option].type) {
     case FLAG: return *(const bool *)member ? "on" : "off";
     case INT: return qn_arena_printf(arena, "%lld", (long long)*(const int64_t *)(const void *)member);
+    case REAL: return qn_arena_printf(arena, "%.10g", *(const double *)(const void *)member);
     case TEXT: return *(const char *const *)(const void *)member;
     case LIST: return k < list->count ? list->items[k] : NULL;
     }

@@ -23,7 +23,7 @@ static qonnx_status make(struct qn_planner *p, const struct qn_verdict *verdicts
     p->depth = qn_arena_array(&p->scratch, nodes, sizeof *p->depth);
     p->blocked = qn_arena_array(&p->scratch, nodes, sizeof *p->blocked);
     if (qn_arena_failed(&p->scratch) || qn_arena_failed(&p->plan->arena)) return qn_fail_nomem(err);
-    for (qn_value_id v = 0; v < values; v++) p->plan->tensors[v] = (struct qn_tensor_plan){ .group = v, .bounds = QN_UNBOUNDED, .sqnr = NAN };
+    for (qn_value_id v = 0; v < values; v++) p->plan->tensors[v] = (struct qn_tensor_plan){ .group = v, .bounds = QN_UNBOUNDED, .useful = QN_UNBOUNDED, .sqnr = NAN };
     QN_TRY(qn_match_check(&p->settings->include, "include", p->graph, err));
     QN_TRY(qn_match_check(&p->settings->exclude, "exclude", p->graph, err));
     QN_TRY(qn_plan_classify(p, verdicts, err));
@@ -126,6 +126,7 @@ void qn_plan_dump(const struct qn_plan *plan, struct qn_strbuf *text)
             qn_strbuf_quote(text, plan->graph->values[t->group].name);
         }
         if (t->bounds.min > -INFINITY || t->bounds.max < INFINITY) qn_strbuf_printf(text, ", bounds [%g, %g]", (double)t->bounds.min, (double)t->bounds.max);
+        if (t->useful.min > -INFINITY || t->useful.max < INFINITY) qn_strbuf_printf(text, ", useful within [%g, %g]", (double)t->useful.min, (double)t->useful.max);
         if (t->fixed_scale != 0.0f) qn_strbuf_printf(text, ", fixed scale %g", (double)t->fixed_scale);
         qn_strbuf_puts(text, "\n");
     }

@@ -16,11 +16,13 @@ struct qn_tensor_plan {
     bool               at_producer; /* made by an integer kernel: every reader gets the dequantized value */
     qn_value_id        group;       /* values of one group share parameters; the id of one of them */
     struct qn_range    bounds;      /* what a Relu or Clip before it guarantees */
+    struct qn_range    useful;      /* its one reader takes what lies outside for the nearer end */
     float              fixed_scale; /* not 0: parameters that do not depend on data */
     int32_t            fixed_zero_point;
     struct qn_qparams *params;      /* by solve; one object for a group */
     void              *codes;       /* of a constant: its codes, of params->type, unpacked; NULL: to be made from its values */
-    struct qn_range    range;       /* by solve: the float range the group's parameters cover */
+    struct qn_range    range;       /* by solve: the float range the group's parameters cover; */
+    const struct qn_observer *observer; /* and how it was found; NULL when it does not come from statistics */
     double             sqnr;        /* by solve: dB that the tensor keeps on the calibration data; NAN when not measured */
 };
 

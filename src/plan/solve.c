@@ -40,24 +40,39 @@ qonnx_status qn_solver_params(struct qn_solver *s, struct qn_qparams **params, c
 /* ---- activations ---- */
 
 /* The statistics of a value, or of the value that a move made it from: its elements are a subset of that one's. */
-static const struct qn_stats *stats_of(const struct qn_solver *s, qn_value_id v)
+static const struct qn_stats *stats_of(const struct qn_plan *plan, const struct qn_stats *const *stats, qn_value_id v)
 {
-    const struct qn_graph *g = s->plan->graph;
+    const struct qn_graph *g = plan->graph;
 
-    while (v != QN_NONE && !s->stats[v]) {
+    while (v != QN_NONE && !stats[v]) {
         qn_node_id n = g->values[v].producer;
-        if (n == QN_NONE || !s->plan->nodes[n].rule || s->plan->nodes[n].rule->kind != QN_KIND_MOVE) return NULL;
+        if (n == QN_NONE || !plan->nodes[n].rule || plan->nodes[n].rule->kind != QN_KIND_MOVE) return NULL;
         v = qn_node_input(g, n, 0);
     }
-    return v == QN_NONE ? NULL : s->stats[v];
+    return v == QN_NONE ? NULL : stats[v];
+}
+
+/* Range, parameters and what is left of the signal, found by *ranging or else by what the settings name. Returns the
+ * observer. */
+static const struct qn_observer *find_range(const struct qn_plan *plan, const struct qn_tensor_plan *t, const struct qn_stats *stats, const struct qn_ranging *ranging,
+                                            struct qn_qparams *params, struct qn_range *range, double *sqnr)
+{
+    const struct qn_settings  *settings = plan->settings;
+    const struct qn_observer  *observer = ranging && ranging->observer ? ranging->observer : settings->observer_row;
+    const double               percentile = ranging && ranging->percentile > 0 ? ranging->percentile : settings->percentile;
+    const struct qn_observe_goal goal = { params->lo, params->hi, false, t->bounds, t->useful, percentile, settings->momentum };
+
+    *range = observer->range(stats, &goal);
+    qn_observe_params(&goal, *range, params->scale, params->zero_point);
+    *sqnr = qn_sqnr_db(qn_stats_noise(stats, params, t->useful));
+    return observer;
 }
 
 static qonnx_status solve_group(struct qn_solver *s, qn_value_id v)
 {
     const struct qn_settings *settings = s->plan->settings;
     struct qn_tensor_plan    *t = &s->plan->tensors[v];
-    const struct qn_stats    *stats = stats_of(s, v);
-    struct qn_observe_goal    goal;
+    const struct qn_stats    *stats = stats_of(s->plan, s->stats, v);
 
     QN_TRY(qn_solver_params(s, &t->params, settings->act_qtype, false, -1, 1));
     if (t->fixed_scale != 0.0f) {
@@ -65,7 +80,7 @@ static qonnx_status solve_group(struct qn_solver *s, qn_value_id v)
         t->params->zero_point[0] = t->fixed_zero_point + (settings->act_qtype->is_signed ? settings->act_qtype->lo : 0);
         t->range = qn_qparams_range(t->params, 0);
         if (!stats || !qn_stats_ordinary(stats)) return QONNX_OK;
-        t->sqnr = qn_sqnr_db(qn_stats_noise(stats, t->params));
+        t->sqnr = qn_sqnr_db(qn_stats_noise(stats, t->params, t->useful));
         return QONNX_OK;
     }
     if (!stats || !qn_stats_ordinary(stats)) {
@@ -76,18 +91,31 @@ static qonnx_status solve_group(struct qn_solver *s, qn_value_id v)
         condemn_group(s, v, QN_REASON_NOT_FINITE, NAN);
         return QONNX_OK;
     }
-    goal = (struct qn_observe_goal){ t->params->lo, t->params->hi, false, t->bounds };
-    QN_TRY(settings->observer_row->range(stats, &goal, &t->range, s->err));
-    qn_qparams_set_affine(t->params, 0, t->range, t->bounds);
-    t->sqnr = qn_sqnr_db(qn_stats_noise(stats, t->params));
+    t->observer = find_range(s->plan, t, stats, s->ranging ? &s->ranging[v] : NULL, t->params, &t->range, &t->sqnr);
     return QONNX_OK;
+}
+
+bool qn_solve_try(const struct qn_plan *plan, const struct qn_stats *const *stats, qn_value_id group, struct qn_ranging ranging, struct qn_range *range, double *sqnr)
+{
+    const struct qn_tensor_plan *t = &plan->tensors[group];
+    const struct qn_stats       *seen = stats_of(plan, stats, group);
+    float                        scale;
+    int32_t                      zero_point;
+    struct qn_qparams            params;
+
+    if (!t->params || t->fixed_scale != 0.0f || !seen || !qn_stats_ordinary(seen) || seen->nan || seen->inf) return false;
+    params = *t->params;
+    params.scale = &scale;
+    params.zero_point = &zero_point;
+    (void)find_range(plan, t, seen, &ranging, &params, range, sqnr);
+    return true;
 }
 
 /* ---- all of it ---- */
 
-qonnx_status qn_solve(struct qn_plan *plan, const struct qn_stats *const *stats, struct qn_verdict *verdicts, bool *again, qonnx_error *err)
+qonnx_status qn_solve(struct qn_plan *plan, const struct qn_stats *const *stats, const struct qn_ranging *ranging, struct qn_verdict *verdicts, bool *again, qonnx_error *err)
 {
-    struct qn_solver s = { plan, stats, verdicts, again, plan->settings->threads ? (int)plan->settings->threads : qn_cpu_count(), err };
+    struct qn_solver s = { plan, stats, ranging, verdicts, again, plan->settings->threads ? (int)plan->settings->threads : qn_cpu_count(), err };
 
     *again = false;
     for (qn_value_id v = 0; v < plan->graph->value_count; v++) {
@@ -100,6 +128,7 @@ qonnx_status qn_solve(struct qn_plan *plan, const struct qn_stats *const *stats,
         const struct qn_tensor_plan *root = &plan->tensors[plan->tensors[v].group];
         plan->tensors[v].params = root->params;
         plan->tensors[v].range = root->range;
+        plan->tensors[v].observer = root->observer;
     }
     for (qn_node_id n = 0; n < plan->graph->node_count; n++) {
         const struct qn_node_plan *row = &plan->nodes[n];

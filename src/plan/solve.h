@@ -6,12 +6,24 @@
 #include "plan/plan.h"
 #include "quant/observe.h"
 
+/* How the range of a group is read out of its statistics, where that is not what the settings say. */
+struct qn_ranging {
+    const struct qn_observer *observer; /* NULL: the settings' */
+    double                    percentile; /* 0: the settings' */
+};
+
 /* Fills the plan's parameters. stats[v] are the statistics of value v, NULL where there are none; a value that was not
  * observed takes those of the value its producer moved it from.
  *
  * A node that must not be quantized after all (no range, NaN seen, too much error, weights that are not finite) gets an
  * entry in `verdicts` (by node id) and *again is set: make a new plan with them and solve that. Terminates, for each
- * round adds a verdict. */
-QONNX_MUST_CHECK qonnx_status qn_solve(struct qn_plan *plan, const struct qn_stats *const *stats, struct qn_verdict *verdicts, bool *again, qonnx_error *err);
+ * round adds a verdict.
+ *
+ * `ranging`, by value id and looked at for the value that a group is named after, may be NULL. */
+QONNX_MUST_CHECK qonnx_status qn_solve(struct qn_plan *plan, const struct qn_stats *const *stats, const struct qn_ranging *ranging, struct qn_verdict *verdicts, bool *again, qonnx_error *err);
+
+/* What the group of this value would have for a range, found in this way, and what its tensor would keep, in dB; changes
+ * nothing. False when there are no statistics to find one by or the plan has parameters that do not depend on any. */
+bool qn_solve_try(const struct qn_plan *plan, const struct qn_stats *const *stats, qn_value_id group, struct qn_ranging ranging, struct qn_range *range, double *sqnr);
 
 #endif

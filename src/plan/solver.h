@@ -9,6 +9,7 @@
 struct qn_solver {
     struct qn_plan               *plan;
     const struct qn_stats *const *stats;
+    const struct qn_ranging      *ranging; /* may be NULL */
     struct qn_verdict            *verdicts;
     bool                         *again;
     int                           threads;

@@ -16,7 +16,7 @@ struct bin_map {
 /* Slots behind the bins, so that sorting values into bins needs no branch. */
 enum { ZERO_SLOT = BINS, REST_SLOT, SLOTS };
 /* Consecutive values often share a bin; separate tables keep an increment from waiting for the one before. */
-enum { TABLES = 4, CHUNK = 512, MANY = 8192 };
+enum { TABLES = 2, CHUNK = 512, MANY = 4096 };
 
 static struct bin_map map_of(unsigned sides)
 {
@@ -75,11 +75,10 @@ void qn_histogram_cover(struct qn_histogram *h, float min, float max)
 }
 
 /* slot[i] for n <= CHUNK values. Scaling by a power of two is exact, or underflows to bin 0, where it belongs. */
-QN_CLONES static void find_slots(const float *x, size_t n, size_t stride, float inverse, int from_zero, int below_zero,
-                                 int32_t *slot)
+QN_CLONES static void find_slots(const float *x, size_t n, float inverse, int from_zero, int below_zero, int32_t *slot)
 {
     for (size_t i = 0; i < n; i++) {
-        const float   value = x[i * stride], magnitude = fabsf(value);
+        const float   value = x[i], magnitude = fabsf(value);
         const float   scaled = magnitude < QN_MASKED_FROM ? magnitude * inverse : 0.0f;
         const float   kept = scaled < (float)(BINS - 1) ? scaled : (float)(BINS - 1);
         const int32_t k = (int32_t)kept;
@@ -89,17 +88,51 @@ QN_CLONES static void find_slots(const float *x, size_t n, size_t stride, float 
     }
 }
 
-static void add_few(struct qn_histogram *h, const int32_t *slot, size_t n)
+/* The values that stand for groups first … first + n - 1 of 2^shift neighbours each; n <= CHUNK. */
+static const float *pick(const float *x, size_t count, size_t first, size_t n, unsigned shift, float *picked)
 {
+    if (!shift) return x + first;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t mixed = (uint32_t)(first + i) * UINT32_C(2654435769); /* as good as random */
+        size_t   at;
+        mixed = (mixed ^ mixed >> 15) * UINT32_C(2246822519);
+        at = ((first + i) << shift) + ((mixed ^ mixed >> 13) >> (32 - shift));
+        picked[i] = x[at < count ? at : count - 1];
+    }
+    return picked;
+}
+
+struct filler {
+    struct qn_histogram *h;
+    const float         *x;
+    size_t               count; /* of values */
+    unsigned             shift;
+    float                inverse;
+    struct bin_map       map;
+};
+
+static void slots_of(const struct filler *f, size_t first, size_t n, int32_t *slot)
+{
+    float picked[CHUNK];
+    find_slots(pick(f->x, f->count, first, n, f->shift, picked), n, f->inverse, f->map.from_zero, f->map.below_zero,
+               slot);
+}
+
+static void add_few(const struct filler *f, size_t first, size_t n)
+{
+    const uint64_t weight = UINT64_C(1) << f->shift;
+    int32_t        slot[CHUNK];
+
+    slots_of(f, first, n, slot);
     for (size_t i = 0; i < n; i++) {
         if (slot[i] < BINS)
-            h->bins[slot[i]]++;
+            f->h->bins[slot[i]] += weight;
         else if (slot[i] == ZERO_SLOT)
-            h->zeros++;
+            f->h->zeros += weight;
     }
 }
 
-static void add_many(struct qn_histogram *h, const float *x, size_t n, size_t stride, float inverse, struct bin_map map)
+static void add_many(const struct filler *f, size_t first, size_t n)
 {
     uint32_t table[TABLES][SLOTS];
     int32_t  slot[CHUNK];
@@ -108,40 +141,34 @@ static void add_many(struct qn_histogram *h, const float *x, size_t n, size_t st
     for (size_t done = 0; done < n; done += CHUNK) {
         const size_t some = n - done < CHUNK ? n - done : CHUNK;
         size_t       i = 0;
-        find_slots(x + done * stride, some, stride, inverse, map.from_zero, map.below_zero, slot);
+        slots_of(f, first + done, some, slot);
         for (; i + TABLES <= some; i += TABLES) {
             table[0][slot[i]]++;
             table[1][slot[i + 1]]++;
-            table[2][slot[i + 2]]++;
-            table[3][slot[i + 3]]++;
         }
         for (; i < some; i++) table[0][slot[i]]++;
     }
     for (int t = 0; t < TABLES; t++) {
-        for (int i = 0; i < BINS; i++) h->bins[i] += table[t][i];
-        h->zeros += table[t][ZERO_SLOT];
+        for (int i = 0; i < BINS; i++) f->h->bins[i] += (uint64_t)table[t][i] << f->shift;
+        f->h->zeros += (uint64_t)table[t][ZERO_SLOT] << f->shift;
     }
 }
 
-void qn_histogram_add(struct qn_histogram *h, const float *x, size_t n, size_t stride)
+void qn_histogram_add(struct qn_histogram *h, const float *x, size_t n, unsigned shift)
 {
-    const struct bin_map map = map_of(h->sides);
-    const float          inverse = ldexpf(1, -width_exponent(h->exponent, h->sides));
-    const size_t         block = (size_t)1 << 30; /* so that 32-bit counters suffice */
-    size_t               done = 0;
-    int32_t              slot[CHUNK];
+    const struct filler f = { h, x, n, shift, ldexpf(1, -width_exponent(h->exponent, h->sides)), map_of(h->sides) };
+    const size_t        block = (size_t)1 << 30; /* so that 32-bit counters suffice */
+    const size_t        groups = (n >> shift) + ((n & (((size_t)1 << shift) - 1)) != 0);
+    size_t              done = 0;
 
-    if (!stride) stride = 1;
-    n = n / stride + (n % stride != 0);
-    while (n - done >= MANY) {
-        const size_t some = n - done < block ? n - done : block;
-        add_many(h, x + done * stride, some, stride, inverse, map);
+    while (groups - done >= MANY) {
+        const size_t some = groups - done < block ? groups - done : block;
+        add_many(&f, done, some);
         done += some;
     }
-    for (size_t some; done < n; done += some) {
-        some = n - done < CHUNK ? n - done : CHUNK;
-        find_slots(x + done * stride, some, stride, inverse, map.from_zero, map.below_zero, slot);
-        add_few(h, slot, some);
+    for (size_t some; done < groups; done += some) {
+        some = groups - done < CHUNK ? groups - done : CHUNK;
+        add_few(&f, done, some);
     }
 }
 

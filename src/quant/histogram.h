@@ -25,9 +25,10 @@ struct qn_histogram {
 void qn_histogram_init(struct qn_histogram *h);
 /* Makes room for values from min to max, as if they had been seen. Both finite. */
 void qn_histogram_cover(struct qn_histogram *h, float min, float max);
-/* Counts x[0], x[stride], x[2 stride], … < n. They must lie in the covered range; NaN, infinite and masked values are
- * left out. */
-void qn_histogram_add(struct qn_histogram *h, const float *x, size_t n, size_t stride);
+/* Counts n values, or one of each 2^shift neighbours in place of all of them. Which one differs from group to group, so
+ * that no period in the data (channels, columns) is seen in one phase only, but depends on nothing but its place. They
+ * must lie in the covered range; NaN, infinite and masked values are left out. */
+void qn_histogram_add(struct qn_histogram *h, const float *x, size_t n, unsigned shift);
 void qn_histogram_merge(struct qn_histogram *h, const struct qn_histogram *other);
 
 double   qn_histogram_width(const struct qn_histogram *h);

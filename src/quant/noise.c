@@ -2,74 +2,40 @@
  * How much noise given parameters add to a tensor of which only statistics are left. */
 #include <math.h>
 
-#include "quant/observe.h"
-
-/* A uniform quantizer with step 1 between the values bottom and top, in steps. */
-struct grid {
-    double bottom, top;
-};
-
-/* Integral of the squared rounding error from 0 to t: 1/12 for each whole step, a cubic for the rest. */
-static double rounding_integral(double t)
-{
-    const double whole = rint(t), rest = t - whole;
-    return whole / 12 + rest * rest * rest / 3;
-}
-
-static double cube(double x) { return x * x * x; }
-
-/* Mean squared error, in steps, of values spread evenly from a to b; the value at a when they coincide. */
-static double mean_error(struct grid grid, double a, double b)
-{
-    double total = 0;
-
-    if (!(b > a)) {
-        const double code = fmin(fmax(rint(a), grid.bottom), grid.top);
-        return (a - code) * (a - code);
-    }
-    /* Between the outermost codes the error is a saw-tooth; beyond them it is the distance. */
-    if (a < grid.bottom) total += (cube(fmin(b, grid.bottom) - grid.bottom) - cube(a - grid.bottom)) / 3;
-    if (b > grid.top) total += (cube(b - grid.top) - cube(fmax(a, grid.top) - grid.top)) / 3;
-    if (b > grid.bottom && a < grid.top)
-        total += rounding_integral(fmin(b, grid.top)) - rounding_integral(fmax(a, grid.bottom));
-    return total / (b - a);
-}
-
-static double histogram_noise(const struct qn_stats *stats, struct grid grid, double scale)
-{
-    const struct qn_histogram *h = stats->histogram;
-    const uint64_t             total = qn_histogram_total(h);
-    double                     sum = 0;
-
-    if (!total) return 0;
-    for (size_t i = 0; i < QN_HISTOGRAM_BINS; i++) {
-        double low, high;
-        if (!h->bins[i]) continue;
-        low = fmax(qn_histogram_edge(h, i), stats->min);
-        high = fmin(qn_histogram_edge(h, i + 1), stats->max);
-        sum += (double)h->bins[i] * mean_error(grid, low / scale, high / scale);
-    }
-    return sum / (double)total;
-}
+#include "quant/moments.h"
 
 /* Rounding noise of the textbook, and of clipping the one thing that is known: the two extremes. */
-static double model_noise(const struct qn_stats *stats, struct grid grid, double scale)
+static double model_noise(const struct qn_stats *stats, struct qn_range useful, double scale, double bottom, double top)
 {
     const double ordinary = (double)qn_stats_ordinary(stats), summed = (double)stats->summed;
-    const double clipped_low = fmax(grid.bottom - stats->min / scale, 0);
-    const double clipped_high = fmax(stats->max / scale - grid.top, 0);
+    const double clipped_low = fmax(bottom * scale - fmax(stats->min, useful.min), 0);
+    const double clipped_high = fmax(fmin(stats->max, useful.max) - top * scale, 0);
 
-    return (summed - (double)stats->zeros) / summed / 12 +
+    return (summed - (double)stats->zeros) / summed * scale * scale / 12 +
            (clipped_low * clipped_low + clipped_high * clipped_high) / ordinary;
 }
 
-struct qn_error_sums qn_stats_noise(const struct qn_stats *stats, const struct qn_qparams *qp)
+static double square(double x) { return x * x; }
+
+struct qn_error_sums qn_stats_noise(const struct qn_stats *stats, const struct qn_qparams *qp, struct qn_range useful)
 {
-    const double      summed = (double)stats->summed, scale = qp->scale[0];
-    const struct grid grid = { (double)qp->lo - qp->zero_point[0], (double)qp->hi - qp->zero_point[0] };
-    double            steps;
+    const double         summed = (double)stats->summed, scale = qp->scale[0];
+    const double         bottom = (double)qp->lo - qp->zero_point[0], top = (double)qp->hi - qp->zero_point[0];
+    struct qn_error_sums sums;
+    struct qn_moments    m;
 
     if (!(summed > 0)) return (struct qn_error_sums){ 0, 0 };
-    steps = stats->histogram ? histogram_noise(stats, grid, scale) : model_noise(stats, grid, scale);
-    return (struct qn_error_sums){ qn_exact_sum_value(&stats->sum2) / summed, steps * scale * scale };
+    sums = (struct qn_error_sums){ qn_exact_sum_value(&stats->sum2) / summed, 0 };
+    if (!stats->histogram || !qn_histogram_total(stats->histogram)) {
+        sums.noise = model_noise(stats, useful, scale, bottom, top);
+        return sums;
+    }
+    qn_moments_init(&m, stats, useful);
+    sums.noise = qn_moments_noise(&m, scale, bottom, top);
+    /* What lies outside is as good as the nearest value inside. */
+    if (m.beneath > 0 || m.beyond > 0)
+        sums.signal = (qn_moments_all(&m).sum2 + (m.beneath > 0 ? m.beneath * square(useful.min) : 0) +
+                       (m.beyond > 0 ? m.beyond * square(useful.max) : 0)) /
+                      m.total;
+    return sums;
 }

@@ -27,14 +27,14 @@ const struct qn_observer *qn_observer_find(const char *name)
     return NULL;
 }
 
-qonnx_status qn_stats_init(struct qn_stats *stats, size_t histogram_stride, qonnx_error *err)
+qonnx_status qn_stats_init(struct qn_stats *stats, size_t histogram_most, qonnx_error *err)
 {
     memset(stats, 0, sizeof *stats);
     stats->min = INFINITY;
     stats->max = -INFINITY;
     stats->sum_every = 1;
-    stats->stride = histogram_stride;
-    if (!histogram_stride) return QONNX_OK;
+    stats->most = histogram_most;
+    if (!histogram_most) return QONNX_OK;
     if (!(stats->histogram = malloc(sizeof *stats->histogram))) return qn_fail_nomem(err);
     qn_histogram_init(stats->histogram);
     return QONNX_OK;
@@ -46,7 +46,16 @@ void qn_stats_release(struct qn_stats *stats)
     memset(stats, 0, sizeof *stats);
 }
 
-void qn_stats_add(struct qn_stats *stats, const float *x, size_t n)
+static void fill_histogram(struct qn_stats *stats, const float *x, size_t n)
+{
+    unsigned shift = 0;
+
+    while (shift < 31 && n >> shift > stats->most) shift++;
+    if (stats->stride < (size_t)1 << shift) stats->stride = (size_t)1 << shift;
+    qn_histogram_add(stats->histogram, x, n, shift);
+}
+
+struct qn_range qn_stats_add(struct qn_stats *stats, const float *x, size_t n)
 {
     struct qn_scan scan;
 
@@ -62,18 +71,22 @@ void qn_stats_add(struct qn_stats *stats, const float *x, size_t n)
     if (scan.max > stats->max) stats->max = scan.max;
     qn_exact_sum_add(&stats->sum, scan.sum);
     qn_exact_sum_add(&stats->sum2, scan.sum2);
-    if (!stats->histogram || !(scan.min <= scan.max)) return;
-    qn_histogram_cover(stats->histogram, scan.min, scan.max);
-    qn_histogram_add(stats->histogram, x, n, stats->stride);
+    if (!(scan.min <= scan.max)) return QN_RANGE_EMPTY;
+    if (stats->histogram) {
+        qn_histogram_cover(stats->histogram, scan.min, scan.max);
+        fill_histogram(stats, x, n);
+    }
+    return (struct qn_range){ scan.min, scan.max };
 }
 
 qonnx_status qn_stats_merge(struct qn_stats *stats, const struct qn_stats *other, qonnx_error *err)
 {
-    if (stats->stride != other->stride || stats->sum_every != other->sum_every)
+    if (stats->most != other->most || stats->sum_every != other->sum_every)
         return qn_fail(err, QONNX_E_DATA,
-                       "statistics differ in how they were gathered: histogram stride %zu and %zu, every %zu and %zu "
-                       "blocks summed",
-                       stats->stride, other->stride, stats->sum_every, other->sum_every);
+                       "statistics differ in how they were gathered: at most %zu and %zu values of a sample in the "
+                       "histogram, every %zu and %zu blocks summed",
+                       stats->most, other->most, stats->sum_every, other->sum_every);
+    if (other->stride > stats->stride) stats->stride = other->stride;
     stats->samples += other->samples;
     stats->count += other->count;
     stats->nan += other->nan;
@@ -97,4 +110,43 @@ uint64_t qn_stats_ordinary(const struct qn_stats *stats)
 struct qn_range qn_stats_range(const struct qn_stats *stats)
 {
     return stats->min <= stats->max ? (struct qn_range){ stats->min, stats->max } : QN_RANGE_EMPTY;
+}
+
+struct qn_range qn_observe_extremes(const struct qn_stats *stats, const struct qn_observe_goal *goal)
+{
+    struct qn_range range = qn_stats_range(stats);
+
+    if (!(range.min <= range.max)) return QN_RANGE_EMPTY;
+    range.min = fminf(fmaxf(range.min, fmaxf(goal->useful.min, goal->bounds.min)), 0);
+    range.max = fmaxf(fminf(range.max, fminf(goal->useful.max, goal->bounds.max)), 0);
+    return range;
+}
+
+bool qn_observe_has_histogram(const struct qn_stats *stats)
+{
+    return stats->histogram && qn_histogram_total(stats->histogram) > stats->histogram->zeros;
+}
+
+void qn_observe_params(const struct qn_observe_goal *goal, struct qn_range range, float *scale, int32_t *zero_point)
+{
+    const struct qn_range useful = goal->useful;
+    const bool            cut_low = range.min <= useful.min && useful.min < 0;
+    const bool            cut_high = range.max >= useful.max && useful.max > 0;
+
+    if (goal->symmetric) {
+        *scale = qn_symmetric_scale(fmaxf(fabsf(range.min), fabsf(range.max)), goal->hi);
+        *zero_point = 0;
+        return;
+    }
+    if (cut_low) range.min = useful.min;
+    if (cut_high) range.max = useful.max;
+    for (int i = 0; i < 4; i++) { /* each widening moves one end by half a step or more */
+        qn_affine_params(range, goal->bounds, goal->lo, goal->hi, scale, zero_point);
+        if (cut_low && (float)(goal->lo - *zero_point) * *scale > useful.min)
+            range.min -= *scale / 2;
+        else if (cut_high && (float)(goal->hi - *zero_point) * *scale < useful.max)
+            range.max += *scale / 2;
+        else
+            break;
+    }
 }

@@ -27,6 +27,8 @@ struct calibration {
     struct worker                     *workers;
     int                                worker_count;
     size_t                             value_count;
+    struct qn_range                   *ranges; /* of each value, one for each sample; NULL unless asked for */
+    size_t                             sample_count;
 };
 
 /* Which axes vary does not depend on the order in which shapes are seen. */
@@ -47,13 +49,17 @@ static void merge_shape(struct seen *seen, int32_t dtype, int rank, const int64_
 
 static qonnx_status observe(void *context, size_t index, const struct qn_view *view, qonnx_error *err)
 {
-    struct worker *worker = context;
-    struct seen   *seen = &worker->values[index];
+    struct worker      *worker = context;
+    struct calibration *calibration = worker->calibration;
+    struct seen        *seen = &worker->values[index];
+    struct qn_range     range;
 
-    if (index >= worker->calibration->value_count)
-        return qn_fail(err, QONNX_E_INTERNAL, "an observer nobody asked for");
+    if (index >= calibration->value_count) return qn_fail(err, QONNX_E_INTERNAL, "an observer nobody asked for");
     merge_shape(seen, view->dtype, view->rank, view->dims);
-    if (view->dtype == QN_FLOAT) qn_stats_add(&seen->stats, view->data, view->size / sizeof(float));
+    if (view->dtype != QN_FLOAT) return QONNX_OK;
+    range = qn_stats_add(&seen->stats, view->data, view->size / sizeof(float));
+    if (worker->sample < calibration->sample_count) /* each run has its own: no lock */
+        calibration->ranges[index * calibration->sample_count + worker->sample] = range;
     return QONNX_OK;
 }
 
@@ -96,10 +102,24 @@ static qonnx_status make_workers(struct calibration *calibration, qonnx_error *e
         worker->values = calloc(calibration->value_count + 1, sizeof *worker->values);
         if (!worker->values) return qn_fail_nomem(err);
         for (size_t i = 0; i < calibration->value_count; i++) {
-            QN_TRY(qn_stats_init(&worker->values[i].stats, calibration->options->histogram_stride, err));
+            QN_TRY(qn_stats_init(&worker->values[i].stats, calibration->options->histogram_most, err));
             if (calibration->options->sum_every) worker->values[i].stats.sum_every = calibration->options->sum_every;
         }
     }
+    return QONNX_OK;
+}
+
+static qonnx_status make_ranges(struct calibration *calibration, struct qn_calibration *result, size_t samples,
+                                qonnx_error *err)
+{
+    size_t count;
+
+    if (!calibration->options->keep_ranges) return QONNX_OK;
+    if (__builtin_mul_overflow(calibration->value_count, samples, &count)) return qn_fail_nomem(err);
+    calibration->ranges = qn_arena_array(&result->arena, count, sizeof *calibration->ranges);
+    if (!calibration->ranges) return qn_fail_nomem(err);
+    for (size_t i = 0; i < count; i++) calibration->ranges[i] = QN_RANGE_EMPTY;
+    calibration->sample_count = samples;
     return QONNX_OK;
 }
 
@@ -137,6 +157,8 @@ static qonnx_status collect(struct qn_calibration *result, struct calibration *c
         for (int d = 0; d < values[i].rank; d++) dims[d] = seen->dims[d];
         values[i].dims = dims;
         values[i].stats = seen->stats; /* taken over, histogram included */
+        if (calibration->ranges) values[i].stats.ranges = calibration->ranges + i * calibration->sample_count;
+        values[i].stats.range_count = calibration->sample_count;
         memset(&seen->stats, 0, sizeof seen->stats);
         result->value_count = i + 1;
     }
@@ -154,6 +176,7 @@ static qonnx_status calibrate(struct qn_calibration *result, struct calibration 
     pass.on_progress = options->on_progress;
     pass.progress_context = options->progress_context;
     QN_TRY(make_workers(calibration, err));
+    QN_TRY(make_ranges(calibration, result, qn_feed_info(feed)->count, err));
     QN_TRY(qn_feed_pass(&pass, err));
     result->samples = pass.done;
     return collect(result, calibration, names, err);

@@ -27,7 +27,8 @@ struct qn_calibration {
 
 struct qn_calibrate_options {
     int    threads;          /* runs at once; below 1 means 1. The result's bytes do not depend on it */
-    size_t histogram_stride; /* as for qn_stats_init; 0: no histograms */
+    size_t histogram_most;   /* as for qn_stats_init; 0: no histograms */
+    bool   keep_ranges;      /* of each sample, in struct qn_stats */
     size_t sum_every;        /* as in struct qn_stats; 0 means 1 */
     void (*on_progress)(void *context, size_t done, size_t total); /* may be NULL; called by one thread at a time */
     void *progress_context;

@@ -413,7 +413,7 @@ static void calibration_gives_the_same_bytes_for_any_number_of_threads(void **st
     conv_model(&model, 16, weights, bias);
     feed = random_images(&scratch, &model, &model.arena, 16);
     assert_int_equal(qn_calibrate(&one, ort, &model, names, 4, feed,
-                                  &(struct qn_calibrate_options){ .threads = 1, .histogram_stride = 1 }, NULL),
+                                  &(struct qn_calibrate_options){ .threads = 1, .histogram_most = QN_HISTOGRAM_ALL }, NULL),
                      QONNX_OK);
     assert_int_equal(one.samples, RUNS);
     assert_true(one.values[3].stats.min > 50);
@@ -422,7 +422,7 @@ static void calibration_gives_the_same_bytes_for_any_number_of_threads(void **st
     for (int threads = 2; threads <= 4; threads++) {
         assert_int_equal(qn_feed_rewind(feed, NULL), QONNX_OK);
         assert_int_equal(qn_calibrate(&many, ort, &model, names, 4, feed,
-                                      &(struct qn_calibrate_options){ .threads = threads, .histogram_stride = 1 },
+                                      &(struct qn_calibrate_options){ .threads = threads, .histogram_most = QN_HISTOGRAM_ALL },
                                       NULL),
                          QONNX_OK);
         for (size_t i = 0; i < 4; i++) {

@@ -118,12 +118,12 @@ static void statistics_are_the_same_bytes_for_any_number_of_threads(void **state
     set_up(&f);
     feed = feed_of(&f);
     assert_int_equal(qn_calibrate(&one, &f.fake.base, &f.model, names, 3, feed,
-                                  &(struct qn_calibrate_options){ .threads = 1, .histogram_stride = 2 }, NULL),
+                                  &(struct qn_calibrate_options){ .threads = 1, .histogram_most = 2 }, NULL),
                      QONNX_OK);
     for (int threads = 2; threads <= 9; threads++) {
         assert_int_equal(qn_feed_rewind(feed, NULL), QONNX_OK);
         assert_int_equal(qn_calibrate(&many, &f.fake.base, &f.model, names, 3, feed,
-                                      &(struct qn_calibrate_options){ .threads = threads, .histogram_stride = 2 },
+                                      &(struct qn_calibrate_options){ .threads = threads, .histogram_most = 2 },
                                       NULL),
                          QONNX_OK);
         same_bytes(&one, &many);

@@ -11,7 +11,7 @@ static qonnx_status try_emit(struct planned *p)
     bool again = true;
 
     planned_saw_all(p, 1);
-    assert_ok(qn_solve(&p->plan, p->stats, p->verdicts, &again, &p->err), &p->err);
+    assert_ok(qn_solve(&p->plan, p->stats, NULL, p->verdicts, &again, &p->err), &p->err);
     assert_false(again);
     return qn_emit(qn_emitter_find("qdq"), &p->plan, &p->s.graph, &p->err);
 }
@@ -327,7 +327,7 @@ static void every_failed_allocation_is_reported(void **state)
 
             begin(&p);
             planned_saw_all(&p, 1);
-            assert_ok(qn_solve(&p.plan, p.stats, p.verdicts, &again, &p.err), &p.err);
+            assert_ok(qn_solve(&p.plan, p.stats, NULL, p.verdicts, &again, &p.err), &p.err);
             qn_arena_inject_failure(nth, from_then_on);
             status = qn_emit(qn_emitter_find("qdq"), &p.plan, &p.s.graph, &p.err);
             qn_arena_inject_failure(0, false);

@@ -12,7 +12,7 @@ static void rank(struct planned *p, struct qn_arena *arena, struct qn_unit **uni
     for (bool again = true; again;) {
         qn_plan_release(&p->plan);
         assert_ok(qn_plan_make(&p->plan, &p->s.graph, &p->settings, p->verdicts, &p->err), &p->err);
-        assert_ok(qn_solve(&p->plan, p->stats, p->verdicts, &again, &p->err), &p->err);
+        assert_ok(qn_solve(&p->plan, p->stats, NULL, p->verdicts, &again, &p->err), &p->err);
     }
     assert_ok(qn_plan_rank(&p->plan, arena, units, count, &p->err), &p->err);
 }

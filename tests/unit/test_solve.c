@@ -8,7 +8,7 @@
 static bool solve(struct planned *p)
 {
     bool again = true;
-    assert_ok(qn_solve(&p->plan, p->stats, p->verdicts, &again, &p->err), &p->err);
+    assert_ok(qn_solve(&p->plan, p->stats, NULL, p->verdicts, &again, &p->err), &p->err);
     return again;
 }
 
@@ -319,7 +319,7 @@ static void every_failed_allocation_is_reported(void **state)
             planned_make(&p, NO_OPTIONS);
             planned_saw_all(&p, 1);
             qn_arena_inject_failure(nth, from_then_on);
-            status = qn_solve(&p.plan, p.stats, p.verdicts, &again, &p.err);
+            status = qn_solve(&p.plan, p.stats, NULL, p.verdicts, &again, &p.err);
             qn_arena_inject_failure(0, false);
             done = status == QONNX_OK;
             if (!done) assert_string_equal(qonnx_status_name(status), "E_NOMEM");
@@ -329,9 +329,57 @@ static void every_failed_allocation_is_reported(void **state)
     }
 }
 
+/* As values with a long tail on one side and a histogram. */
+static void saw_tail(struct planned *p, const char *name)
+{
+    struct qn_stats *stats = (struct qn_stats *)(uintptr_t)p->stats[small_value(&p->s, name)];
+    float            x[2000];
+
+    qn_stats_release(stats);
+    assert_int_equal(qn_stats_init(stats, QN_HISTOGRAM_ALL, NULL), QONNX_OK);
+    for (int i = 0; i < 2000; i++) x[i] = (float)(i % 100 - 50) * 0.02f;
+    x[77] = 9;
+    qn_stats_add(stats, x, 2000);
+}
+
+static void one_tensor_may_have_its_range_found_in_another_way(void **state)
+{
+    struct planned    p;
+    struct qn_ranging ranging[64] = { { 0 } };
+    struct qn_range   range;
+    double            sqnr, with_minmax;
+    bool              again;
+    qn_value_id       b;
+
+    (void)state;
+    begin(&p);
+    planned_make(&p, NO_OPTIONS);
+    planned_saw_all(&p, 0.7f);
+    b = small_value(&p.s, "b");
+    saw_tail(&p, "x");
+    saw_tail(&p, "b");
+    assert_true(p.s.graph.value_count <= 64);
+    ranging[b] = (struct qn_ranging){ qn_observer_find("percentile"), 99 };
+    assert_ok(qn_solve(&p.plan, p.stats, ranging, p.verdicts, &again, &p.err), &p.err);
+    assert_false(again);
+    assert_string_equal(tensor_of(&p, "x")->observer->name, "minmax");
+    assert_true(tensor_of(&p, "x")->range.max == 9);
+    assert_string_equal(tensor_of(&p, "b")->observer->name, "percentile");
+    assert_true(tensor_of(&p, "b")->range.max < 1.1f);
+
+    with_minmax = tensor_of(&p, "x")->sqnr;
+    assert_true(qn_solve_try(&p.plan, p.stats, small_value(&p.s, "x"), (struct qn_ranging){ qn_observer_find("mse"), 0 }, &range, &sqnr));
+    assert_true(sqnr >= with_minmax);
+    assert_true(qn_solve_try(&p.plan, p.stats, small_value(&p.s, "x"), (struct qn_ranging){ 0 }, &range, &sqnr));
+    assert_true(sqnr == with_minmax && range.max == 9);
+    assert_true(tensor_of(&p, "x")->range.max == 9 && tensor_of(&p, "x")->sqnr == with_minmax); /* nothing changed */
+    planned_close(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_tensor_may_have_its_range_found_in_another_way),
         cmocka_unit_test(bias_scale_is_input_times_weight_scale),
         cmocka_unit_test(codes_behind_a_clamp_stay_within_its_bounds),
         cmocka_unit_test(a_group_has_one_set_of_parameters),
