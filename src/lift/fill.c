@@ -16,7 +16,7 @@ static qonnx_status fill_tensors(struct qn_lifter *l, const struct qn_item **by_
     struct qn_plan *plan = &l->lift->plan;
 
     for (qn_value_id v = 0; v < l->graph->value_count; v++)
-        plan->tensors[v] = (struct qn_tensor_plan){ .group = v, .bounds = QN_UNBOUNDED, .sqnr = NAN };
+        plan->tensors[v] = (struct qn_tensor_plan){ .group = v, .bounds = QN_UNBOUNDED, .useful = QN_UNBOUNDED, .sqnr = NAN };
     for (uint32_t i = 1; i < l->item_count; i++) {
         const struct qn_item  *item = &l->items[i];
         qn_value_id            v = item->grid && item->view_read ? qn_graph_find(l->graph, item->name) : QN_NONE;

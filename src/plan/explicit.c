@@ -338,7 +338,7 @@ static qonnx_status allocate(struct placer *p)
         if (!qn_linear_bias(p->graph, n, &plan->recipe->adds[n])) plan->recipe->adds[n].node = QN_NONE;
     for (qn_value_id v = 0; v < values; v++)
         plan->tensors[v] =
-            (struct qn_tensor_plan){ .group = v, .bounds = QN_UNBOUNDED, .range = QN_RANGE_EMPTY, .sqnr = NAN };
+            (struct qn_tensor_plan){ .group = v, .bounds = QN_UNBOUNDED, .useful = QN_UNBOUNDED, .range = QN_RANGE_EMPTY, .sqnr = NAN };
     return QONNX_OK;
 }
 

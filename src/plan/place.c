@@ -13,11 +13,10 @@
 #include <math.h>
 #include <string.h>
 
-#include "onnx/attr.h"
 #include "onnx/dtype.h"
-#include "onnx/tensor.h"
 #include "plan/planner.h"
 #include "plan/presets.h"
+#include "plan/tails.h"
 
 static const struct qn_rule *rule_of(const struct qn_planner *p, qn_node_id n) { return p->plan->nodes[n].rule; }
 static bool is_layer(const struct qn_planner *p, qn_node_id n) { return rule_of(p, n) && rule_of(p, n)->kind == QN_KIND_LAYER; }
@@ -60,35 +59,10 @@ static void find_chains(struct qn_planner *p)
 
 /* ---- 3. clamps ---- */
 
-/* The interval a Relu or Clip with constant bounds cuts to. */
+/* The interval a Relu or Clip with constant bounds cuts to, if zero is in it. */
 static bool clamp_bounds(const struct qn_planner *p, qn_node_id n, struct qn_range *bounds)
 {
-    const struct qn_graph *g = p->graph;
-    const Onnx__NodeProto *pb = g->pb->node[n];
-
-    *bounds = QN_UNBOUNDED;
-    if (qn_node_is(g, n, "Relu")) {
-        bounds->min = 0;
-        return true;
-    }
-    if (qn_attr_find(pb, "min") || qn_attr_find(pb, "max")) { /* before opset 11 */
-        bounds->min = qn_attr_float(pb, "min", -INFINITY);
-        bounds->max = qn_attr_float(pb, "max", INFINITY);
-    }
-    for (size_t slot = 1; slot < pb->n_input && slot < 3; slot++) {
-        const Onnx__TensorProto *bound = qn_node_constant(g, n, slot);
-        struct qn_arena          scratch = { 0 };
-        const float             *value;
-        size_t                   count;
-        bool                     ok;
-
-        if (!*pb->input[slot]) continue;
-        ok = bound && bound->data_type == QN_FLOAT && qn_tensor_floats(bound, &scratch, &value, &count, NULL) == QONNX_OK && count == 1;
-        if (ok) *(slot == 1 ? &bounds->min : &bounds->max) = *value;
-        qn_arena_release(&scratch);
-        if (!ok) return false;
-    }
-    return bounds->min <= 0 && bounds->max >= 0 && bounds->min < bounds->max;
+    return qn_plan_clamp_bounds(p->graph, n, bounds) && bounds->min <= 0 && bounds->max >= 0 && bounds->min < bounds->max;
 }
 
 /* Where the result of a layer, join or pool appears: its output, or that of a clamp nobody else sees the input of. */

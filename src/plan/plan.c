@@ -7,6 +7,7 @@
 #include "plan/explicit.h"
 #include "plan/match.h"
 #include "plan/planner.h"
+#include "plan/tails.h"
 
 enum qn_role qn_rule_role(const struct qn_rule *rule, size_t slot) { return slot < 3 && (rule->in[slot] || !rule->rest) ? rule->in[slot] : rule->rest; }
 
@@ -30,7 +31,7 @@ static qonnx_status make(struct qn_planner *p, const struct qn_verdict *verdicts
     for (qn_node_id n = 0; n < nodes; n++)
         if (!(p->plan->nodes[n].reads = qn_arena_array(&p->plan->arena, p->graph->pb->node[n]->n_input, sizeof(bool)))) return qn_fail_nomem(err);
     qn_plan_place(p);
-    return QONNX_OK;
+    return qn_plan_find_useful(p, err);
 }
 
 qonnx_status qn_plan_make(struct qn_plan *plan, const struct qn_graph *graph, const struct qn_settings *settings, const struct qn_verdict *verdicts, qonnx_error *err)
