@@ -5,6 +5,7 @@
 
 #include "job.h"
 #include "onnx/attr.h"
+#include "onnx/scopes.h"
 #include "onnx/wire.h"
 #include "plan/limits.h"
 #include "plan/presets.h"
@@ -84,6 +85,7 @@ qonnx_status qn_job_save(struct qn_job *job)
 
     qn_job_tell(job, "writing", 0, 0);
     if (job->sidecar) QN_TRY(qn_sink_open(&job->sidecar_sink, job->sidecar, job->err)); /* trouble shows before the model is replaced */
+    QN_TRY(qn_scopes_close(&job->model.pb->graph, &job->model, job->model.pb->graph, false, &job->model.arena, job->err));
     QN_TRY(qn_model_save(&job->model, job->output, sha256, &job->saved, job->err));
     return job->settings.preset_row->copy ? explain_difference(job) : QONNX_OK;
 }

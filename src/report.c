@@ -101,7 +101,12 @@ static bool tells_more(const struct qn_plan *plan, qn_node_id a, qn_node_id b)
 static void put_example(const struct qn_plan *plan, qn_node_id n, struct qn_strbuf *text)
 {
     const Onnx__NodeProto *pb = plan->graph->pb->node[n];
+    struct qn_strbuf       path;
 
+    qn_strbuf_init(&path);
+    qn_node_put_path(plan->graph, n, &path);
+    qn_put_foreign(text, path.text);
+    qn_strbuf_release(&path);
     if (pb->name && *pb->name)
         qn_put_foreign(text, pb->name);
     else
@@ -193,7 +198,7 @@ static void put_groups(const struct qn_report *report, const struct qn_plan_coun
     for (size_t r = 0; r < QN_REASON_COUNT; r++) groups[r].reason = (enum qn_reason)r;
     for (qn_node_id n = 0; n < plan->graph->node_count; n++) {
         struct group *group = &groups[plan->nodes[n].reason];
-        if (qn_reason_is_quantized(group->reason)) continue;
+        if (qn_reason_is_quantized(group->reason) || group->reason == QN_REASON_SCOPE) continue;
         group->nodes++;
         group->layers += has_weights(&plan->nodes[n]);
     }

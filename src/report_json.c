@@ -274,6 +274,19 @@ static void put_kernel(struct sidecar *s, json_t *object, qn_node_id n)
     if (found && (expected || found->nodes[n].integer)) put(s, object, "kernel_found", qn_json_text(found->nodes[n].op));
 }
 
+/* The nested graph that the node is in, as the names of those around it. */
+static void put_scope(struct sidecar *s, json_t *object, qn_node_id n)
+{
+    struct qn_strbuf path;
+
+    if (s->plan->graph->scopes[n] == QN_NONE) return;
+    qn_strbuf_init(&path);
+    qn_node_put_path(s->plan->graph, n, &path);
+    if (path.length) path.text[path.length - 1] = 0; /* the slash */
+    put(s, object, "scope", qn_json_text(path.text));
+    qn_strbuf_release(&path);
+}
+
 static json_t *node(struct sidecar *s, qn_node_id n)
 {
     const struct qn_node_plan *row = &s->plan->nodes[n];
@@ -282,6 +295,7 @@ static json_t *node(struct sidecar *s, qn_node_id n)
 
     put(s, object, "index", json_integer(n));
     put(s, object, "name", qn_json_text(pb->name ? pb->name : ""));
+    put_scope(s, object, n);
     put(s, object, "op_type", qn_json_text(pb->op_type));
     put(s, object, "output", qn_json_text(pb->n_output ? pb->output[0] : ""));
     put(s, object, "decision", json_string(decision(row->reason)));
@@ -303,7 +317,8 @@ static json_t *node(struct sidecar *s, qn_node_id n)
 static json_t *nodes(struct sidecar *s)
 {
     json_t *list = json_array();
-    for (qn_node_id n = 0; s->plan && n < s->plan->graph->node_count; n++) qn_json_append(&s->json, list, node(s, n));
+    for (qn_node_id n = 0; s->plan && n < s->plan->graph->node_count; n++)
+        if (s->plan->nodes[n].reason != QN_REASON_SCOPE) qn_json_append(&s->json, list, node(s, n));
     return list;
 }
 
@@ -321,7 +336,7 @@ static void put_counts(struct sidecar *s, json_t *object)
     put(s, object, "layers_quantized", qn_json_uint(counts.layers_quantized));
     for (qn_node_id n = 0; n < s->plan->graph->node_count; n++) reasons[s->plan->nodes[n].reason]++;
     for (enum qn_reason r = 0; r < QN_REASON_COUNT; r++)
-        if (reasons[r] && !qn_reason_is_quantized(r)) put(s, left, qn_reason_name(r), qn_json_uint(reasons[r]));
+        if (reasons[r] && !qn_reason_is_quantized(r) && r != QN_REASON_SCOPE) put(s, left, qn_reason_name(r), qn_json_uint(reasons[r]));
     put(s, object, "left_in_float", left);
     put(s, object, "candidates", qn_json_uint(s->report->candidates));
     if (s->report->kernels) put(s, object, "kernels_differ", qn_json_uint(s->report->kernels->differ));

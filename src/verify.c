@@ -93,22 +93,42 @@ static void read_node(struct reading *r, const Onnx__NodeProto *node, struct qn_
     r->written[number] = (struct qn_kernel_found){ node->op_type, computes || moves };
 }
 
-static qonnx_status read_back(struct reading *r, const Onnx__GraphProto *graph, struct qn_kernels_found *found,
-                              struct qn_arena *arena, qonnx_error *err)
+/* Recursion is as deep as the messages are, which the reader limits. */
+static size_t count_values(const Onnx__GraphProto *graph)
 {
-    size_t room = graph->n_initializer + 1;
+    size_t count = graph->n_initializer;
 
-    qn_names_init(&r->names, arena);
-    for (size_t i = 0; i < graph->n_node; i++) room += graph->node[i]->n_output;
-    r->codes = qn_arena_array(arena, room, sizeof *r->codes);
-    r->constant = qn_arena_array(arena, room, sizeof *r->constant);
-    if (qn_arena_failed(arena)) return qn_fail_nomem(err);
+    for (size_t n = 0; n < graph->n_node; n++) {
+        count += graph->node[n]->n_output;
+        for (size_t i = 0; i < graph->node[n]->n_attribute; i++)
+            if (graph->node[n]->attribute[i]->g) count += count_values(graph->node[n]->attribute[i]->g);
+    }
+    return count;
+}
+
+static void read_graph(struct reading *r, const Onnx__GraphProto *graph, struct qn_kernels_found *found)
+{
     for (size_t i = 0; i < graph->n_initializer; i++) {
         uint32_t id = graph->initializer[i]->name ? qn_names_intern(&r->names, graph->initializer[i]->name) : QN_NONE;
         if (id != QN_NONE) r->constant[id] = true;
     }
-    for (size_t i = 0; i < graph->n_node; i++)
-        if (graph->node[i]->op_type) read_node(r, graph->node[i], found);
+    for (size_t n = 0; n < graph->n_node; n++) {
+        for (size_t i = 0; i < graph->node[n]->n_attribute; i++)
+            if (graph->node[n]->attribute[i]->g) read_graph(r, graph->node[n]->attribute[i]->g, found);
+        if (graph->node[n]->op_type) read_node(r, graph->node[n], found);
+    }
+}
+
+static qonnx_status read_back(struct reading *r, const Onnx__GraphProto *graph, struct qn_kernels_found *found,
+                              struct qn_arena *arena, qonnx_error *err)
+{
+    size_t room = count_values(graph) + 1;
+
+    qn_names_init(&r->names, arena);
+    r->codes = qn_arena_array(arena, room, sizeof *r->codes);
+    r->constant = qn_arena_array(arena, room, sizeof *r->constant);
+    if (qn_arena_failed(arena)) return qn_fail_nomem(err);
+    read_graph(r, graph, found);
     return qn_arena_failed(arena) ? qn_fail_nomem(err) : QONNX_OK;
 }
 

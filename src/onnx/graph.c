@@ -6,6 +6,7 @@
 
 #include "onnx/attr.h"
 #include "onnx/dtype.h"
+#include "onnx/scopes.h"
 
 enum { MAX_DEPTH = 64 }; /* of nested graphs; the reader's limit on messages is lower */
 
@@ -29,7 +30,7 @@ struct builder {
 bool qn_node_has_body(const Onnx__NodeProto *node)
 {
     for (size_t i = 0; i < node->n_attribute; i++)
-        if (node->attribute[i]->g || node->attribute[i]->n_graphs) return true;
+        if (node->attribute[i]->g || node->attribute[i]->n_graphs || qn_is_flat_body(node->attribute[i])) return true;
     return false;
 }
 
@@ -232,6 +233,21 @@ static qonnx_status sort_uses(struct builder *b)
     return QONNX_OK;
 }
 
+/* Marks come in pairs: whoever lays bodies out flat sees to that. */
+static qonnx_status find_scopes(struct builder *b)
+{
+    struct qn_graph *g = b->graph;
+    qn_node_id       scope = QN_NONE;
+
+    if (!(g->scopes = qn_arena_array(&g->arena, g->node_count, sizeof *g->scopes))) return qn_fail_nomem(b->err);
+    for (qn_node_id n = 0; n < g->node_count; n++) {
+        g->scopes[n] = scope;
+        if (qn_is_enter(g->pb->node[n])) scope = n;
+        if (qn_is_leave(g->pb->node[n])) scope = g->scopes[scope];
+    }
+    return QONNX_OK;
+}
+
 static qonnx_status build(struct builder *b)
 {
     struct qn_graph *g = b->graph;
@@ -243,6 +259,7 @@ static qonnx_status build(struct builder *b)
     for (qn_node_id id = 0; id < g->node_count; id++) QN_TRY(add_node(b, id));
     QN_TRY(add_outputs_and_types(b));
     QN_TRY(sort_uses(b));
+    QN_TRY(find_scopes(b));
     return qn_arena_failed(&g->arena) ? qn_fail_nomem(b->err) : QONNX_OK;
 }
 
@@ -292,7 +309,19 @@ Onnx__TensorProto *qn_node_constant(const struct qn_graph *graph, qn_node_id nod
 qn_node_id qn_value_only_user(const struct qn_graph *graph, qn_value_id value)
 {
     const struct qn_value *v = &graph->values[value];
-    return v->use_count == 1 && !(v->flags & (QN_OUTPUT | QN_CAPTURED)) ? graph->uses[v->use_at].node : QN_NONE;
+    qn_node_id             user;
+
+    if (v->use_count != 1 || v->flags & (QN_OUTPUT | QN_CAPTURED)) return QN_NONE;
+    user = graph->uses[v->use_at].node;
+    return graph->scopes[user] == qn_value_scope(graph, value) ? user : QN_NONE;
+}
+
+qn_node_id qn_value_scope(const struct qn_graph *graph, qn_value_id value)
+{
+    qn_node_id producer = graph->values[value].producer;
+
+    if (producer == QN_NONE) return QN_NONE;
+    return qn_is_enter(graph->pb->node[producer]) ? producer : graph->scopes[producer];
 }
 
 bool qn_node_is(const struct qn_graph *graph, qn_node_id node, const char *op_type)
@@ -307,6 +336,17 @@ static void make_printable(char *text)
 {
     for (; *text; text++)
         if ((unsigned char)*text < 0x20 || *text == 0x7f) *text = '?';
+}
+
+/* Recursion is as deep as the bodies are. */
+void qn_node_put_path(const struct qn_graph *graph, qn_node_id node, struct qn_strbuf *text)
+{
+    qn_node_id scope = graph->scopes[node];
+
+    if (scope == QN_NONE) return;
+    qn_node_put_path(graph, scope, text);
+    qn_strbuf_puts(text, graph->pb->node[scope]->name);
+    qn_strbuf_puts(text, "/");
 }
 
 const char *qn_node_label(const struct qn_graph *graph, qn_node_id node)

@@ -2,7 +2,7 @@
  * An index over a model's main graph: who makes a value, who uses it, is it constant. A view that owns no protobuf
  * object; it is rebuilt after each commit of edits, never patched. Ids are dense and valid for one epoch.
  *
- * Values that a nested graph (If, Loop, Scan bodies) reads from here count as uses by the node that holds the body, with
+ * Bodies of If, Loop and Scan may be laid out flat: they are then part of the graph. Values that another nested graph reads from here count as uses by the node that holds the body, with
  * the slot QN_SLOT_CAPTURED, and carry the flag QN_CAPTURED. */
 #ifndef QN_ONNX_GRAPH_H
 #define QN_ONNX_GRAPH_H
@@ -49,6 +49,7 @@ struct qn_graph {
     struct qn_value  *values;
     size_t            value_count, node_count; /* node id = index in pb->node */
     struct qn_use    *uses;
+    qn_node_id       *scopes; /* by node: the Enter of the innermost flat body it stands in; QN_NONE: none. See scopes.h */
     struct qn_names   names;
     struct qn_arena   arena; /* of this epoch */
 };
@@ -63,8 +64,11 @@ qn_value_id qn_node_input(const struct qn_graph *graph, qn_node_id node, size_t 
 qn_value_id qn_node_output(const struct qn_graph *graph, qn_node_id node, size_t slot);
 /* The initializer behind an input, NULL when it is not constant. */
 Onnx__TensorProto *qn_node_constant(const struct qn_graph *graph, qn_node_id node, size_t slot);
-/* The one node that uses the value, if it has exactly one use and is neither an output nor captured; else QN_NONE. */
+/* The one node that uses the value, if it has exactly one use, in its own scope, and is neither an output nor captured;
+ * else QN_NONE. */
 qn_node_id qn_value_only_user(const struct qn_graph *graph, qn_value_id value);
+/* The scope in which a value is defined, like graph->scopes. */
+qn_node_id qn_value_scope(const struct qn_graph *graph, qn_value_id value);
 /* True for an operator of ai.onnx with this name. */
 bool qn_node_is(const struct qn_graph *graph, qn_node_id node, const char *op_type);
 /* True when a node holds nested graphs. */
@@ -72,6 +76,9 @@ bool qn_node_has_body(const Onnx__NodeProto *node);
 
 /* "node 'conv1' (Conv)", or "node #12 (Conv)" when it has no name; for messages. Static per-thread buffer. */
 const char *qn_node_label(const struct qn_graph *graph, qn_node_id node);
+
+/* The way to a node in a flat body, "loop1/body/"; nothing in the main graph. */
+void qn_node_put_path(const struct qn_graph *graph, qn_node_id node, struct qn_strbuf *text);
 
 /* The graph as text, one line a node and value, for golden tests and --dump graph. */
 void qn_graph_dump(const struct qn_graph *graph, struct qn_strbuf *text);

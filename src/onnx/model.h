@@ -19,6 +19,8 @@ struct qn_model {
     struct qn_map    *externals;      /* files that external tensors point into */
     char            **external_paths; /* their paths, same index */
     size_t            external_count, external_capacity;
+    Onnx__GraphProto **bodies;      /* of what is laid out flat: see scopes.h */
+    size_t            body_count, body_room;
     char             *path; /* as given; "<memory>" for qn_model_parse */
     bool              no_mmap;
 };

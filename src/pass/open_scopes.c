@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The nodes of model-local functions take the place of the calls, and those of the branch that a constant condition
- * takes the place of the If. What they define gets names of its own, after the node that they stand for. Functions that
- * nothing calls any more are dropped. */
+ * The nodes of model-local functions take the place of the calls, those of the branch that a constant condition takes the
+ * place of the If, and other bodies are laid out flat (see onnx/scopes.h). What is defined more than once gets names of
+ * its own. Functions that nothing calls any more are dropped. */
 #include <string.h>
 
 #include "onnx/attr.h"
 #include "onnx/functions.h"
+#include "onnx/scopes.h"
 #include "onnx/tensor.h"
 #include "onnx/transplant.h"
 #include "pass/lib/fold.h"
@@ -121,25 +122,95 @@ static const Onnx__GraphProto *taken_branch(struct opener *o, qn_node_id n)
     return branch && branch->g && branch->g->n_output == o->graph->pb->node[n]->n_output && !branch->g->n_input && !branch->g->n_sparse_initializer ? branch->g : NULL;
 }
 
+/* All of a body but its inputs and outputs, put before node n. */
+static void put_body(struct opener *o, qn_node_id n, struct qn_transplant *t, const Onnx__GraphProto *body)
+{
+    for (size_t i = 0; i < body->n_initializer; i++) {
+        if (!body->initializer[i]->name) continue;
+        qn_transplant_define(t, body->initializer[i]->name);
+        qn_edit_add_initializer(o->edit, qn_transplant_tensor(t, body->initializer[i]));
+    }
+    put_nodes(o, n, t, body->node, body->n_node);
+    for (size_t i = 0; i < body->n_value_info; i++) {
+        const char *name = body->value_info[i]->name;
+        if (name && qn_names_find(&t->names.from, name) != QN_NONE) qn_edit_declare(o->edit, qn_transplant_name(t, name), body->value_info[i]);
+    }
+}
+
 static void inline_branch(struct opener *o, qn_node_id n, const Onnx__GraphProto *body)
 {
     const Onnx__NodeProto *node = o->graph->pb->node[n];
     struct qn_transplant   t;
 
     qn_transplant_init(&t, o->edit, &o->scratch, &o->taken);
-    for (size_t i = 0; i < body->n_initializer; i++) {
-        if (!body->initializer[i]->name) continue;
-        qn_transplant_define(&t, body->initializer[i]->name);
-        qn_edit_add_initializer(o->edit, qn_transplant_tensor(&t, body->initializer[i]));
-    }
-    put_nodes(o, n, &t, body->node, body->n_node);
+    put_body(o, n, &t, body);
     for (size_t i = 0; i < body->n_output && i < node->n_output; i++)
         if (*node->output[i] && body->output[i]->name) put(o, n, qn_transplant_name(&t, body->output[i]->name), node->output[i]);
-    for (size_t i = 0; i < body->n_value_info; i++) {
-        const char *name = body->value_info[i]->name;
-        if (name && qn_names_find(&t.names.from, name) != QN_NONE) qn_edit_declare(o->edit, qn_transplant_name(&t, name), body->value_info[i]);
-    }
     qn_edit_remove_node(o->edit, n);
+    o->opened = true;
+}
+
+/* ---- bodies ---- */
+
+static bool has_name(const char *name) { return name && *name; }
+
+/* Names, and constants that are neither sparse nor inputs as well: what stands in the main graph as it did in the body. */
+static bool can_be_flat(struct opener *o, const Onnx__GraphProto *body)
+{
+    struct qn_names inputs;
+
+    qn_names_init(&inputs, &o->scratch);
+    for (size_t i = 0; i < body->n_input; i++)
+        if (!has_name(body->input[i]->name) || qn_names_intern(&inputs, body->input[i]->name) != i) return false;
+    for (size_t i = 0; i < body->n_output; i++)
+        if (!has_name(body->output[i]->name)) return false;
+    for (size_t i = 0; i < body->n_initializer; i++)
+        if (!has_name(body->initializer[i]->name) || qn_names_find(&inputs, body->initializer[i]->name) != QN_NONE) return false;
+    return !body->n_sparse_initializer && !qn_arena_failed(&o->scratch);
+}
+
+/* Puts the body before node n and returns what stands for it in the node; NULL when memory is out. */
+static Onnx__AttributeProto *lay_out(struct opener *o, qn_node_id n, const Onnx__AttributeProto *attr)
+{
+    struct qn_arena       *arena = qn_edit_arena(o->edit);
+    const Onnx__NodeProto *node = o->graph->pb->node[n];
+    const Onnx__GraphProto *body = attr->g;
+    const char           **inputs = qn_arena_array(&o->scratch, body->n_input, sizeof *inputs), **outputs = qn_arena_array(&o->scratch, body->n_output, sizeof *outputs);
+    const char            *base = has_name(node->name) ? node->name : node->n_output ? node->output[0] : node->op_type;
+    size_t                 at = body->n_input;
+    struct qn_transplant   t;
+    struct qn_marks        marks;
+
+    if (!inputs || !outputs) return NULL;
+    qn_transplant_init(&t, o->edit, &o->scratch, &o->taken);
+    for (size_t i = 0; i < at; i++) inputs[i] = qn_transplant_define(&t, body->input[i]->name);
+    marks = qn_marks_new(o->graph->model, attr, qn_arena_printf(arena, "%s/%s", base, attr->name ? attr->name : ""), inputs, outputs);
+    if (!marks.attr) return NULL;
+    qn_edit_insert_before(o->edit, n, marks.enter);
+    put_body(o, n, &t, body);
+    for (size_t i = 0; i < body->n_output; i++) marks.leave->input[i] = (char *)(uintptr_t)qn_transplant_name(&t, body->output[i]->name);
+    qn_edit_insert_before(o->edit, n, marks.leave);
+    for (size_t i = 0; i < at; i++) qn_edit_declare(o->edit, inputs[i], body->input[i]);
+    return marks.attr;
+}
+
+static void lay_out_all(struct opener *o, qn_node_id n)
+{
+    static const char *const holders[] = { "If", "Loop", "Scan" };
+    const Onnx__NodeProto   *node = o->graph->pb->node[n];
+    Onnx__NodeProto         *copy = NULL;
+    bool                     known = false;
+
+    for (size_t i = 0; i < sizeof holders / sizeof *holders; i++) known |= qn_node_is(o->graph, n, holders[i]);
+    for (size_t i = 0; known && i < node->n_attribute; i++) {
+        if (!node->attribute[i]->g || !can_be_flat(o, node->attribute[i]->g)) continue;
+        if (!copy) copy = qn_node_copy(qn_edit_arena(o->edit), node);
+        if (copy) copy->attribute[i] = lay_out(o, n, node->attribute[i]);
+        if (!copy || !copy->attribute[i]) o->scratch.failed = true;
+        if (o->scratch.failed) return;
+    }
+    if (!copy) return;
+    qn_edit_replace_node(o->edit, n, copy);
     o->opened = true;
 }
 
@@ -156,6 +227,7 @@ static qonnx_status open_all(struct opener *o, qonnx_error *err)
         const Onnx__GraphProto    *body = qn_node_is(o->graph, n, "If") ? taken_branch(o, n) : NULL;
         if (f) inline_call(o, n, f);
         if (body && !f) inline_branch(o, n, body);
+        if (!body && !f) lay_out_all(o, n);
     }
     if (!o->opened && o->graph->model->pb->n_functions && !qn_functions_called(&o->functions, o->graph->pb)) qn_edit_drop_functions(o->edit);
     return qn_arena_failed(&o->scratch) ? qn_fail_nomem(err) : QONNX_OK;
@@ -171,4 +243,4 @@ static qonnx_status run(const struct qn_graph *graph, struct qn_edit *edit, bool
     return status;
 }
 
-const struct qn_pass qn_pass_open_scopes = { "open_scopes", "functions of the model and branches that are always taken are written out", run };
+const struct qn_pass qn_pass_open_scopes = { "open_scopes", "functions, branches that are always taken and the bodies of If, Loop and Scan join the graph around them", run };

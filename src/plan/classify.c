@@ -5,6 +5,7 @@
 
 #include "onnx/attr.h"
 #include "onnx/dtype.h"
+#include "onnx/scopes.h"
 #include "plan/match.h"
 #include "plan/planner.h"
 #include "plan/presets.h"
@@ -71,6 +72,7 @@ static enum qn_reason classify(const struct qn_planner *p, qn_node_id n, struct 
     const struct qn_rule  *rule;
     enum qn_reason         reason;
 
+    if (qn_is_mark(pb)) return QN_REASON_SCOPE;
     if (qn_node_has_body(pb)) return QN_REASON_HAS_BODY;
     if (pb->domain && *pb->domain && strcmp(pb->domain, "ai.onnx") != 0) return QN_REASON_OTHER_DOMAIN;
     if (qn_node_is(g, n, "QuantizeLinear") || qn_node_is(g, n, "DequantizeLinear")) return QN_REASON_ALREADY_QUANTIZED;

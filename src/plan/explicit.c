@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "onnx/attr.h"
+#include "onnx/scopes.h"
 #include "plan/explicit_rules.h"
 #include "plan/match.h"
 
@@ -251,6 +252,7 @@ static enum qn_reason reason_of(const struct placer *p, qn_node_id n)
     qn_value_id                 in = qn_node_input(p->graph, n, 0);
     enum qn_reason              reason;
 
+    if (qn_is_mark(pb)) return QN_REASON_SCOPE;
     if (qn_node_has_body(pb)) return QN_REASON_HAS_BODY;
     if (!qn_node_is(p->graph, n, pb->op_type)) return QN_REASON_OTHER_DOMAIN;
     if (user_left_out(p, n, &reason)) return reason;

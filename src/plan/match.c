@@ -25,12 +25,27 @@ bool qn_glob(const char *pattern, const char *text)
     return !*pattern;
 }
 
+/* In a nested graph a node goes by its path as well: "loop1/body/conv". */
+static bool matches_path(const char *pattern, const struct qn_graph *graph, qn_node_id node)
+{
+    struct qn_strbuf path;
+    bool             matches;
+
+    if (graph->scopes[node] == QN_NONE) return false;
+    qn_strbuf_init(&path);
+    qn_node_put_path(graph, node, &path);
+    qn_strbuf_puts(&path, graph->pb->node[node]->name);
+    matches = !path.failed && qn_glob(pattern, path.text);
+    qn_strbuf_release(&path);
+    return matches;
+}
+
 bool qn_match_node(const char *pattern, const struct qn_graph *graph, qn_node_id node)
 {
     const Onnx__NodeProto *pb = graph->pb->node[node];
 
     if (strncmp(pattern, "op:", 3) == 0) return qn_glob(pattern + 3, pb->op_type);
-    if (pb->name && *pb->name && qn_glob(pattern, pb->name)) return true;
+    if (pb->name && *pb->name && (qn_glob(pattern, pb->name) || matches_path(pattern, graph, node))) return true;
     for (size_t i = 0; i < pb->n_output; i++)
         if (*pb->output[i] && qn_glob(pattern, pb->output[i])) return true;
     return false;

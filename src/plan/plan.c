@@ -107,6 +107,7 @@ struct qn_plan_counts qn_plan_count(const struct qn_plan *plan)
         const struct qn_node_plan *row = &plan->nodes[n];
         bool layer = row->rule && row->rule->kind == QN_KIND_LAYER && row->rule->in[1] == QN_ROLE_WEIGHT;
         bool quantized = qn_reason_is_quantized(row->reason);
+        counts.nodes -= row->reason == QN_REASON_SCOPE;
         counts.quantized += quantized;
         counts.layers += layer;
         counts.layers_quantized += layer && quantized;

@@ -27,7 +27,8 @@
     R(SLOWER_ON_TARGET, "slower on the target when quantized")                                                    \
     R(NOT_ON_TARGET, "the target cannot compute it on integers, or does it wrong")                                \
     R(OPSET, "needs a newer opset than the model has")                                                            \
-    R(HAS_BODY, "holds nested graphs, which stay in float")                                                       \
+    R(HAS_BODY, "holds nested graphs, whose nodes are looked at one by one")                                      \
+    R(SCOPE, "the begin or end of a nested graph")                                                       \
     R(OTHER_DOMAIN, "an operator of another domain")                                \
     R(EXCLUDED, "excluded by the user")                                                                           \
     R(NOT_INCLUDED, "not among the nodes to include")                                                             \

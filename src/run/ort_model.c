@@ -9,6 +9,7 @@
 #include "base/names.h"
 #include "onnx/attr.h"
 #include "onnx/dtype.h"
+#include "onnx/scopes.h"
 #include "onnx/tensor.h"
 
 /* Below this an initializer is packed with the model: shape inference reads the small ones, and copies cost nothing. */
@@ -176,13 +177,30 @@ static bool is_observer(const Onnx__NodeProto *node)
 struct place {
     struct ort_watch watch;
     size_t           made_by; /* 0: not by a node; else its place in the file, from 1 */
+    size_t           end;     /* where its scope ends in the file */
 };
 
-static int latest_first(const void *a, const void *b)
+static int by_scope_latest_first(const void *a, const void *b)
 {
     const struct place *x = a, *y = b;
+    if (x->end != y->end) return x->end < y->end ? -1 : 1;
     if (x->made_by != y->made_by) return x->made_by < y->made_by ? 1 : -1;
     return x->watch.id < y->watch.id ? 1 : x->watch.id > y->watch.id ? -1 : 0;
+}
+
+/* For each node the place of the Leave that ends its scope, or of the end of the file. */
+static size_t *find_ends(const Onnx__GraphProto *graph, struct qn_arena *arena)
+{
+    size_t *ends = qn_arena_array(arena, graph->n_node, sizeof *ends), *leaves = qn_arena_array(arena, graph->n_node + 1, sizeof *leaves), depth = 0;
+
+    if (!ends || !leaves) return NULL;
+    leaves[0] = graph->n_node;
+    for (size_t i = graph->n_node; i-- > 0;) {
+        if (qn_is_leave(graph->node[i])) leaves[++depth] = i;
+        ends[i] = leaves[depth];
+        if (qn_is_enter(graph->node[i])) depth--;
+    }
+    return ends;
 }
 
 /* Where each watched value is made. */
@@ -190,7 +208,7 @@ static qonnx_status find_makers(struct place *places, size_t count, const Onnx__
                                 struct qn_arena *arena, qonnx_error *err)
 {
     struct qn_names names;
-    size_t         *made_by, capacity = 1 + graph->n_input + graph->n_initializer;
+    size_t         *made_by, *ends = find_ends(graph, arena), capacity = 1 + graph->n_input + graph->n_initializer;
 
     for (size_t i = 0; i < graph->n_node; i++) capacity += graph->node[i]->n_output;
     qn_names_init(&names, arena);
@@ -211,31 +229,31 @@ static qonnx_status find_makers(struct place *places, size_t count, const Onnx__
         if (id == QN_NONE)
             return qn_fail(err, QONNX_E_USAGE, "the main graph has no value '%s' that could be observed", name);
         places[i].made_by = made_by[id];
+        places[i].end = made_by[id] ? ends[made_by[id] - 1] : graph->n_node;
     }
     return QONNX_OK;
 }
 
 /* The runtime runs nodes without a reader last and backwards in file order, and frees a tensor after its last
- * reader: so observers stand at the end of the file, that of the last value first. Then each runs soon after its
+ * reader: so observers stand at the end of their graph, that of the last value first. Then each runs soon after its
  * value is made. */
 static qonnx_status set_observers(struct ort_model *packed, Onnx__GraphProto *graph, const struct ort_watch *watches,
                                   size_t count, qonnx_error *err)
 {
     struct place     *places = qn_arena_array(&packed->arena, count, sizeof *places);
     Onnx__NodeProto **nodes = qn_arena_array(&packed->arena, graph->n_node + count, sizeof(Onnx__NodeProto *));
-    size_t            used = 0;
+    size_t            used = 0, next = 0;
 
     if (qn_arena_failed(&packed->arena)) return qn_fail_nomem(err);
-    for (size_t i = 0; i < graph->n_node; i++)
-        if (!is_observer(graph->node[i])) nodes[used++] = graph->node[i];
     for (size_t i = 0; i < count; i++) places[i].watch = watches[i];
     QN_TRY(find_makers(places, count, graph, &packed->arena, err));
-    if (count) qsort(places, count, sizeof *places, latest_first);
-    for (size_t i = 0; i < count; i++) {
-        Onnx__NodeProto *node = observer_node(&packed->arena, places[i].watch.name, places[i].watch.id);
-        if (!node) return qn_fail_nomem(err);
-        nodes[used++] = node;
+    if (count) qsort(places, count, sizeof *places, by_scope_latest_first);
+    for (size_t i = 0; i <= graph->n_node; i++) {
+        for (; next < count && places[next].end == i; next++)
+            nodes[used++] = observer_node(&packed->arena, places[next].watch.name, places[next].watch.id);
+        if (i < graph->n_node && !is_observer(graph->node[i])) nodes[used++] = graph->node[i];
     }
+    if (qn_arena_failed(&packed->arena)) return qn_fail_nomem(err);
     graph->node = nodes;
     graph->n_node = used;
     return QONNX_OK;
@@ -277,6 +295,7 @@ qonnx_status qn_ort_model_pack(struct ort_model *packed, const struct qn_model *
     if (files) find_sources(&sources, files, &packed->arena);
     take_out_weights(packed, &graph, &sources);
     status = set_observers(packed, &graph, watches, watch_count, err);
+    if (status == QONNX_OK) status = qn_scopes_close(&copy.graph, model, &graph, true, &packed->arena, err);
     if (watch_count) import_domain(&packed->arena, &copy);
     if (status == QONNX_OK && !qn_arena_failed(&packed->arena)) {
         packed->size = onnx__model_proto__get_packed_size(&copy);

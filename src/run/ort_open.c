@@ -148,7 +148,7 @@ static bool worth_two_stages(const struct loading *loading)
     const Onnx__GraphProto *graph = loading->model->pb->graph;
     bool                    convolves = false;
 
-    if (!loading->watch_count || !loading->wanted->optimize || !loading->wanted->any_order) return false;
+    if (!loading->watch_count || loading->model->body_count || !loading->wanted->optimize || !loading->wanted->any_order) return false;
     for (size_t i = 0; i < graph->n_node && !convolves; i++)
         convolves = graph->node[i]->op_type && !strcmp(graph->node[i]->op_type, "Conv");
     return convolves && small_enough_to_save(graph);

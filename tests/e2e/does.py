@@ -32,25 +32,35 @@ def optimized(path, level):
         return onnx.load(saved)
 
 
+def all_nodes(graph):
+    """Those of nested graphs too, before the node that holds them."""
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from all_nodes(attribute.g)
+        yield node
+
+
 def kernels(model):
     """The integer kernels of a graph and how many there are of each."""
-    return collections.Counter(n.op_type for n in model.graph.node if n.op_type in INTEGER_KERNELS)
+    return collections.Counter(n.op_type for n in all_nodes(model.graph) if n.op_type in INTEGER_KERNELS)
 
 
 class View:
     """The graph that ONNX Runtime made, and the names that values have in the quantized model."""
 
     def __init__(self, quantized, made):
-        self.producer = {o: n for n in made.graph.node for o in n.output if o}
-        self.by_name = {n.name: n for n in made.graph.node if n.name}
+        before, after = list(all_nodes(quantized.graph)), list(all_nodes(made.graph))
+        self.producer = {o: n for n in after for o in n.output if o}
+        self.by_name = {n.name: n for n in after if n.name}
         self.readers = collections.defaultdict(list)
-        for node in made.graph.node:
+        for node in after:
             for value in node.input:
                 self.readers[value].append(node)
-        self.codes = {n.input[0]: n.output[0] for n in quantized.graph.node if n.op_type == "QuantizeLinear"}
-        self.dequantizes = {n.output[0]: n.input[0] for n in quantized.graph.node if n.op_type == "DequantizeLinear"}
-        self.quantized = {n.name: n for n in quantized.graph.node if n.name}
-        self.by_output = {o: n for n in quantized.graph.node for o in n.output if o}
+        self.codes = {n.input[0]: n.output[0] for n in before if n.op_type == "QuantizeLinear"}
+        self.dequantizes = {n.output[0]: n.input[0] for n in before if n.op_type == "DequantizeLinear"}
+        self.quantized = {n.name: n for n in before if n.name}
+        self.by_output = {o: n for n in before for o in n.output if o}
 
     def behind(self, node):
         """The kernel that a node's data comes from, seen through reshapes."""
@@ -106,7 +116,7 @@ def check(path):
         text = complaint(view, row, result[row["index"]], False)
         if text:
             wrong.append(f"node '{row['name']}' ({row['op_type']}) is reported as {row['decision']}, but {text}")
-    for node in made.graph.node:
+    for node in all_nodes(made.graph):
         if node.op_type == "DequantizeLinear":
             for reader in view.readers[node.output[0]]:
                 if any(o in integer for o in reader.output) and reader.op_type not in INTEGER_KERNELS:

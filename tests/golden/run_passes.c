@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "onnx/check.h"
+#include "onnx/scopes.h"
 #include "pass/pass.h"
 
 static qonnx_status run_named(struct qn_graph *graph, char *names, qonnx_error *err)
@@ -26,6 +27,7 @@ static qonnx_status rewrite(struct qn_model *model, const char *target, char *na
     status = qn_check(&graph, err);
     if (status == QONNX_OK) status = run_named(&graph, names, err);
     qn_graph_release(&graph);
+    if (status == QONNX_OK) status = qn_scopes_close(&model->pb->graph, model, model->pb->graph, false, &model->arena, err);
     return status == QONNX_OK ? qn_model_save(model, target, 0, &result, err) : status;
 }
 

@@ -4,6 +4,7 @@
 
 #include "cmocka_all.h"
 #include "onnx/check.h"
+#include "onnx/scopes.h"
 #include "pass/pass.h"
 #include "random_graph.h"
 
@@ -25,16 +26,20 @@ static void ports(const struct qn_graph *graph, struct qn_strbuf *text)
     for (size_t i = 0; i < graph->pb->n_output; i++) qn_strbuf_printf(text, "> %s ", graph->pb->output[i]->name);
 }
 
-static void assert_writes_and_reads(const struct qn_model *model)
+static void assert_writes_and_reads(struct qn_model *model)
 {
     struct qn_arena arena = { 0 };
     struct qn_model copy;
+    struct qn_graph graph;
     qonnx_error     err = { 0 };
     uint8_t        *bytes;
     size_t          size;
 
+    assert_int_equal(qn_scopes_close(&model->pb->graph, model, model->pb->graph, model->pb->graph->n_node % 2, &model->arena, &err), QONNX_OK);
     assert_int_equal(qn_model_pack(model, &arena, &bytes, &size, &err), QONNX_OK);
     if (qn_model_parse(&copy, bytes, size, &err) != QONNX_OK) fail_msg("%s", err.message);
+    if (qn_graph_build(&graph, &copy, &err) != QONNX_OK) fail_msg("nested: %s", err.message);
+    qn_graph_release(&graph);
     qn_model_release(&copy);
     qn_arena_release(&arena);
 }

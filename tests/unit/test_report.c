@@ -139,7 +139,7 @@ static void summary_is_short_whatever_happened(void **state)
     for (const char *c = text; *c; c++) lines += *c == '\n';
     assert_in_range(lines, 10, 25);
     assert_non_null(strstr(text, "     5  no rule for this operator: #15 (Conv), #16 (Conv), #17 (Conv), …\n"));
-    snprintf(name, sizeof name, "  for %d more reasons\n", QN_REASON_COUNT - 14); /* of those there are, 14 need no line or have one */
+    snprintf(name, sizeof name, "  for %d more reasons\n", QN_REASON_COUNT - 15); /* of those there are, 15 need no line or have one */
     assert_non_null(strstr(text, name));
     free(text);
     close_fixture(&f);

@@ -9,9 +9,17 @@
 #include "plan/kernels.h"
 #include "plan/presets.h"
 
+/* The dequantized form of a value from outside of a body, in the body. */
+struct qn_view_in {
+    qn_value_id value;
+    qn_node_id  scope;
+    const char *name;
+};
+
 /* A weight that was written already; layers that share one share the copy when the numbers are the same. */
 struct qn_written {
     qn_value_id              value;
+    qn_node_id               scope;
     const struct qn_qparams *params;
     const char              *name; /* of the dequantized value */
 };
@@ -40,11 +48,49 @@ void qn_around_describe(struct qn_around *w, const char *name, int32_t dtype, qn
 
 /* ---- activations ---- */
 
-static const char *view_of(const struct qn_around *w, qn_node_id node, size_t slot)
+/* Kernels see a DQ only in their own graph: in a body a value from outside is quantized once more, which gives the same
+ * codes if it had codes before. */
+static const char *view_in_scope(struct qn_around *w, qn_value_id v, qn_node_id scope)
 {
-    qn_value_id v = qn_node_input(w->plan->graph, node, slot);
+    const struct qn_tensor_plan *t = &w->plan->tensors[v];
+    const char                  *name = w->plan->graph->values[v].name, *out;
+    struct qn_view_in           *grown;
+
+    for (size_t i = 0; i < w->inner.count; i++)
+        if (w->inner.list[i].value == v && w->inner.list[i].scope == scope) return w->inner.list[i].name;
+    grown = qn_arena_grow(&w->scratch, w->inner.list, w->inner.count, &w->inner.room, sizeof *grown);
+    if (!grown) return name;
+    out = qn_edit_name(w->edit, name, "_dequantized");
+    w->inner.list = grown;
+    grown[w->inner.count++] = (struct qn_view_in){ v, scope, out };
+    w->style->activation(w, (struct qn_place){ scope, false }, t->at_producer && w->views[v] ? w->views[v] : name, t->params, &w->params[t->group], name, out, v);
+    return out;
+}
+
+static const char *view_of(struct qn_around *w, qn_node_id node, size_t slot)
+{
+    const struct qn_graph *g = w->plan->graph;
+    qn_value_id            v = qn_node_input(g, node, slot);
+
     if (v == QN_NONE) return "";
-    return qn_plan_reads_codes(w->plan, node, slot) && w->views[v] ? w->views[v] : w->plan->graph->values[v].name;
+    if (!qn_plan_reads_codes(w->plan, node, slot) || !w->plan->tensors[v].quantized) return g->values[v].name;
+    if (!w->style->anywhere && qn_value_scope(g, v) != g->scopes[node]) return view_in_scope(w, v, g->scopes[node]);
+    return w->views[v] ? w->views[v] : g->values[v].name;
+}
+
+/* A value that only bodies read as codes needs none outside of them. */
+static bool is_read_in_scope(const struct qn_around *w, qn_value_id v)
+{
+    const struct qn_graph *g = w->plan->graph;
+    const struct qn_value *value = &g->values[v];
+    bool                   elsewhere = false;
+
+    for (uint32_t u = 0; u < value->use_count; u++) {
+        struct qn_use use = g->uses[value->use_at + u];
+        if (g->scopes[use.node] == qn_value_scope(g, v)) return true;
+        elsewhere |= qn_plan_reads_codes(w->plan, use.node, use.slot);
+    }
+    return !elsewhere;
 }
 
 /* What is to be computed in float must not be seen by the Q behind it. The greatest of one value is that value, and no
@@ -69,6 +115,7 @@ static void write_value(struct qn_around *w, qn_value_id v)
     bool                         is_output = t->at_producer && g->values[v].flags & (QN_OUTPUT | QN_CAPTURED);
     struct qn_place              place = { producer, producer == QN_NONE };
 
+    if (!t->at_producer && !w->style->anywhere && !is_read_in_scope(w, v)) return;
     view = is_output ? name : qn_edit_name(w->edit, name, "_dequantized");
     if (producer != QN_NONE && w->plan->nodes[producer].dropped) {
         x = view_of(w, producer, 0);
@@ -114,17 +161,18 @@ static qonnx_status write_weight(struct qn_around *w, qn_node_id n)
 {
     const struct qn_qparams *params = w->plan->nodes[n].weight;
     qn_value_id              value = qn_node_input(w->plan->graph, n, 1);
+    qn_node_id               scope = w->plan->graph->scopes[n];
     const char              *out = NULL;
     struct qn_written       *grown;
 
     for (size_t i = 0; i < w->written.count && !out; i++)
-        if (w->written.list[i].value == value && same_params(w->written.list[i].params, params)) out = w->written.list[i].name;
+        if (w->written.list[i].value == value && w->written.list[i].scope == scope && same_params(w->written.list[i].params, params)) out = w->written.list[i].name;
     if (!out) {
         QN_TRY(w->style->weight(w, n, &out));
         grown = qn_arena_grow(&w->scratch, w->written.list, w->written.count, &w->written.room, sizeof *grown);
         if (!grown) return qn_fail_nomem(w->err);
         w->written.list = grown;
-        grown[w->written.count++] = (struct qn_written){ value, params, out };
+        grown[w->written.count++] = (struct qn_written){ value, scope, params, out };
     }
     qn_edit_set_input(w->edit, n, 1, out);
     return QONNX_OK;

@@ -23,6 +23,7 @@ struct qn_style {
     qonnx_status (*weight)(struct qn_around *w, qn_node_id node, const char **out);
     qonnx_status (*bias)(struct qn_around *w, qn_node_id node, const char **out);
     void *context; /* the format's own */
+    bool  anywhere; /* nested graphs may read the dequantized value from outside: nothing has to be fused */
 };
 
 struct qn_around {
@@ -37,6 +38,10 @@ struct qn_around {
         struct qn_written *list;
         size_t             count, room;
     } written;
+    struct {
+        struct qn_view_in *list;
+        size_t             count, room;
+    } inner;
     qonnx_error *err;
 };
 

@@ -119,7 +119,7 @@ class Net:
     def model(self):
         graph = helper.make_graph(self.nodes, self.name, self.inputs, self.outputs, self.initializers)
         domains = [helper.make_opsetid("", self.opset)]
-        domains += [helper.make_opsetid(d, 1) for d in sorted({n.domain for n in self.nodes if n.domain})]
+        domains += [helper.make_opsetid(d, 1) for d in sorted({n.domain for n in self.nodes if n.domain} | {f.domain for f in self.functions})]
         made = helper.make_model(graph, opset_imports=domains, functions=self.functions, producer_name="zoo")
         made.ir_version = self.ir
         self.declare_outputs(made)

@@ -250,7 +250,7 @@ def branches_read_outer_values(net):
     no = branch("no", [helper.make_node("Conv", [x, "inner_w"], ["no.y"], pads=[1] * 4, name="no_conv")], ["no.y"], [inner])
     choice = net.input("choice", [], lambda rng: np.bool_(rng.integers(2)), TensorProto.BOOL)
     y = net.node("If", choice, then_branch=yes, else_branch=no, channels=8, name="if")
-    net.head(net.node("Relu", net.conv(y, 8))).expect({"QLinearConv": 1, "QLinearGlobalAveragePool": 1, "QGemm": 1}, float_nodes={"if": "has_body"})
+    net.head(net.node("Relu", net.conv(y, 8))).expect(TWO | {"QLinearConv": 4}, float_nodes={"if": "has_body"})
 
 
 @zoo()
@@ -275,6 +275,89 @@ def scan_over_a_sequence(net):
         [helper.make_tensor_value_info("sum.y", TensorProto.FLOAT, [4, 16]), helper.make_tensor_value_info("row.y", TensorProto.FLOAT, [4, 16])])
     _, rows = net.node("Scan", net.weight(np.zeros((4, 16), np.float32)), x, outputs=2, body=body, num_scan_inputs=1, channels=16, name="scan")
     net.output(net.matmul(rows, 8, 16)).expect({"MatMulIntegerToFloat": 1}, float_nodes={"scan": "has_body"})
+
+
+def tensor_info(name, shape, dtype=TensorProto.FLOAT):
+    return helper.make_tensor_value_info(name, dtype, shape)
+
+
+def loop_body(nodes, state, shape, initializers=(), scans=()):
+    """The inputs i, go and `state`, the outputs go.y, `state`.y and `scans`."""
+    return helper.make_graph([helper.make_node("Identity", ["go"], ["go.y"]), *nodes], "body",
+                             [tensor_info("i", [], TensorProto.INT64), tensor_info("go", [], TensorProto.BOOL), tensor_info(state, shape)],
+                             [tensor_info("go.y", [], TensorProto.BOOL), tensor_info(state + ".y", shape), *(tensor_info(s, shape) for s in scans)], list(initializers))
+
+
+@zoo()
+def layers_in_a_loop(net):
+    """A recurrent cell: one weight is the body's, one comes from outside, and so does a value that is multiplied by a third."""
+    far = net.node("Relu", net.gemm(net.input("far", ["N", 8], sample_shape=[4, 8]), 12))
+    outer = net.weight(net.normal(12, 16, fan_in=12))
+    inner = numpy_helper.from_array(net.normal(16, 16, fan_in=64), "w")
+    bias = numpy_helper.from_array(net.normal(16) * 0.1, "b")
+    nodes = [helper.make_node("Constant", [], ["half"], value_float=0.5), helper.make_node("Gemm", ["h", "w", "b"], ["hw"], name="cell"),
+             helper.make_node("MatMul", [far, outer], ["fw"], name="from_outside"), helper.make_node("Add", ["hw", "fw"], ["s"], name="sum"),
+             helper.make_node("Mul", ["s", "half"], ["s2"]), helper.make_node("Tanh", ["s2"], ["h.y"], name="squash"), helper.make_node("Identity", ["h.y"], ["each"])]
+    start = net.input("start", ["N", 16], sample_shape=[4, 16])
+    body = loop_body(nodes, "h", ["N", 16], [inner, bias], ["each"])
+    h, each = net.node("Loop", net.weight(np.int64(5)), net.weight(np.bool_(True)), start, body=body, outputs=2, channels=16, name="loop")
+    net.output(net.gemm(h, 8, name="head"), net.node("ReduceMean", each, axes=[0], keepdims=0))
+    net.output_rank = 2
+    net.expect({"QGemm": 3, "MatMulIntegerToFloat": 1}, float_nodes={"loop": "has_body"}, db=24)
+
+
+@zoo()
+def branches_in_a_loop(net):
+    """An If in a Loop, its branches with layers, constants and values of the same names; one branch reads the Loop's own input."""
+    def inner(name):
+        w = numpy_helper.from_array(net.normal(8, 8, 3, 3, fan_in=72), "w")
+        nodes = [helper.make_node("Conv", ["state", "w"], ["t"], pads=[1] * 4, name=f"{name}_conv"), helper.make_node("Relu", ["t"], ["u"], name=f"{name}_relu")]
+        return branch(name, nodes, ["u"], [w])
+    nodes = [helper.make_node("Mod", ["i", "two"], ["m"]), helper.make_node("Cast", ["m"], ["odd"], to=TensorProto.BOOL),
+             helper.make_node("If", ["odd"], ["made"], name="choose", then_branch=inner("then"), else_branch=inner("else")),
+             helper.make_node("Add", ["made", "state"], ["state.y"], name="residual")]
+    body = loop_body(nodes, "state", ["N", 8, 8, 8], [numpy_helper.from_array(np.int64(2), "two")])
+    x = net.input("x", ["N", 8, 8, 8])
+    y = net.node("Loop", net.weight(np.int64(3)), net.weight(np.bool_(True)), x, body=body, channels=8, name="loop")
+    net.output_rank = 2
+    net.head(y).expect({"QLinearConv": 2, "QGemm": 1}, float_nodes={"loop": "has_body", "choose": "has_body"}, db=24)
+
+
+@zoo()
+def branch_that_no_sample_takes(net):
+    """Nothing is known of its values, so its layer stays float; the other branch hands on an outer value as it is."""
+    x = net.node("Relu", net.conv(net.input("x", IMAGE), 8))
+    yes = branch("yes", [helper.make_node("Conv", [x, "w"], ["t"], pads=[1] * 4, name="unseen")], ["t"], [numpy_helper.from_array(net.normal(8, 8, 3, 3), "w")])
+    no = branch("no", [helper.make_node("Identity", [x], ["u"])], ["u"])
+    never = net.input("never", [], lambda rng: np.bool_(False), TensorProto.BOOL)
+    y = net.node("If", never, then_branch=yes, else_branch=no, channels=8, name="if")
+    net.head(net.node("Relu", net.conv(y, 8))).expect(TWO, float_nodes={"unseen": "no_range"})
+
+
+@zoo()
+def layers_in_a_scan(net):
+    """Over rows, with a state; the layer's function is the model's own."""
+    x = net.input("x", [5, 4, 16])
+    version = helper.make_opsetid("", 17)
+    net.functions.append(helper.make_function("local", "Cell", ["a", "w"], ["y"], [helper.make_node("MatMul", ["a", "w"], ["t"], name="product"), helper.make_node("Tanh", ["t"], ["y"])], [version]))
+    w = net.weight(net.normal(16, 16, fan_in=16))
+    body = helper.make_graph(
+        [helper.make_node("Add", ["h", "row"], ["s"], name="add"), helper.make_node("Cell", ["s", w], ["h.y"], name="cell", domain="local"),
+         helper.make_node("Identity", ["h.y"], ["row.y"], name="keep")], "body",
+        [tensor_info("h", [4, 16]), tensor_info("row", [4, 16])], [tensor_info("h.y", [4, 16]), tensor_info("row.y", [4, 16])])
+    _, rows = net.node("Scan", net.weight(np.zeros((4, 16), np.float32)), x, outputs=2, body=body, num_scan_inputs=1, channels=16, name="scan")
+    net.output(net.matmul(rows, 8, 16)).expect({"MatMulIntegerToFloat": 2}, float_nodes={"scan": "has_body"}, db=24)
+
+
+@zoo(opset=11)
+def old_layers_in_a_loop(net):
+    """Raised to opset 13 with the rest; the axes of Squeeze and Unsqueeze become inputs."""
+    w = numpy_helper.from_array(net.normal(8, 8, 3, fan_in=24), "w")
+    nodes = [helper.make_node("Unsqueeze", ["state"], ["s4"], axes=[0]), helper.make_node("Squeeze", ["s4"], ["s3"], axes=[0]),
+             helper.make_node("Conv", ["s3", "w"], ["t"], pads=[1, 1], name="conv"), helper.make_node("Relu", ["t"], ["state.y"], name="relu")]
+    y = net.node("Loop", net.weight(np.int64(2)), net.weight(np.bool_(True)), net.input("x", ["N", 8, 12]), body=loop_body(nodes, "state", ["N", 8, 12], [w]), channels=8, name="loop")
+    net.output_rank = 2
+    net.head(net.node("Relu", net.conv(y, 8, (3,)))).expect({"QLinearConv": 2, "QLinearGlobalAveragePool": 1, "QGemm": 1})
 
 
 @zoo()
