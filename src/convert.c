@@ -165,7 +165,7 @@ static qonnx_status report(struct conversion *c, qonnx_result **result)
     char            *whole = NULL;
 
     job->report.command = 'v';
-    job->sqnr = 0;
+    job->judged.sqnr = 0;
     QN_TRY(qn_job_report(job, result));
     qn_strbuf_init(&text);
     put_read(&c->lift, &text);

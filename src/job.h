@@ -26,7 +26,7 @@ struct qn_job {
     struct qn_verdict       *verdicts;
     struct qn_ranging       *ranging; /* by value id, all as the settings say unless set otherwise */
     struct qn_judge          judge;
-    double                   sqnr; /* of the judged samples */
+    struct qn_judgement      judged;
     struct qn_kernels_found  kernels;
     struct qn_runtime       *runtime;
     struct qn_feed          *feed;

@@ -45,13 +45,13 @@ static qonnx_status judge(struct qn_job *job)
 
     QN_TRY(qn_job_emit(job, judged));
     qn_job_tell(job, "judging", 0, 0);
-    QN_TRY(qn_judge_run(&job->judge, job->runtime, &job->model, job->feed, &job->sqnr, job->err));
+    QN_TRY(qn_judge_run(&job->judge, job->runtime, &job->model, job->feed, &job->judged, job->err));
     qn_job_back_to_float(job);
-    if (job->sqnr < (double)job->settings.min_sqnr)
+    if (job->judged.sqnr < (double)job->settings.min_sqnr)
         qn_warn(
             &job->warnings,
             "an output keeps only %.1f dB of the signal, less than --min-sqnr %lld; the recipe is obeyed all the same",
-            job->sqnr, (long long)job->settings.min_sqnr);
+            job->judged.sqnr, (long long)job->settings.min_sqnr);
     return QONNX_OK;
 }
 
@@ -70,7 +70,7 @@ qonnx_status qn_job_obey(struct qn_job *job)
     for (size_t i = 0; i < job->plan.recipe->warning_count; i++)
         qn_warn(&job->warnings, "%s", job->plan.recipe->warnings[i]);
     QN_TRY(qn_job_warn_of_limits(job));
-    job->sqnr = INFINITY;
+    job->judged.sqnr = INFINITY;
     if (job->runtime && strcmp(job->settings.verify, "off") != 0) QN_TRY(judge(job));
     return qn_job_emit(job, job->emitter);
 }

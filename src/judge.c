@@ -37,10 +37,18 @@ qonnx_status qn_judge_keep(void *context, size_t sample, size_t output, const st
     return QONNX_OK;
 }
 
+/* Within ± QN_JUDGE_CAP, for means. */
+static double decibels(double signal, double noise)
+{
+    return fmin(fmax(10 * (log10(signal) - log10(noise)), -QN_JUDGE_CAP), QN_JUDGE_CAP); /* fmin and fmax take no NaN */
+}
+
 struct trial {
     const struct qn_judge *judge;
     size_t                 sample;
     double                *signal, *noise; /* by output */
+    double                *decibels;       /* by output: sum over the samples that were compared, and their number */
+    size_t                *compared;
 };
 
 static qonnx_status weigh(void *context, size_t output, const struct qn_view *view, qonnx_error *err)
@@ -48,15 +56,20 @@ static qonnx_status weigh(void *context, size_t output, const struct qn_view *vi
     const struct trial   *trial = context;
     const struct qn_kept *kept = &trial->judge->kept[trial->sample * trial->judge->outputs + output];
     const float          *y = view->data;
+    double                signal = 0, noise = 0;
 
     (void)err;
     if (output >= trial->judge->outputs || !kept->values || view->dtype != QN_FLOAT || view->size != kept->count * sizeof *y) return QONNX_OK;
     for (size_t i = 0; i < kept->count; i++) {
         double x = (double)kept->values[i], e = x - (double)y[i];
         if (!isfinite(x)) continue; /* the float model's own business */
-        trial->signal[output] += x * x;
-        trial->noise[output] += isfinite(e) ? e * e : x * x + 1;
+        signal += x * x;
+        noise += isfinite(e) ? e * e : x * x + 1;
     }
+    trial->signal[output] += signal;
+    trial->noise[output] += noise;
+    trial->decibels[output] += decibels(signal, noise);
+    trial->compared[output]++;
     return QONNX_OK;
 }
 
@@ -78,7 +91,7 @@ static qonnx_status run_samples(struct trial *trial, struct qn_session *session,
     return status;
 }
 
-qonnx_status qn_judge_run(const struct qn_judge *judge, struct qn_runtime *runtime, const struct qn_model *model, struct qn_feed *feed, double *sqnr, qonnx_error *err)
+qonnx_status qn_judge_run(const struct qn_judge *judge, struct qn_runtime *runtime, const struct qn_model *model, struct qn_feed *feed, struct qn_judgement *judgement, qonnx_error *err)
 {
     /* Every rewrite but those that make integer kernels, whose arithmetic is this processor's own. */
     static const struct qn_config as_float = { "session.disable_quant_qdq", "1" };
@@ -91,12 +104,15 @@ qonnx_status qn_judge_run(const struct qn_judge *judge, struct qn_runtime *runti
     if (status != QONNX_OK) return qn_wrap(err, status, "the quantized model does not open");
     trial.signal = qn_arena_array(&arena, judge->outputs, sizeof(double));
     trial.noise = qn_arena_array(&arena, judge->outputs, sizeof(double));
+    trial.decibels = qn_arena_array(&arena, judge->outputs, sizeof(double));
+    trial.compared = qn_arena_array(&arena, judge->outputs, sizeof(size_t));
     status = qn_arena_failed(&arena) ? qn_fail_nomem(err) : run_samples(&trial, session, feed, err);
     runtime->close(session);
-    *sqnr = INFINITY;
+    *judgement = (struct qn_judgement){ INFINITY, INFINITY };
     for (size_t i = 0; status == QONNX_OK && i < judge->outputs; i++) {
-        double db = trial.noise[i] > 0 ? 10 * log10(trial.signal[i] / trial.noise[i]) : INFINITY;
-        if (trial.noise[i] > 0 && db < *sqnr) *sqnr = db;
+        if (!(trial.noise[i] > 0)) continue;
+        judgement->sqnr = fmin(judgement->sqnr, 10 * log10(trial.signal[i] / trial.noise[i]));
+        judgement->mean = fmin(judgement->mean, trial.decibels[i] / (double)trial.compared[i]);
     }
     qn_arena_release(&arena);
     return status;

@@ -6,7 +6,7 @@
 
 #include "run/calibrate.h"
 
-enum { QN_JUDGE_SAMPLES = 8, QN_JUDGE_SHARE = 8, QN_JUDGE_BYTES = 16 << 20 };
+enum { QN_JUDGE_SAMPLES = 4, QN_JUDGE_SHARE = 8, QN_JUDGE_BYTES = 16 << 20 };
 
 /* Float outputs of the first samples. Zero-initialise. */
 struct qn_judge {
@@ -22,9 +22,15 @@ struct qn_judge {
 QONNX_MUST_CHECK qonnx_status qn_judge_begin(struct qn_judge *judge, size_t outputs, size_t samples, qonnx_error *err);
 /* The callback for qn_calibrate: keeps what is within the limits. */
 qonnx_status qn_judge_keep(void *judge, size_t sample, size_t output, const struct qn_view *view, qonnx_error *err);
-/* Runs the model on the first samples of the feed (which is rewound) and gives the SQNR in dB of its worst float output;
- * +inf when nothing could be compared. */
-QONNX_MUST_CHECK qonnx_status qn_judge_run(const struct qn_judge *judge, struct qn_runtime *runtime, const struct qn_model *model, struct qn_feed *feed, double *sqnr, qonnx_error *err);
+/* What the worst float output keeps, in dB; +inf when nothing differs or could be compared. */
+struct qn_judgement {
+    double sqnr; /* signal to noise of all samples together: one that fails altogether decides */
+    double mean; /* of the samples' own, each at most QN_JUDGE_CAP: shows what helps all the others, too */
+};
+#define QN_JUDGE_CAP 60.0
+
+/* Runs the model on the first samples of the feed, which is rewound. */
+QONNX_MUST_CHECK qonnx_status qn_judge_run(const struct qn_judge *judge, struct qn_runtime *runtime, const struct qn_model *model, struct qn_feed *feed, struct qn_judgement *judgement, qonnx_error *err);
 void qn_judge_release(struct qn_judge *judge);
 
 #endif

@@ -5,26 +5,46 @@
  *
  *     floor     units that keep too little by themselves are left in float
  *     trials    methods that the preset has on trial stay if the outputs keep more with them
- *     widen     while an output keeps less than asked for, the worst units go to float: 1, 2, 4, 8 …
- *     narrow    those of them that turn out not to be needed come back */
+ *     part      while an output keeps less than asked for, stretches of the graph are quantized one at a time to see
+ *               what noise they make; the noisiest are halved, and the quietest that go together are taken */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "job.h"
 #include "plan/presets.h"
-#include "plan/rank.h"
+#include "plan/units.h"
 
-enum { ENOUGH_DB = 45 }; /* about what 8 bits keep: nothing is tried beyond */
-#define GAIN_DB 0.1      /* less is chance */
+enum {
+    WISH_DB = 30,   /* what goes on being improved while that is cheap */
+    ENOUGH_DB = 45, /* about what 8 bits keep: nothing is tried beyond */
+    STRETCHES = 8,  /* to begin with */
+    ROUNDS = 4      /* candidates kept back for the end */
+};
+#define GAIN_DB 0.1  /* less is chance */
+#define RATE_DB 25.0 /* what all of the work is worth */
+#define LEAST_WORK 1e-3
+#define STEP 1.26 /* 1 dB of noise: less is not tried */
+
+/* Quantizable nodes that follow each other, and what they do to the outputs when they alone are quantized. With all
+ * else in float there is little noise, and little noise adds up; much of it hides what it consists of. */
+struct stretch {
+    size_t begin, end; /* in search.nodes */
+    double noise, work;
+    bool   quantized;
+};
 
 struct search {
     struct qn_job     *job;
     struct qn_arena    arena;
-    struct qn_verdict *given;       /* verdicts that stand whatever is tried; by node */
-    struct qn_unit    *units;       /* worst first */
-    size_t             count, left; /* units; candidates that may still be run */
-    double             least;       /* dB asked for */
+    struct qn_verdict *given, *best; /* by node: verdicts that stand whatever is tried; of the best candidate */
+    qn_node_id        *nodes;        /* quantizable ones, and their shares of the work */
+    double            *work;
+    size_t             count, stretch_count;
+    struct stretch    *stretches;
+    size_t             left;        /* candidates that may still be run */
+    double             least, wish; /* dB asked for; dB beyond which nothing goes to float any more */
 };
 
 /* ---- floor ---- */
@@ -32,14 +52,18 @@ struct search {
 /* By statistics alone, until all that is left keeps the floor: with fewer nodes quantized, others are read and made. */
 static qonnx_status raise_floor(struct search *s)
 {
-    bool again = true;
+    struct qn_job *job = s->job;
+    bool           again = true;
 
     while (again) {
+        struct qn_unit *units;
+        size_t          count;
+
         again = false;
-        QN_TRY(qn_job_solve(s->job));
-        QN_TRY(qn_plan_rank(&s->job->plan, &s->arena, &s->units, &s->count, s->job->err));
-        for (size_t i = 0; i < s->count && s->units[i].db < (double)s->job->settings.node_sqnr; i++)
-            again |= qn_unit_condemn(&s->units[i], s->job->verdicts);
+        QN_TRY(qn_job_solve(job));
+        QN_TRY(qn_plan_units(&job->plan, job->stats, &s->arena, &units, &count, job->err));
+        for (size_t i = 0; i < count; i++)
+            again |= units[i].db < (double)job->settings.node_sqnr && qn_unit_condemn(&units[i], job->verdicts);
     }
     return QONNX_OK;
 }
@@ -47,7 +71,7 @@ static qonnx_status raise_floor(struct search *s)
 /* ---- candidates ---- */
 
 /* The model as the verdicts and settings ask for is made, run and dropped again. Leaves its plan solved. */
-static qonnx_status measure(struct search *s, double *db)
+static qonnx_status measure(struct search *s, struct qn_judgement *judged_as)
 {
     struct qn_job           *job = s->job;
     const struct qn_emitter *judged = job->emitter->foreign ? qn_emitter_find("qcdq") : job->emitter;
@@ -55,7 +79,7 @@ static qonnx_status measure(struct search *s, double *db)
     QN_TRY(qn_job_solve(job));
     QN_TRY(qn_job_emit(job, judged));
     qn_job_tell(job, "judging", job->report.candidates, 0);
-    QN_TRY(qn_judge_run(&job->judge, job->runtime, &job->model, job->feed, db, job->err));
+    QN_TRY(qn_judge_run(&job->judge, job->runtime, &job->model, job->feed, judged_as, job->err));
     qn_job_back_to_float(job);
     job->report.candidates++;
     if (s->left) s->left--;
@@ -68,78 +92,202 @@ static qonnx_status try_methods(struct search *s)
 {
     const struct qn_option_value *trials = s->job->settings.preset_row->trials;
 
-    for (size_t i = 0; trials[i].option && s->job->sqnr < ENOUGH_DB && s->left; i++) {
+    for (size_t i = 0; trials[i].option && s->job->judged.sqnr < ENOUGH_DB && s->left; i++) {
         struct qn_settings *settings = &s->job->settings;
-        double              db;
+        struct qn_judgement now;
         const char         *before = qn_settings_value(settings, trials[i].option);
 
         if (!qn_settings_on_trial(settings, trials[i].option)) continue;
         QN_TRY(qn_settings_try(settings, trials[i].option, trials[i].value, s->job->err));
-        QN_TRY(measure(s, &db));
-        if (db > s->job->sqnr + GAIN_DB)
-            s->job->sqnr = db;
+        QN_TRY(measure(s, &now));
+        if (now.mean > s->job->judged.mean + GAIN_DB)
+            s->job->judged = now;
         else
             QN_TRY(qn_settings_try(settings, trials[i].option, before, s->job->err));
     }
     return QONNX_OK;
 }
 
-/* ---- widen and narrow ---- */
+/* ---- what stays in float ---- */
 
-/* Marks as they are become verdicts. */
-static void apply_marks(struct search *s)
+static double noise_of(double db) { return pow(10, -db / 10); }
+
+/* The verdicts as they stand, and float for all nodes that are in no quantized stretch. */
+static void apply(struct search *s)
 {
-    memcpy(s->job->verdicts, s->given, s->job->graph.node_count * sizeof *s->given);
-    for (size_t i = 0; i < s->count; i++)
-        if (s->units[i].in_float) qn_unit_condemn(&s->units[i], s->job->verdicts);
+    struct qn_verdict *verdicts = s->job->verdicts;
+
+    memcpy(verdicts, s->given, s->job->graph.node_count * sizeof *s->given);
+    for (size_t i = 0; i < s->stretch_count; i++)
+        for (size_t k = s->stretches[i].begin; k < s->stretches[i].end && !s->stretches[i].quantized; k++)
+            verdicts[s->nodes[k]] =
+                (struct qn_verdict){ QN_REASON_QUANTIZATION_ERROR, -10 * log10(s->stretches[i].noise) };
 }
 
-/* The worst units go to float, ever more of them, until the outputs keep what is asked for. */
-static qonnx_status widen(struct search *s)
+static qonnx_status measure_stretches(struct search *s, struct qn_judgement *judgement)
 {
+    apply(s);
+    return measure(s, judgement);
+}
+
+/* The noise of a stretch that alone is quantized. */
+static qonnx_status weigh(struct search *s, struct stretch *stretch)
+{
+    struct qn_judgement alone;
+
+    stretch->work = 0;
+    for (size_t i = stretch->begin; i < stretch->end; i++) stretch->work += s->work[i];
+    stretch->quantized = true;
+    QN_TRY(measure_stretches(s, &alone));
+    stretch->quantized = false;
+    stretch->noise = noise_of(alone.mean);
+    return QONNX_OK;
+}
+
+static qonnx_status halve(struct search *s, struct stretch *whole)
+{
+    struct stretch *rest = &s->stretches[s->stretch_count++];
+
+    *rest = *whole;
+    whole->end = rest->begin = whole->begin + (whole->end - whole->begin) / 2;
+    QN_TRY(weigh(s, whole));
+    return weigh(s, rest);
+}
+
+/* Those that do much work with little noise first. */
+static int by_price(const void *a, const void *b)
+{
+    const struct stretch *x = a, *y = b;
+    double                p = x->noise / (x->work + LEAST_WORK), q = y->noise / (y->work + LEAST_WORK);
+
+    if (p != q) return p < q ? -1 : 1;
+    return (x->begin > y->begin) - (x->begin < y->begin);
+}
+
+/* Beyond what is asked for, dB have a price in work: stretches that bring more than they cost go to float. */
+static void buy(struct search *s, double total)
+{
+    while (total > noise_of(s->wish)) {
+        struct stretch *best = NULL;
+        double          best_rate = RATE_DB;
+
+        for (size_t i = 0; i < s->stretch_count; i++) {
+            struct stretch *stretch = &s->stretches[i];
+            double          rate =
+                10 * log10(total / fmax(total - stretch->noise, noise_of(s->wish))) / (stretch->work + LEAST_WORK);
+            if (!stretch->quantized || rate < best_rate) continue;
+            best = stretch;
+            best_rate = rate;
+        }
+        if (!best) break;
+        best->quantized = false;
+        total -= best->noise;
+    }
+}
+
+/* The cheapest stretches that together stay below `limit`. */
+static void choose(struct search *s, double limit)
+{
+    double total = 0;
+
+    qsort(s->stretches, s->stretch_count, sizeof *s->stretches, by_price);
+    for (size_t i = 0; i < s->stretch_count; i++) {
+        struct stretch *stretch = &s->stretches[i];
+        stretch->quantized = total + stretch->noise <= limit;
+        if (stretch->quantized) total += stretch->noise;
+    }
+    buy(s, total);
+}
+
+static qonnx_status list_nodes(struct search *s)
+{
+    const struct qn_plan *plan = &s->job->plan;
+    double                all = 0;
+
     QN_TRY(qn_job_solve(s->job));
-    QN_TRY(qn_plan_rank(&s->job->plan, &s->arena, &s->units, &s->count, s->job->err));
+    s->count = 0;
+    for (qn_node_id n = 0; n < plan->graph->node_count; n++) {
+        if (plan->nodes[n].reason != QN_REASON_QUANTIZED && plan->nodes[n].reason != QN_REASON_MOVES_CODES) continue;
+        s->nodes[s->count] = n;
+        all += s->work[s->count++] = qn_plan_work(plan, s->job->stats, n);
+    }
+    for (size_t i = 0; all > 0 && i < s->count; i++) s->work[i] /= all;
     memcpy(s->given, s->job->verdicts, s->job->graph.node_count * sizeof *s->given);
-    for (size_t k = 1, marked = 0; s->job->sqnr < s->least && marked < s->count; k *= 2) {
-        for (; marked < k && marked < s->count; marked++) s->units[marked].in_float = true;
-        apply_marks(s);
-        QN_TRY(measure(s, &s->job->sqnr));
-    }
     return QONNX_OK;
 }
 
-/* Tries without the marks from `begin` to `end`; they come back where they turn out to be needed. */
-static qonnx_status try_without(struct search *s, size_t begin, size_t end)
+/* The noisiest stretch that can be halved and is too noisy to be quantized as a whole. */
+static struct stretch *noisiest(struct search *s, double limit)
 {
-    size_t any = 0;
-    double db;
+    struct stretch *worst = NULL;
 
-    for (size_t i = begin; i < end; i++) {
-        any += s->units[i].in_float;
-        s->units[i].on_trial = s->units[i].in_float;
-        s->units[i].in_float = false;
+    for (size_t i = 0; i < s->stretch_count; i++) {
+        struct stretch *stretch = &s->stretches[i];
+        if (stretch->end - stretch->begin > 1 && stretch->noise > limit / 4 &&
+            (!worst || stretch->noise > worst->noise))
+            worst = stretch;
     }
-    if (!any) return QONNX_OK;
-    apply_marks(s);
-    QN_TRY(measure(s, &db));
-    if (db >= s->least)
-        s->job->sqnr = db;
-    else
-        for (size_t i = begin; i < end; i++) s->units[i].in_float = s->units[i].on_trial;
+    return worst;
+}
+
+static double quantized_work(const struct search *s)
+{
+    double work = 0;
+
+    for (size_t i = 0; i < s->stretch_count; i++) work += s->stretches[i].quantized ? s->stretches[i].work : 0;
+    return work;
+}
+
+/* Noise does not quite add up: how much of it may be added is found by measuring, from both sides. */
+static qonnx_status settle(struct search *s)
+{
+    const double wanted = noise_of(s->least);
+    double       limit = wanted, good = 0, bad = INFINITY, most = -1, last = -1;
+
+    for (int round = 0; round < ROUNDS || most < 0; round++) {
+        struct qn_judgement now;
+
+        choose(s, limit);
+        if (quantized_work(s) == last && most >= 0) break;
+        last = quantized_work(s);
+        QN_TRY(measure_stretches(s, &now));
+        if (now.sqnr >= s->least) {
+            good = limit;
+            if (last > most) {
+                most = last;
+                s->job->judged = now;
+                memcpy(s->best, s->job->verdicts, s->job->graph.node_count * sizeof *s->best);
+            }
+        } else {
+            bad = limit;
+        }
+        if (good > 0 && isfinite(bad))
+            limit = sqrt(good * bad);
+        else
+            limit *= good > 0 ? fmin(fmax(wanted / noise_of(now.sqnr), STEP), 4)
+                              : fmin(wanted / noise_of(now.sqnr), 1 / STEP);
+    }
+    memcpy(s->job->verdicts, s->best, s->job->graph.node_count * sizeof *s->best);
     return QONNX_OK;
 }
 
-/* Units come back from float, in ever smaller runs of neighbours in the ranking, the least bad ones first. */
-static qonnx_status narrow(struct search *s)
+/* Finds which nodes to leave in float so that the outputs keep what is asked for. */
+static qonnx_status part(struct search *s)
 {
-    size_t marked = 0;
+    double          limit = noise_of(fmax(s->least, fmin(s->wish, s->job->judged.sqnr + 6)));
+    struct stretch *worst;
 
-    while (marked < s->count && s->units[marked].in_float) marked++;
-    for (size_t size = marked / 2; size && s->left; size = size == 1 ? 0 : (size + 1) / 2)
-        for (size_t end = marked; end && s->left; end -= size < end ? size : end)
-            QN_TRY(try_without(s, end > size ? end - size : 0, end));
-    apply_marks(s);
-    return QONNX_OK;
+    QN_TRY(list_nodes(s));
+    s->stretch_count = 0;
+    for (size_t i = 0; i < STRETCHES; i++) {
+        struct stretch *stretch = &s->stretches[s->stretch_count];
+        *stretch =
+            (struct stretch){ .begin = s->count * i / STRETCHES, .end = s->count * (i + 1) / STRETCHES, .noise = 1 };
+        s->stretch_count += stretch->begin < stretch->end;
+    }
+    for (size_t i = 0; i < s->stretch_count; i++) QN_TRY(weigh(s, &s->stretches[i]));
+    while (s->left > ROUNDS && (worst = noisiest(s, limit))) QN_TRY(halve(s, worst));
+    return settle(s);
 }
 
 /* ---- the list ---- */
@@ -148,25 +296,31 @@ static qonnx_status search(struct search *s)
 {
     struct qn_job *job = s->job;
 
-    job->sqnr = INFINITY;
+    job->judged = (struct qn_judgement){ INFINITY, INFINITY };
     QN_TRY(raise_floor(s));
     if (!job->runtime || strcmp(job->settings.verify, "off") == 0) return QONNX_OK;
-    QN_TRY(measure(s, &job->sqnr));
+    QN_TRY(measure(s, &job->judged));
     QN_TRY(try_methods(s));
-    if (job->sqnr < s->least) {
-        QN_TRY(widen(s));
-        QN_TRY(narrow(s));
+    if (job->judged.sqnr < s->wish) {
+        QN_TRY(part(s));
     }
     return qn_job_solve(job);
 }
 
 qonnx_status qn_job_search(struct qn_job *job)
 {
-    struct search s = { .job = job, .left = (size_t)job->settings.candidates, .least = (double)job->settings.min_sqnr };
+    struct search s = { .job = job,
+                        .left = (size_t)job->settings.candidates,
+                        .least = (double)job->settings.min_sqnr,
+                        .wish = fmax((double)job->settings.min_sqnr, WISH_DB) };
     qonnx_status  status = QONNX_OK;
 
     s.given = qn_arena_array(&s.arena, job->graph.node_count, sizeof *s.given);
-    status = s.given ? search(&s) : qn_fail_nomem(job->err);
+    s.best = qn_arena_array(&s.arena, job->graph.node_count, sizeof *s.best);
+    s.nodes = qn_arena_array(&s.arena, job->graph.node_count, sizeof *s.nodes);
+    s.work = qn_arena_array(&s.arena, job->graph.node_count, sizeof *s.work);
+    s.stretches = qn_arena_array(&s.arena, job->graph.node_count + STRETCHES, sizeof *s.stretches);
+    status = qn_arena_failed(&s.arena) ? qn_fail_nomem(job->err) : search(&s);
     qn_arena_release(&s.arena);
     return status;
 }

@@ -44,6 +44,7 @@ struct qn_node_plan {
     int32_t           *bias_codes;
     size_t             bias_count, raised; /* channels whose weight scale the overflow guard raised */
     double             weight_sqnr;
+    double             weight_power, weight_noise; /* squares of an output channel's weights, and of their errors: sums, mean over channels */
     int                accumulator_bits;
 };
 

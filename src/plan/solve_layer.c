@@ -121,6 +121,8 @@ qonnx_status qn_solve_layer(struct qn_solver *s, qn_node_id n)
     if (l.bias) QN_TRY(solve_bias(s, &l, row));
     QN_TRY(qn_quantization_error(l.w, l.layout, row->weight, &sums, s->threads, s->err));
     row->weight_sqnr = qn_sqnr_db(sums);
+    row->weight_power = sums.signal / (double)l.weight->dims[l.axis];
+    row->weight_noise = sums.noise / (double)l.weight->dims[l.axis];
     row->accumulator_bits = qn_accumulator_bits(settings->act_qtype->bits, row->weight->bits, count_products(s, &l, true), l.bias ? 32 : 0);
     return QONNX_OK;
 }

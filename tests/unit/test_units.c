@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "plan/rank.h"
+#include "plan/units.h"
 
 #include <math.h>
 
@@ -14,7 +14,7 @@ static void rank(struct planned *p, struct qn_arena *arena, struct qn_unit **uni
         assert_ok(qn_plan_make(&p->plan, &p->s.graph, &p->settings, p->verdicts, &p->err), &p->err);
         assert_ok(qn_solve(&p->plan, p->stats, NULL, p->verdicts, &again, &p->err), &p->err);
     }
-    assert_ok(qn_plan_rank(&p->plan, arena, units, count, &p->err), &p->err);
+    assert_ok(qn_plan_units(&p->plan, p->stats, arena, units, count, &p->err), &p->err);
 }
 
 /* Leaves in float what keeps less than `db`, until nothing does. */
@@ -29,7 +29,7 @@ static void raise_floor(struct planned *p, double db)
 
         again = false;
         rank(p, &arena, &units, &count);
-        for (size_t i = 0; i < count && units[i].db < db; i++) again |= qn_unit_condemn(&units[i], p->verdicts);
+        for (size_t i = 0; i < count; i++) again |= units[i].db < db && qn_unit_condemn(&units[i], p->verdicts);
         assert_true(rounds < 20);
     }
     qn_arena_release(&arena);
@@ -46,7 +46,7 @@ static void begin(struct planned *p)
     small_output(&p->s, "y");
 }
 
-static void tensors_and_weights_are_ranked_worst_first(void **state)
+static void tensors_and_weights_are_listed_in_the_order_of_the_graph(void **state)
 {
     struct planned  p;
     struct qn_arena arena = { 0 };
@@ -61,7 +61,7 @@ static void tensors_and_weights_are_ranked_worst_first(void **state)
     assert_int_equal(count, 5); /* x, b and c's result; two weights */
     for (size_t i = 0; i < count; i++) {
         assert_true(units[i].part_count >= 1 && units[i].part_count <= 2 && !isnan(units[i].db));
-        if (i) assert_true(units[i - 1].db <= units[i].db);
+        if (i) assert_true(units[i - 1].parts->node <= units[i].parts->node);
     }
     qn_arena_release(&arena);
     planned_close(&p);
@@ -122,7 +122,7 @@ static void what_loses_too_much_stays_float_and_says_how_much(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tensors_and_weights_are_ranked_worst_first),
+        cmocka_unit_test(tensors_and_weights_are_listed_in_the_order_of_the_graph),
         cmocka_unit_test(fixed_parameters_that_lose_too_much_take_their_readers_to_float),
         cmocka_unit_test(what_loses_too_much_stays_float_and_says_how_much),
     };
