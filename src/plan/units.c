@@ -60,7 +60,7 @@ static struct share share_of(const struct qn_plan *plan, const struct qn_stats *
     if (!seen || !(in > 0) || !t->params)
         return (struct share){ pow(10, -t->sqnr / 10), pow(10, -row->weight_sqnr / 10) };
     if (!(out > 0)) out = row->weight_power * in; /* as if nothing cancelled */
-    return (struct share){ row->weight_power * qn_stats_noise(seen, t->params).noise / out,
+    return (struct share){ row->weight_power * qn_stats_noise(seen, t->params, t->useful).noise / out,
                            row->weight_noise * in / out };
 }
 
