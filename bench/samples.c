@@ -56,6 +56,7 @@ static qonnx_status calibrate(struct bench *b, qonnx_error *err)
     struct qn_calibration       calibration;
     const qn_value_id          *ids;
     const char                **names;
+    struct qn_channel_wish     *channels;
     size_t                      count;
 
     QN_TRY(qn_settings_resolve(&b->settings, NULL, err));
@@ -63,8 +64,13 @@ static qonnx_status calibrate(struct bench *b, qonnx_error *err)
     for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) QN_TRY(qn_pass_run(qn_pass_find(passes[i]), &b->graph, err));
     QN_TRY(qn_plan_make(&b->plan, &b->graph, &b->settings, NULL, err));
     QN_TRY(qn_plan_observed(&b->plan, &ids, &count, err));
-    if (!(names = qn_arena_array(&b->arena, count, sizeof *names))) return qn_fail_nomem(err);
-    for (size_t i = 0; i < count; i++) names[i] = b->graph.values[ids[i]].name;
+    names = qn_arena_array(&b->arena, count, sizeof *names);
+    options.channels = channels = qn_arena_array(&b->arena, count, sizeof *channels);
+    if (!names || !channels) return qn_fail_nomem(err);
+    for (size_t i = 0; i < count; i++) {
+        names[i] = b->graph.values[ids[i]].name;
+        channels[i] = (struct qn_channel_wish){ b->plan.tensors[ids[i]].channels, b->plan.tensors[ids[i]].channel_axis };
+    }
     QN_TRY(qn_calibrate(&calibration, b->runtime, &b->model, names, count, b->feed, &options, err));
     b->samples = calibration.samples;
     qn_calibration_release(&calibration);

@@ -153,15 +153,20 @@ qonnx_status qn_job_observe(struct qn_job *job)
                                             .on_output = qn_judge_keep, .output_context = &job->judge };
     const qn_value_id          *ids;
     const char                **names;
+    struct qn_channel_wish     *channels;
     size_t                      count;
     const struct qn_feed_info  *info;
 
     QN_TRY(choose_observed(job, &ids, &count));
     job->stats = qn_arena_array(&job->arena, job->graph.value_count, sizeof(struct qn_stats *));
     names = qn_arena_array(&job->arena, count, sizeof *names);
-    if (!job->stats || !names) return qn_fail_nomem(job->err);
+    options.channels = channels = qn_arena_array(&job->arena, count, sizeof *channels);
+    if (!job->stats || !names || !channels) return qn_fail_nomem(job->err);
     if (!count) return QONNX_OK;
-    for (size_t i = 0; i < count; i++) names[i] = job->graph.values[ids[i]].name;
+    for (size_t i = 0; i < count; i++) {
+        names[i] = job->graph.values[ids[i]].name;
+        channels[i] = (struct qn_channel_wish){ job->plan.tensors[ids[i]].channels, job->plan.tensors[ids[i]].channel_axis };
+    }
     QN_TRY(qn_ort_load(&job->runtime, job->settings.ort, job->err));
     QN_TRY(open_feed(job, &job->arena));
     QN_TRY(qn_judge_begin(&job->judge, job->model.pb->graph->n_output, qn_feed_info(job->feed)->count, job->err));

@@ -5,11 +5,32 @@
 #include <string.h>
 
 #include "plan/explicit.h"
+#include "plan/layer_shape.h"
 #include "plan/match.h"
 #include "plan/planner.h"
 #include "plan/tails.h"
 
 enum qn_role qn_rule_role(const struct qn_rule *rule, size_t slot) { return slot < 3 && (rule->in[slot] || !rule->rest) ? rule->in[slot] : rule->rest; }
+
+/* Weights are rounded with an eye on what they are multiplied by. All channels of a model are limited as those of one
+ * tensor are. */
+static void follow_channels(struct qn_plan *plan)
+{
+    size_t budget = (size_t)QN_CHANNELS_MAX * 16;
+
+    for (qn_node_id n = 0; n < plan->graph->node_count; n++) {
+        const struct qn_node_plan *row = &plan->nodes[n];
+        struct qn_tensor_plan     *input;
+        struct qn_layer_shape      shape;
+
+        if (row->reason != QN_REASON_QUANTIZED || row->rule->kind != QN_KIND_LAYER || !qn_layer_shape(plan->graph, n, &shape)) continue;
+        input = &plan->tensors[qn_node_input(plan->graph, n, 0)];
+        if (input->channels || shape.channels > QN_CHANNELS_MAX / shape.groups || shape.groups * shape.channels > budget) continue;
+        input->channels = shape.groups * shape.channels;
+        input->channel_axis = shape.input_axis;
+        budget -= input->channels;
+    }
+}
 
 static qonnx_status make(struct qn_planner *p, const struct qn_verdict *verdicts, qonnx_error *err)
 {
@@ -31,6 +52,7 @@ static qonnx_status make(struct qn_planner *p, const struct qn_verdict *verdicts
     for (qn_node_id n = 0; n < nodes; n++)
         if (!(p->plan->nodes[n].reads = qn_arena_array(&p->plan->arena, p->graph->pb->node[n]->n_input, sizeof(bool)))) return qn_fail_nomem(err);
     qn_plan_place(p);
+    follow_channels(p->plan);
     return qn_plan_find_useful(p, err);
 }
 
@@ -92,7 +114,7 @@ qonnx_status qn_plan_observed(struct qn_plan *plan, const qn_value_id **values, 
         const struct qn_tensor_plan *t = &plan->tensors[v];
         /* a float node's result with fixed parameters is looked at for what they would lose; emitters ask for ranks */
         bool range = t->group == v && (t->fixed_scale == 0.0f || !t->at_producer), rank = plan->graph->values[v].rank < 0;
-        if (t->quantized && (range || rank) && !plan->graph->values[v].init) list[n++] = v;
+        if (((t->quantized && (range || rank)) || t->channels) && !plan->graph->values[v].init) list[n++] = v;
     }
     *values = list;
     *count = n;

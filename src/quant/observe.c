@@ -40,8 +40,17 @@ qonnx_status qn_stats_init(struct qn_stats *stats, size_t histogram_most, qonnx_
     return QONNX_OK;
 }
 
+qonnx_status qn_stats_follow_channels(struct qn_stats *stats, size_t channels, qonnx_error *err)
+{
+    if (!channels) return QONNX_OK;
+    if (!(stats->channels = malloc(sizeof *stats->channels))) return qn_fail_nomem(err);
+    return qn_channel_stats_init(stats->channels, channels, err);
+}
+
 void qn_stats_release(struct qn_stats *stats)
 {
+    if (stats->channels) qn_channel_stats_release(stats->channels);
+    free(stats->channels);
     free(stats->histogram);
     memset(stats, 0, sizeof *stats);
 }
@@ -55,11 +64,8 @@ static void fill_histogram(struct qn_stats *stats, const float *x, size_t n)
     qn_histogram_add(stats->histogram, x, n, shift);
 }
 
-struct qn_range qn_stats_add(struct qn_stats *stats, const float *x, size_t n)
+static struct qn_range add_scan(struct qn_stats *stats, const float *x, size_t n, struct qn_scan scan)
 {
-    struct qn_scan scan;
-
-    qn_scan(x, n, stats->sum_every, &scan);
     stats->samples++;
     stats->count += n;
     stats->nan += scan.nan;
@@ -79,13 +85,32 @@ struct qn_range qn_stats_add(struct qn_stats *stats, const float *x, size_t n)
     return (struct qn_range){ scan.min, scan.max };
 }
 
+struct qn_range qn_stats_add(struct qn_stats *stats, const float *x, size_t n)
+{
+    struct qn_scan scan;
+
+    qn_scan(x, n, stats->sum_every, &scan);
+    return add_scan(stats, x, n, scan);
+}
+
+/* The tensor is looked at once, unless each of its values is to be summed. */
+struct qn_range qn_stats_add_channels(struct qn_stats *stats, const struct qn_channel_view *view)
+{
+    struct qn_scan scan;
+    const bool     same = qn_channel_stats_add(stats->channels, view, &scan);
+
+    if (same && stats->sum_every != 1) return add_scan(stats, view->x, qn_layout_count(view->layout), scan);
+    return qn_stats_add(stats, view->x, qn_layout_count(view->layout));
+}
+
 qonnx_status qn_stats_merge(struct qn_stats *stats, const struct qn_stats *other, qonnx_error *err)
 {
-    if (stats->most != other->most || stats->sum_every != other->sum_every)
+    if (stats->most != other->most || stats->sum_every != other->sum_every || !stats->channels != !other->channels)
         return qn_fail(err, QONNX_E_DATA,
                        "statistics differ in how they were gathered: at most %zu and %zu values of a sample in the "
-                       "histogram, every %zu and %zu blocks summed",
-                       stats->most, other->most, stats->sum_every, other->sum_every);
+                       "histogram, every %zu and %zu blocks summed, %s and %s channels followed",
+                       stats->most, other->most, stats->sum_every, other->sum_every, stats->channels ? "the" : "no",
+                       other->channels ? "the" : "no");
     if (other->stride > stats->stride) stats->stride = other->stride;
     stats->samples += other->samples;
     stats->count += other->count;
@@ -99,6 +124,7 @@ qonnx_status qn_stats_merge(struct qn_stats *stats, const struct qn_stats *other
     qn_exact_sum_merge(&stats->sum, &other->sum);
     qn_exact_sum_merge(&stats->sum2, &other->sum2);
     if (stats->histogram) qn_histogram_merge(stats->histogram, other->histogram);
+    if (stats->channels) qn_channel_stats_merge(stats->channels, other->channels);
     return QONNX_OK;
 }
 

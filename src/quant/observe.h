@@ -7,6 +7,7 @@
 #ifndef QN_QUANT_OBSERVE_H
 #define QN_QUANT_OBSERVE_H
 
+#include "quant/channel_stats.h"
 #include "quant/exact_sum.h"
 #include "quant/histogram.h"
 #include "quant/pack.h"
@@ -19,10 +20,11 @@ struct qn_stats {
     uint64_t             summed;   /* ordinary values in the sums; of them: */
     uint64_t             zeros;
     struct qn_exact_sum  sum, sum2; /* of the values and of their squares, each sample's formed in a fixed order */
-    size_t               sum_every; /* each sum_every-th block of a sample is summed, see qn_scan */
+    size_t               sum_every; /* each sum_every-th block of a sample is summed, see qn_scan; with channels, other than 1: about as many */
     size_t               most;      /* values of a sample that enter the histogram; of larger samples */
     size_t               stride;    /* one value in so many stood for all: the largest such number so far, 0 before */
-    struct qn_histogram *histogram; /* owned; NULL when not asked for */
+    struct qn_histogram *histogram; /* owned, as is the next; NULL when not asked for */
+    struct qn_channel_stats *channels;
     /* Where an observer asks for it: the range of each sample, in the data's order, QN_RANGE_EMPTY where nothing ordinary
      * was seen. Not owned, kept by whoever knows the order. */
     const struct qn_range *ranges;
@@ -34,9 +36,13 @@ struct qn_stats {
 /* Empty statistics; `histogram_most` 0 means no histogram. Everything is summed; to save time with large tensors set
  * sum_every before the first value. */
 QONNX_MUST_CHECK qonnx_status qn_stats_init(struct qn_stats *stats, size_t histogram_most, qonnx_error *err);
+/* Also follow each of so many channels (0: none); before the first value. */
+QONNX_MUST_CHECK qonnx_status qn_stats_follow_channels(struct qn_stats *stats, size_t channels, qonnx_error *err);
 void                          qn_stats_release(struct qn_stats *stats);
 /* One sample's values; returns the range of the ordinary ones. Allocates nothing and cannot fail. */
 struct qn_range               qn_stats_add(struct qn_stats *stats, const float *x, size_t n);
+/* The same with their channels, when those are followed. */
+struct qn_range               qn_stats_add_channels(struct qn_stats *stats, const struct qn_channel_view *view);
 /* E_DATA when the two were not gathered in the same way (sum_every, most values for the histogram). */
 QONNX_MUST_CHECK qonnx_status qn_stats_merge(struct qn_stats *stats, const struct qn_stats *other, qonnx_error *err);
 

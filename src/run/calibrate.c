@@ -47,17 +47,35 @@ static void merge_shape(struct seen *seen, int32_t dtype, int rank, const int64_
     }
 }
 
+/* The values as [outer][channels][inner], if that is their shape. */
+static bool channel_view(const struct qn_view *view, struct qn_channel_wish wish, struct qn_channel_view *out)
+{
+    const int   axis = wish.axis < 0 ? view->rank - 1 : wish.axis;
+    qonnx_error ignored = { 0 };
+
+    if (axis < 0 || axis >= view->rank || (view->block && axis != 1)) return false;
+    out->x = view->data;
+    out->block = view->block ? view->block : 1;
+    return qn_layout_init(&out->layout, view->dims, (size_t)view->rank, axis, &ignored) == QONNX_OK;
+}
+
 static qonnx_status observe(void *context, size_t index, const struct qn_view *view, qonnx_error *err)
 {
-    struct worker      *worker = context;
-    struct calibration *calibration = worker->calibration;
-    struct seen        *seen = &worker->values[index];
-    struct qn_range     range;
+    struct worker         *worker = context;
+    struct calibration    *calibration = worker->calibration;
+    struct seen           *seen = &worker->values[index];
+    struct qn_channel_view channels;
+    struct qn_range        range;
 
     if (index >= calibration->value_count) return qn_fail(err, QONNX_E_INTERNAL, "an observer nobody asked for");
     merge_shape(seen, view->dtype, view->rank, view->dims);
     if (view->dtype != QN_FLOAT) return QONNX_OK;
-    range = qn_stats_add(&seen->stats, view->data, view->size / sizeof(float));
+    if (seen->stats.channels && channel_view(view, calibration->options->channels[index], &channels)) {
+        range = qn_stats_add_channels(&seen->stats, &channels);
+    } else {
+        if (seen->stats.channels) seen->stats.channels->mismatch = true;
+        range = qn_stats_add(&seen->stats, view->data, view->size / sizeof(float));
+    }
     if (worker->sample < calibration->sample_count) /* each run has its own: no lock */
         calibration->ranges[index * calibration->sample_count + worker->sample] = range;
     return QONNX_OK;
@@ -104,6 +122,8 @@ static qonnx_status make_workers(struct calibration *calibration, qonnx_error *e
         for (size_t i = 0; i < calibration->value_count; i++) {
             QN_TRY(qn_stats_init(&worker->values[i].stats, calibration->options->histogram_most, err));
             if (calibration->options->sum_every) worker->values[i].stats.sum_every = calibration->options->sum_every;
+            if (calibration->options->channels)
+                QN_TRY(qn_stats_follow_channels(&worker->values[i].stats, calibration->options->channels[i].channels, err));
         }
     }
     return QONNX_OK;

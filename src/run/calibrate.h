@@ -8,6 +8,12 @@
 #include "run/feed.h"
 #include "run/runner.h"
 
+/* A value whose channels are to be followed: so many on this axis (-1: the last); channels 0 for no such wish. */
+struct qn_channel_wish {
+    size_t channels;
+    int    axis;
+};
+
 struct qn_observed {
     const char     *name;  /* as asked for */
     int32_t         dtype; /* 0: the value was never made */
@@ -30,6 +36,7 @@ struct qn_calibrate_options {
     size_t histogram_most;   /* as for qn_stats_init; 0: no histograms */
     bool   keep_ranges;      /* of each sample, in struct qn_stats */
     size_t sum_every;        /* as in struct qn_stats; 0 means 1 */
+    const struct qn_channel_wish *channels; /* one for each name; NULL: no wishes */
     void (*on_progress)(void *context, size_t done, size_t total); /* may be NULL; called by one thread at a time */
     void *progress_context;
     /* May be NULL. Receives each run's graph outputs, from several threads at once. */

@@ -13,8 +13,6 @@
 /* Block sizes are powers of two up to this. */
 enum { LARGEST_BLOCK = 16, LONGEST_CHAIN = 256 };
 
-#define BLOCKED_DOMAIN "com.microsoft.nchwc"
-
 /* ---- reading ---- */
 
 static qonnx_status borrow_weights(struct qn_model *saved, const struct qn_model *original, qonnx_error *err)
@@ -129,8 +127,8 @@ static bool unpadded(const struct layout *layout, const char *name, int64_t chan
     if (channels % LARGEST_BLOCK == 0) return true;
     for (int step = 0; step < LONGEST_CHAIN; step++) {
         const Onnx__NodeProto *node = producer_of(layout, name);
-        if (!node || !node->n_input || is_op(node, BLOCKED_DOMAIN, "ReorderInput")) return false;
-        if (is_op(node, BLOCKED_DOMAIN, "Conv")) {
+        if (!node || !node->n_input || is_op(node, QN_BLOCKED_DOMAIN, "ReorderInput")) return false;
+        if (is_op(node, QN_BLOCKED_DOMAIN, "Conv")) {
             uint32_t                 id = node->n_input > 1 ? qn_names_find(&layout->names, node->input[1]) : QN_NONE;
             const Onnx__TensorProto *weight = id == QN_NONE ? NULL : layout->constants[id];
             return weight && weight->n_dims == 4 && weight->dims[0] == channels;
@@ -148,7 +146,7 @@ static void drop_unread(struct layout *layout)
     if (layout->nested) return;
     for (size_t i = 0; i < layout->graph->n_node; i++) {
         Onnx__NodeProto *node = layout->graph->node[i];
-        bool             unread = is_op(node, BLOCKED_DOMAIN, "ReorderOutput") && node->n_output == 1;
+        bool             unread = is_op(node, QN_BLOCKED_DOMAIN, "ReorderOutput") && node->n_output == 1;
         if (unread) unread = layout->readers[qn_names_find(&layout->names, node->output[0])] == 0;
         if (!unread) layout->graph->node[used++] = node;
     }
@@ -167,12 +165,12 @@ qonnx_status qn_ort_model_watches(struct qn_model *model, struct ort_watch **wat
     for (size_t i = 0; i < graph->n_node; i++) {
         const Onnx__NodeProto *node = graph->node[i], *reorder;
         if (!is_observer(node)) continue;
-        list[used] = (struct ort_watch){ node->input[0], (size_t)qn_attr_int(node, "id", -1) };
+        list[used] = (struct ort_watch){ node->input[0], (size_t)qn_attr_int(node, "id", -1), false };
         reorder = producer_of(&layout, node->input[0]);
-        if (is_op(reorder, BLOCKED_DOMAIN, "ReorderOutput") && reorder->n_input == 1 &&
+        if (is_op(reorder, QN_BLOCKED_DOMAIN, "ReorderOutput") && reorder->n_input == 1 &&
             !qn_attr_int(reorder, "channels_last", 0) &&
             unpadded(&layout, reorder->input[0], qn_attr_int(reorder, "channels", 0)))
-            list[used].name = reorder->input[0];
+            list[used] = (struct ort_watch){ reorder->input[0], list[used].id, true };
         else if (qn_names_find(&layout.names, node->input[0]) != QN_NONE) /* it keeps what it reads */
             layout.readers[qn_names_find(&layout.names, node->input[0])]++;
         used++;

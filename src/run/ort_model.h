@@ -7,6 +7,8 @@
 
 #define QN_OBSERVE_DOMAIN "qonnx"
 #define QN_OBSERVE_OP "Observe"
+/* Of the operators that know the runtime's blocked layout (NCHWc). */
+#define QN_BLOCKED_DOMAIN "com.microsoft.nchwc"
 
 /* An initializer that lies in our memory. */
 struct ort_weight {
@@ -20,6 +22,7 @@ struct ort_weight {
 struct ort_watch {
     const char *name;
     size_t      id;
+    bool        blocked; /* it is in the runtime's blocked layout */
 };
 
 struct ort_model {

@@ -54,6 +54,7 @@ static void observer_compute(void *kernel, struct ort_context *context)
         qn_ort_check(api, api->context_input(context, 0, &value), "observer input", qn_ort_current.err);
     if (qn_ort_current.status == QONNX_OK)
         qn_ort_current.status = qn_ort_view(api, value, &view, dims, qn_ort_current.err);
+    view.block = session->blocks[observer->id];
     if (qn_ort_current.status == QONNX_OK)
         qn_ort_current.status = session->observer(qn_ort_current.run->context, observer->id, &view, qn_ort_current.err);
 }

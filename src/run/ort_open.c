@@ -184,6 +184,18 @@ static qonnx_status load_and_read_back(const struct ort_run_session *session, st
     return status;
 }
 
+static qonnx_status note_blocks(struct ort_run_session *session, const struct ort_watch *watches, size_t count, qonnx_error *err)
+{
+    size_t block = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (!watches[i].blocked || watches[i].id >= session->observed_count) continue;
+        if (!block) QN_TRY(qn_ort_block_size(&session->ort->base, &block, err));
+        session->blocks[watches[i].id] = block;
+    }
+    return QONNX_OK;
+}
+
 static qonnx_status load_in_two_stages(struct ort_run_session *session, const struct loading *loading, qonnx_error *err)
 {
     struct ort_loaded first = { 0 };
@@ -196,6 +208,7 @@ static qonnx_status load_in_two_stages(struct ort_run_session *session, const st
     QN_TRY(status);
     QN_TRY(qn_ort_model_watches(&session->saved, &watches, &stage.watch_count, err));
     if (stage.watch_count != loading->watch_count) return qn_fail(err, QONNX_E_RUNTIME, "an observer was lost");
+    QN_TRY(note_blocks(session, watches, stage.watch_count, err));
     stage.model = &session->saved;
     stage.watches = watches;
     stage.level = ORT_LEVEL_NONE;
@@ -229,6 +242,7 @@ static qonnx_status load_as_wanted(struct ort_run_session *session, const struct
     if (worth_two_stages(&loading)) {
         if (load_in_two_stages(session, &loading, &ignored) == QONNX_OK) return QONNX_OK;
         qn_model_release(&session->saved);
+        memset(session->blocks, 0, session->observed_count * sizeof *session->blocks);
     }
     if (load_wanted(session, &loading, &ignored) == QONNX_OK) return QONNX_OK;
     loading.files = NULL;
@@ -248,6 +262,7 @@ static qonnx_status read_ports(struct ort_run_session *session, const struct qn_
     session->input_names = qn_arena_array(arena, base->input_count, sizeof *session->input_names);
     session->output_names = qn_arena_array(arena, base->output_count, sizeof *session->output_names);
     session->observed = qn_arena_array(arena, wanted->observe_count, sizeof *session->observed);
+    session->blocks = qn_arena_array(arena, wanted->observe_count, sizeof *session->blocks);
     if (qn_arena_failed(arena)) return qn_fail_nomem(err);
     for (size_t i = 0; i < base->input_count; i++) session->input_names[i] = base->inputs[i].name;
     for (size_t i = 0; i < base->output_count; i++) session->output_names[i] = base->outputs[i].name;

@@ -31,6 +31,7 @@ struct ort_run_session {
     struct qn_model      saved; /* what the runtime made of the model, when it runs that */
     qn_view_fn           observer;
     const char         **observed;
+    size_t              *blocks; /* by observed value: as in struct qn_view */
     size_t               observed_count;
     const char         **input_names, **output_names;
     struct qn_arena      arena;
@@ -53,6 +54,9 @@ int                           qn_ort_type(int32_t type); /* the runtime's number
 /* A view of a value; not for values that are no tensors. Texts have no data. */
 QONNX_MUST_CHECK qonnx_status qn_ort_view(const struct ort_api *api, const struct ort_value *value,
                                           struct qn_view *view, int64_t dims[QN_MAX_RANK], qonnx_error *err);
+
+/* How many channels make a block in the runtime's blocked layout. */
+QONNX_MUST_CHECK qonnx_status qn_ort_block_size(struct qn_runtime *runtime, size_t *block, qonnx_error *err);
 
 void qn_ort_fill_observer(struct ort_custom_op *op, uint32_t api_version);
 

@@ -14,14 +14,15 @@
 
 enum { QN_MAX_RANK = 32 };
 
-/* A tensor somebody else owns, in C order. */
+/* A tensor somebody else owns. */
 struct qn_view {
     const char    *name;
     int32_t        dtype; /* TensorProto.DataType */
     int            rank;
     const int64_t *dims;
     const void    *data;
-    size_t         size; /* in bytes */
+    size_t         size;  /* in bytes */
+    size_t         block; /* 0, or: not in C order but with axis 1 in blocks of so many, [N][C / block][…][block] */
 };
 /* Number of elements (dims are those of a checked view, so the product fits). */
 size_t qn_view_count(const struct qn_view *view);
@@ -59,8 +60,7 @@ struct qn_session_options {
     const char *const      *observe;
     size_t                  observe_count;
     qn_view_fn              observer;
-    /* The observer does not mind in which order a view's elements come: the runtime may then keep layouts of its
-     * own. */
+    /* The observer takes views with blocks too: the runtime may then keep layouts of its own. */
     bool                    any_order;
     /* Receives the model as the runtime's rewrites left it, to be released; the session is then not for running.
      * Stays as it is when the model is too large to be saved. NULL: not wanted. */

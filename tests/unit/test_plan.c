@@ -245,7 +245,7 @@ static void a_quantized_softmax_has_fixed_parameters_and_is_observed(void **stat
     assert_int_equal(tensor_of(&p, "t")->group, small_value(&p.s, "b"));
     for (size_t v = 0; v < p.s.graph.value_count; v++) p.s.graph.values[v].rank = 4;
     assert_ok(qn_plan_observed(&p.plan, &ids, &count, &p.err), &p.err);
-    assert_int_equal(count, 4);
+    assert_int_equal(count, 5); /* t for its channels */
     assert_int_equal(ids[2], small_value(&p.s, "b"));
     planned_close(&p);
 }
@@ -452,10 +452,33 @@ static void only_ranges_that_are_needed_are_observed(void **state)
     planned_make(&p, NO_OPTIONS);
     for (size_t v = 0; v < p.s.graph.value_count; v++) p.s.graph.values[v].rank = 4; /* unknown ranks are looked at too */
     assert_ok(qn_plan_observed(&p.plan, &ids, &count, &p.err), &p.err);
-    assert_int_equal(count, 3);
+    assert_int_equal(count, 4);
     assert_int_equal(ids[0], small_value(&p.s, "x"));
-    assert_int_equal(ids[1], small_value(&p.s, "b")); /* behind the Relu; s has fixed parameters, and t those of s */
-    assert_int_equal(ids[2], small_value(&p.s, "c"));
+    assert_int_equal(ids[1], small_value(&p.s, "b")); /* behind the Relu; s has fixed parameters, and t those of s … */
+    assert_int_equal(ids[2], small_value(&p.s, "t")); /* … but a layer reads its channels */
+    assert_int_equal(ids[3], small_value(&p.s, "c"));
+    planned_close(&p);
+}
+
+static void channels_are_followed_where_layers_read_them(void **state)
+{
+    struct planned p;
+
+    (void)state;
+    planned_open(&p, 4);
+    small_conv(&p.s, "a", "x", NULL);
+    small_op(&p.s, "Relu", "b", "a");
+    small_conv(&p.s, "c", "b", NULL);
+    small_op(&p.s, "Flatten", "f", "c");
+    small_gemm(&p.s, "y", "f");
+    small_output(&p.s, "y");
+    planned_make(&p, NO_OPTIONS);
+    assert_int_equal(tensor_of(&p, "x")->channels, 4);
+    assert_int_equal(tensor_of(&p, "x")->channel_axis, 1);
+    assert_int_equal(tensor_of(&p, "b")->channels, 4);
+    assert_int_equal(tensor_of(&p, "a")->channels, 0);
+    assert_int_equal(tensor_of(&p, "f")->channels, 4);
+    assert_int_equal(tensor_of(&p, "f")->channel_axis, -1);
     planned_close(&p);
 }
 
@@ -546,6 +569,7 @@ int main(void)
         cmocka_unit_test(a_gemm_without_bias_keeps_what_it_would_swallow_apart),
         cmocka_unit_test(a_linear_result_that_leaves_and_is_read_by_layers_stays_float),
         cmocka_unit_test(only_ranges_that_are_needed_are_observed),
+        cmocka_unit_test(channels_are_followed_where_layers_read_them),
         cmocka_unit_test(counts_and_dump_agree_with_the_rows),
         cmocka_unit_test(every_failed_allocation_is_reported),
     };
