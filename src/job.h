@@ -24,6 +24,8 @@ struct qn_job {
     struct qn_calibration    calibration;
     const struct qn_stats  **stats; /* by value id */
     struct qn_verdict       *verdicts;
+    struct qn_stats         *wider;   /* of tensors whose channels were repeated */
+    size_t                   wider_count;
     struct qn_ranging       *ranging; /* by value id, all as the settings say unless set otherwise */
     struct qn_judge          judge;
     struct qn_judgement      judged;
@@ -49,6 +51,13 @@ QONNX_MUST_CHECK qonnx_status qn_job_open(struct qn_job *job);
 QONNX_MUST_CHECK qonnx_status qn_job_run_passes(struct qn_job *job);
 /* Runs the float model over the data: statistics of what the plan asks for, and the outputs to judge by. */
 QONNX_MUST_CHECK qonnx_status qn_job_observe(struct qn_job *job);
+/* job->stats and what shapes the runs showed, for the graph as it is now. */
+QONNX_MUST_CHECK qonnx_status qn_job_take_stats(struct qn_job *job);
+/* Channels with outliers are repeated, if the option says so. Plans anew. */
+QONNX_MUST_CHECK qonnx_status qn_job_duplicate(struct qn_job *job);
+void                          qn_job_release_wider(struct qn_job *job);
+/* Solves, makes the model, runs it and drops it again. */
+QONNX_MUST_CHECK qonnx_status qn_job_measure(struct qn_job *job, struct qn_judgement *judged_as);
 /* The plan that the settings and verdicts ask for, its numbers still open. */
 QONNX_MUST_CHECK qonnx_status qn_job_plan(struct qn_job *job);
 /* The numbers; nodes whose data forbid it drop out on the way. */

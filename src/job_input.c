@@ -146,6 +146,17 @@ static qonnx_status choose_observed(struct qn_job *job, const qn_value_id **ids,
     return QONNX_OK;
 }
 
+qonnx_status qn_job_take_stats(struct qn_job *job)
+{
+    job->stats = qn_arena_array(&job->arena, job->graph.value_count, sizeof(struct qn_stats *));
+    if (!job->stats) return qn_fail_nomem(job->err);
+    for (size_t i = 0; i < job->calibration.value_count; i++) {
+        const qn_value_id v = qn_graph_find(&job->graph, job->calibration.values[i].name);
+        if (v != QN_NONE) learn(job, v, &job->calibration.values[i]);
+    }
+    return QONNX_OK;
+}
+
 qonnx_status qn_job_observe(struct qn_job *job)
 {
     const unsigned              needs = job->settings.observer_row->needs;
@@ -171,7 +182,7 @@ qonnx_status qn_job_observe(struct qn_job *job)
     QN_TRY(open_feed(job, &job->arena));
     QN_TRY(qn_judge_begin(&job->judge, job->model.pb->graph->n_output, qn_feed_info(job->feed)->count, job->err));
     QN_TRY(qn_calibrate(&job->calibration, job->runtime, &job->model, names, count, job->feed, &options, job->err));
-    for (size_t i = 0; i < count; i++) learn(job, ids[i], &job->calibration.values[i]);
+    QN_TRY(qn_job_take_stats(job));
     info = qn_feed_info(job->feed);
     if (info->nan_count)
         return qn_fail(job->err, QONNX_E_DATA, "%s: the samples hold %llu NaN values", job->settings.calib ? job->settings.calib : "synthetic data", (unsigned long long)info->nan_count);

@@ -40,6 +40,7 @@ static qonnx_status run(struct qn_job *job, qonnx_result **result)
         } else {
             QN_TRY(qn_job_plan(job));
             QN_TRY(qn_job_observe(job));
+            QN_TRY(qn_job_duplicate(job));
             QN_TRY(qn_job_search(job));
             QN_TRY(qn_job_emit(job, job->emitter));
         }
@@ -57,6 +58,7 @@ static void release(struct qn_job *job)
     qn_judge_release(&job->judge);
     qn_feed_close(job->feed);
     qn_calibration_release(&job->calibration);
+    qn_job_release_wider(job);
     if (job->runtime) job->runtime->release(job->runtime);
     qn_plan_release(&job->plan);
     qn_graph_release(&job->graph);

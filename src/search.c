@@ -70,20 +70,11 @@ static qonnx_status raise_floor(struct search *s)
 
 /* ---- candidates ---- */
 
-/* The model as the verdicts and settings ask for is made, run and dropped again. Leaves its plan solved. */
+/* The model as the verdicts and settings ask for. Leaves its plan solved. */
 static qonnx_status measure(struct search *s, struct qn_judgement *judged_as)
 {
-    struct qn_job           *job = s->job;
-    const struct qn_emitter *judged = job->emitter->foreign ? qn_emitter_find("qcdq") : job->emitter;
-
-    QN_TRY(qn_job_solve(job));
-    QN_TRY(qn_job_emit(job, judged));
-    qn_job_tell(job, "judging", job->report.candidates, 0);
-    QN_TRY(qn_judge_run(&job->judge, job->runtime, &job->model, job->feed, judged_as, job->err));
-    qn_job_back_to_float(job);
-    job->report.candidates++;
     if (s->left) s->left--;
-    return QONNX_OK;
+    return qn_job_measure(s->job, judged_as);
 }
 
 /* ---- trials ---- */

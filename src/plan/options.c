@@ -66,6 +66,7 @@ CHOICES(weight_choice, { "int8", "-127 … 127 around zero" })
 CHOICES(digest_choice, { "auto", "xxh3, and sha256 for files up to 64 MB" }, { "xxh3", "XXH3-128 only" }, { "sha256", "XXH3-128 and SHA-256" })
 CHOICES(weights_choice, { "codes", "integers with a DequantizeLinear" }, { "float", "floats with a QuantizeLinear too, as Brevitas' export_weight_q_node" })
 CHOICES(io_choice, { "float", "values, with the quantizers inside the model" }, { "uint8", "codes 0 … 255" }, { "int8", "codes -128 … 127" })
+CHOICES(duplicate_choice, { "auto", "where it makes finer steps, if the model's outputs keep more with it" }, { "on", "where it makes finer steps" }, { "off", "nowhere" })
 CHOICES(verify_choice, { "run", "run it in ONNX Runtime on a few calibration samples, and judge by its outputs" },
         { "full", "also see which kernels ONNX Runtime makes of it" }, { "off", "do neither" })
 
@@ -88,6 +89,7 @@ static const struct row rows[] = {
     { { "pass",         "NAME",        NULL,      "run these float passes instead of the default ones",                                                   "Quantization", "qd", true, true }, LIST, AT(pass) },
     { { "min-sqnr",     "DB",          "10",      "leave as many nodes in float as it takes for every output to keep this much of the signal on a few calibration samples", "Quantization", "q" }, INT, AT(min_sqnr), 0, 100 },
     { { "candidates",   "N",           "24",      "models to make and run while choosing methods and what stays in float; more may be needed to reach --min-sqnr", "Quantization", "q", false, true }, INT, AT(candidates), 0, 100000 },
+    { { "duplicate",    "WHEN",        "off",     "spread channels with outliers that a MatMul or Gemm reads over copies of themselves, for 3 % more weights at most", "Quantization", "q", false, true }, TEXT, AT(duplicate), .choice = duplicate_choice },
     { { "node-sqnr",    "DB",          "20",      "leave a layer in float when quantizing what it reads or writes keeps less than this on the calibration data; 0 never does", "Quantization", "q", false, true }, INT, AT(node_sqnr), 0, 100 },
 
     { { "calib",        "PATH",        NULL,      "samples: FILE.npz, FILE.npy, a folder of either, or a folder of test_data_set_K/input_J.pb",           "Data",         "qc" },  TEXT, AT(calib) },

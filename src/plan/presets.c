@@ -20,7 +20,7 @@ static const struct qn_preset presets[] = {
     { "copy", "no change: open, check and save", .copy = true },
     { "int8", "8-bit integers: activations, weights per channel and bias as the target takes them (needs samples of real inputs to be accurate)",
       .values = {
-        { "format", "qdq" }, { "target", "generic" }, { "observer", "minmax" }, { "per-channel", "on" }, { "min-sqnr", "25" },
+        { "format", "qdq" }, { "target", "generic" }, { "observer", "minmax" }, { "per-channel", "on" }, { "min-sqnr", "25" }, { "duplicate", "auto" },
       } },
     { "brevitas-int8", "Brevitas' default quantizers, exactly",
       .values = { { "format", "qcdq" } },

@@ -342,6 +342,40 @@ def the_sidecar_is_true_of_the_model(program, folder, scratch):
     assert len(tensors) == len(report["tensors"])
 
 
+def with_outliers(path, data, channels=96):
+    """Two matrix layers behind a Tanh each; three channels of the input are 30 times the others."""
+    rng = np.random.default_rng(3)
+    size = np.where(np.arange(channels) % 40 == 7, 30, 1).astype(np.float32)
+    weights = [rng.standard_normal((channels, channels)).astype(np.float32) / channels for _ in range(2)]
+    nodes = [onnx.helper.make_node("MatMul", ["x", "w0"], ["m0"]), onnx.helper.make_node("Tanh", ["m0"], ["t0"]),
+             onnx.helper.make_node("MatMul", ["t0", "w1"], ["m1"]), onnx.helper.make_node("Tanh", ["m1"], ["y"])]
+    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 8, channels]) for name in ("x", "y")]
+    graph = onnx.helper.make_graph(nodes, "outliers", values[:1], values[1:], [numpy_helper.from_array(w, f"w{i}") for i, w in enumerate(weights)])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), path)
+    np.savez(data, x=rng.standard_normal((32, 1, 8, channels)).astype(np.float32) * size)
+
+
+@promise
+def channels_with_outliers_are_spread_where_that_helps(program, folder, scratch):
+    model, data, quality, made = os.path.join(scratch, "m.onnx"), os.path.join(scratch, "d.npz"), {}, {}
+    with_outliers(model, data)
+    for when in ("off", "on", "auto"):
+        out = os.path.join(scratch, f"{when}.onnx")
+        program(model, out, "--calib", data, "-o", f"duplicate={when}")
+        report, made[when] = runs.sidecar(out), read(out)
+        quality[when] = report["model"]["judged_sqnr_db"]
+        spread = [n for n in report["nodes"] if n.get("reason") == "repeats_channels"]
+        assert len(spread) == (0 if when == "off" else 1), (when, spread)
+        onnx.checker.check_model(out, full_check=True)
+    assert quality["on"] > quality["off"] + 3, quality
+    assert made["on"] == made["auto"], "what helps is not kept"
+    calm = os.path.join(scratch, "calm.npz")
+    np.savez(calm, x=np.clip(np.load(data)["x"], -2, 2))
+    for when in ("off", "on"):
+        program(model, os.path.join(scratch, f"{when}.onnx"), "--calib", calm, "-o", f"duplicate={when}")
+    assert read(os.path.join(scratch, "off.onnx")) == read(os.path.join(scratch, "on.onnx")), "spread where nothing stands out"
+
+
 def main():
     program, folder = runs.Program(sys.argv[1]), os.path.normpath(sys.argv[2])
     chosen = [p for p in PROMISES if len(sys.argv) < 4 or p.__name__ in sys.argv[3:]]
