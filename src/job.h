@@ -49,6 +49,8 @@ QONNX_MUST_CHECK qonnx_status qn_job_name_sidecar(struct qn_job *job);
 /* Reads, indexes and checks the model. */
 QONNX_MUST_CHECK qonnx_status qn_job_open(struct qn_job *job);
 QONNX_MUST_CHECK qonnx_status qn_job_run_passes(struct qn_job *job);
+/* Warns of what the target cannot run, and finds out what it has to know. */
+QONNX_MUST_CHECK qonnx_status qn_job_suit_target(struct qn_job *job);
 /* Runs the float model over the data: statistics of what the plan asks for, and the outputs to judge by. */
 QONNX_MUST_CHECK qonnx_status qn_job_observe(struct qn_job *job);
 /* job->stats and what shapes the runs showed, for the graph as it is now. */

@@ -91,7 +91,7 @@ qonnx_status qn_job_run_passes(struct qn_job *job)
     tell_folded(job, &job->settings.exclude, "exclude");
     job->report.passes = names;
     job->report.pass_count = count;
-    return QONNX_OK;
+    return qn_job_suit_target(job);
 }
 
 /* ---- observe ---- */

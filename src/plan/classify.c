@@ -65,6 +65,9 @@ static bool user_selects(const struct qn_list *patterns, const struct qn_graph *
     return false;
 }
 
+/* On targets that compute on integers alone an operator without a rule has codes around it all the same. */
+static const struct qn_rule any_operator = { .op = "", .kind = QN_KIND_POINTWISE, .in = { QN_ROLE_ACT } };
+
 static enum qn_reason classify(const struct qn_planner *p, qn_node_id n, struct qn_rule *own)
 {
     const struct qn_graph *g = p->graph;
@@ -78,7 +81,11 @@ static enum qn_reason classify(const struct qn_planner *p, qn_node_id n, struct 
     if (qn_node_is(g, n, "QuantizeLinear") || qn_node_is(g, n, "DequantizeLinear")) return QN_REASON_ALREADY_QUANTIZED;
     if (qn_node_is(g, n, "Einsum")) return QN_REASON_EINSUM;
     reason = kept_float(p, pb->op_type);
-    if (!(rule = qn_rule_find(pb->op_type))) return reason != QN_REASON_QUANTIZED ? reason : QN_REASON_OP_NOT_IN_TABLE;
+    if (!(rule = qn_rule_find(pb->op_type))) {
+        if (reason != QN_REASON_QUANTIZED) return reason;
+        if (!p->settings->target_row->every_tensor) return QN_REASON_OP_NOT_IN_TABLE;
+        rule = &any_operator;
+    }
     *own = *rule;
     if (p->settings->include.count && !user_selects(&p->settings->include, g, n)) return QN_REASON_NOT_INCLUDED;
     if (user_selects(&p->settings->exclude, g, n)) return QN_REASON_EXCLUDED;

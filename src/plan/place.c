@@ -66,7 +66,7 @@ static bool clamp_bounds(const struct qn_planner *p, qn_node_id n, struct qn_ran
 }
 
 /* Where the result of a layer, join or pool appears: its output, or that of a clamp nobody else sees the input of. */
-static void absorb_clamps(struct qn_planner *p)
+void qn_plan_absorb_clamps(struct qn_planner *p)
 {
     for (qn_node_id n = 0; n < p->graph->node_count; n++) {
         struct qn_node_plan *row = &p->plan->nodes[n];
@@ -325,12 +325,17 @@ static qn_value_id find_group(struct qn_tensor_plan *tensors, qn_value_id v)
 }
 
 /* The lower id becomes the group's: it is the value nearer to the graph's inputs, whose range covers the others'. */
-static void join_groups(struct qn_tensor_plan *tensors, qn_value_id a, qn_value_id b)
+void qn_plan_join_groups(struct qn_tensor_plan *tensors, qn_value_id a, qn_value_id b)
 {
     a = find_group(tensors, a);
     b = find_group(tensors, b);
     if (a == b) return;
     tensors[a > b ? a : b].group = a > b ? b : a;
+}
+
+void qn_plan_settle_groups(struct qn_planner *p)
+{
+    for (qn_value_id v = 0; v < p->graph->value_count; v++) p->plan->tensors[v].group = find_group(p->plan->tensors, v);
 }
 
 static void mark_result(struct qn_planner *p, qn_node_id n)
@@ -356,10 +361,10 @@ static void mark_tensors(struct qn_planner *p)
             qn_value_id out = qn_node_output(p->graph, n, slot);
             if (out == QN_NONE || !tensors[out].quantized) continue;
             tensors[out].at_producer = true;
-            join_groups(tensors, qn_node_input(p->graph, n, 0), out);
+            qn_plan_join_groups(tensors, qn_node_input(p->graph, n, 0), out);
         }
     }
-    for (qn_value_id v = 0; v < p->graph->value_count; v++) tensors[v].group = find_group(tensors, v);
+    qn_plan_settle_groups(p);
 }
 
 /* A pointwise node alone between two quantized tensors is what integer kernels for functions are made for. */
@@ -373,7 +378,7 @@ static void settle_pointwise(struct qn_planner *p)
         in = qn_node_input(p->graph, n, 0);
         out = qn_node_output(p->graph, n, 0);
         row->reason = QN_REASON_POINTWISE_CHAIN;
-        if (!row->rule->twin || row->rule->kind != QN_KIND_POINTWISE || in == QN_NONE || out == QN_NONE) continue;
+        if (!p->settings->target_row->function_kernels || !row->rule->twin || row->rule->kind != QN_KIND_POINTWISE || in == QN_NONE || out == QN_NONE) continue;
         if (!p->plan->tensors[in].at_producer || !p->plan->tensors[out].quantized || p->graph->values[out].flags & (QN_OUTPUT | QN_CAPTURED)) continue;
         if (p->plan->tensors[out].group != out) continue;
         row->reason = QN_REASON_QUANTIZED;
@@ -385,7 +390,7 @@ static void settle_pointwise(struct qn_planner *p)
 
 /* ONNX Runtime computes Q of a Softmax of a dequantized tensor on codes, float or not in our eyes, and wraps around
  * where the result's scale is much below 1/256. With that scale it is right, and so is everybody else. */
-static void settle_softmax(struct qn_planner *p)
+void qn_plan_settle_softmax(struct qn_planner *p)
 {
     for (qn_node_id n = 0; n < p->graph->node_count; n++) {
         qn_value_id out = qn_node_output(p->graph, n, 0);
@@ -425,16 +430,21 @@ static void mark_readers(struct qn_planner *p)
 
 void qn_plan_place(struct qn_planner *p)
 {
+    if (p->settings->target_row->every_tensor) {
+        qn_plan_place_all(p);
+        mark_readers(p);
+        return;
+    }
     find_chains(p);
     do
-        absorb_clamps(p);
+        qn_plan_absorb_clamps(p);
     while (drop_layers(p));
     find_ready(p);
     find_depths(p);
     for (qn_node_id n = (qn_node_id)p->graph->node_count; n-- > 0;) decide_node(p, n);
     mark_tensors(p);
     settle_pointwise(p);
-    settle_softmax(p);
+    qn_plan_settle_softmax(p);
     settle_rest(p);
     mark_readers(p);
 }

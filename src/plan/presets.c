@@ -74,6 +74,26 @@ static const struct qn_kept_float slower_on_openvino[] = {
     { 0 },
 };
 
+/* TensorRT moves Q and DQ across what only moves values; what it computes in int8 beside layers and sums gains nothing. */
+static const struct qn_kept_float float_on_tensorrt[] = {
+    { "Concat", QN_REASON_SLOWER_ON_TARGET },
+    { "Mul", QN_REASON_SLOWER_ON_TARGET },
+    { "Softmax", QN_REASON_NOT_ON_TARGET },
+    { "LogSoftmax", QN_REASON_NOT_ON_TARGET },
+    { "LayerNormalization", QN_REASON_NOT_ON_TARGET },
+    { "LSTM", QN_REASON_NOT_ON_TARGET },
+    { "GRU", QN_REASON_NOT_ON_TARGET },
+    { "RNN", QN_REASON_NOT_ON_TARGET },
+    { 0 },
+};
+
+static const struct qn_kept_float float_on_qnn[] = {
+    { "LSTM", QN_REASON_NOT_ON_TARGET },
+    { "GRU", QN_REASON_NOT_ON_TARGET },
+    { "RNN", QN_REASON_NOT_ON_TARGET },
+    { 0 },
+};
+
 static const struct qn_target targets[] = {
     {
         .name = "generic",
@@ -82,6 +102,7 @@ static const struct qn_target targets[] = {
         .weight_types = { "int8" },
         .kept_float = slower_on_ort,
         .twins_are_kernels = true,
+        .function_kernels = true,
         .conv_needs_output = true,
         .add_unmakes_matmul = true,
         .clamp_hides_result = true,
@@ -93,6 +114,7 @@ static const struct qn_target targets[] = {
         .weight_types = { "int8" },
         .kept_float = slower_on_ort,
         .twins_are_kernels = true,
+        .function_kernels = true,
         .conv_needs_output = true,
         .add_unmakes_matmul = true,
         .clamp_hides_result = true,
@@ -104,6 +126,7 @@ static const struct qn_target targets[] = {
         .weight_types = { "int8" },
         .kept_float = slower_on_ort,
         .twins_are_kernels = true,
+        .function_kernels = true,
         .conv_needs_output = true,
         .add_unmakes_matmul = true,
         .clamp_hides_result = true,
@@ -115,6 +138,7 @@ static const struct qn_target targets[] = {
         .weight_types = { "int8" },
         .on_paper = true,
         .kept_float = slower_on_ort,
+        .function_kernels = true,
         .conv_needs_output = true,
         .add_unmakes_matmul = true,
         .clamp_hides_result = true,
@@ -126,6 +150,7 @@ static const struct qn_target targets[] = {
         .weight_types = { "int8" },
         .kept_float = slower_on_ort,
         .twins_are_kernels = true,
+        .function_kernels = true,
         .conv_needs_output = true,
         .add_unmakes_matmul = true,
         .clamp_hides_result = true,
@@ -139,6 +164,34 @@ static const struct qn_target targets[] = {
         .kept_float = slower_on_openvino,
         .add_in_layer = true,
         .mul_needs_output = true,
+    },
+    {
+        .name = "tensorrt",
+        .summary = "TensorRT on NVIDIA GPUs: int8 without zero points, float biases (from documentation, not run on hardware)",
+        .on_paper = true,
+        .act_types = { "int8" },
+        .weight_types = { "int8" },
+        .formats = { "qdq" },
+        .kept_float = float_on_tensorrt,
+        .act_symmetric = true,
+        .float_bias = true,
+        .add_in_layer = true,
+    },
+    {
+        .name = "qnn",
+        .summary = "ONNX Runtime's QNN provider for Qualcomm NPUs: every tensor on integers (from documentation, not run on hardware)",
+        .on_paper = true,
+        .act_types = { "uint8" },
+        .weight_types = { "int8" },
+        .formats = { "qdq" },
+        .kept_float = float_on_qnn,
+        .linear_per_tensor = true,
+        .least_range = 1e-4f,
+        .every_tensor = true,
+        .pair_per_reader = true,
+        .fixed_shapes = true,
+        .function_kernels = true,
+        .act_act_matmul = true,
     },
 };
 /* clang-format on */

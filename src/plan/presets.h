@@ -41,6 +41,12 @@ struct qn_target {
     const struct qn_kept_float *kept_float;
     bool act_symmetric;          /* activations without a zero point */
     bool float_bias;             /* no codes for the bias */
+    bool linear_per_tensor;      /* Gemm and MatMul take one scale for their weight */
+    float least_range;           /* ranges of activations are at least this wide */
+    bool every_tensor;           /* it computes whole graphs on integers: all float values between operators have codes */
+    bool pair_per_reader;        /* each reader has a Q and DQ of its own */
+    bool fixed_shapes;           /* it cannot run open shapes */
+    bool function_kernels;       /* functions between codes have kernels of their own */
     bool act_act_matmul;         /* MatMul of two activations pays */
     bool conv_needs_output;      /* a Conv without quantized output runs in float */
     bool add_unmakes_matmul;     /* an Add of a constant behind an integer MatMul makes it a float Gemm again */

@@ -162,7 +162,7 @@ static const struct qn_rule rules[] = {
     { OP("Squeeze"),            MOVE },
     { OP("Sub"),                POINTWISE },
     { OP("Swish"),              POINTWISE },
-    { OP("Tanh"),               POINTWISE },
+    { OP("Tanh"),               POINTWISE, FIXED(1.0f / 128, 128) },
     { OP("ThresholdedRelu"),    POINTWISE },
     { OP("Transpose"),          MOVE },
     { OP("Unsqueeze"),          MOVE },

@@ -2,6 +2,8 @@
 #include <math.h>
 
 #include "base/pool.h"
+#include "onnx/tensor.h"
+#include "plan/presets.h"
 #include "plan/solver.h"
 
 void qn_solver_condemn(struct qn_solver *s, qn_node_id n, enum qn_reason reason, double db)
@@ -60,25 +62,26 @@ static const struct qn_observer *find_range(const struct qn_plan *plan, const st
     const struct qn_settings  *settings = plan->settings;
     const struct qn_observer  *observer = ranging && ranging->observer ? ranging->observer : settings->observer_row;
     const double               percentile = ranging && ranging->percentile > 0 ? ranging->percentile : settings->percentile;
-    const struct qn_observe_goal goal = { params->lo, params->hi, false, t->bounds, t->useful, percentile, settings->momentum };
+    const struct qn_observe_goal goal = { params->lo, params->hi, settings->target_row->act_symmetric, t->bounds, t->useful, percentile, settings->momentum };
 
     *range = observer->range(stats, &goal);
+    if (range->max - range->min < settings->target_row->least_range) range->max = range->min + settings->target_row->least_range;
     qn_observe_params(&goal, *range, params->scale, params->zero_point);
     *sqnr = qn_sqnr_db(qn_stats_noise(stats, params, t->useful));
     return observer;
 }
 
-static qonnx_status solve_group(struct qn_solver *s, qn_value_id v)
+static qonnx_status solve_stats(struct qn_solver *s, qn_value_id v, const struct qn_stats *stats)
 {
     const struct qn_settings *settings = s->plan->settings;
     struct qn_tensor_plan    *t = &s->plan->tensors[v];
-    const struct qn_stats    *stats = stats_of(s->plan, s->stats, v);
 
     QN_TRY(qn_solver_params(s, &t->params, settings->act_qtype, false, -1, 1));
     if (t->fixed_scale != 0.0f) {
         t->params->scale[0] = t->fixed_scale;
         t->params->zero_point[0] = t->fixed_zero_point + (settings->act_qtype->is_signed ? settings->act_qtype->lo : 0);
         t->range = qn_qparams_range(t->params, 0);
+        if (settings->target_row->act_symmetric) qn_qparams_set_symmetric(t->params, 0, t->range.max, t->params->hi);
         if (!stats || !qn_stats_ordinary(stats)) return QONNX_OK;
         t->sqnr = qn_sqnr_db(qn_stats_noise(stats, t->params, t->useful));
         return QONNX_OK;
@@ -109,6 +112,30 @@ bool qn_solve_try(const struct qn_plan *plan, const struct qn_stats *const *stat
     params.zero_point = &zero_point;
     (void)find_range(plan, t, seen, &ranging, &params, range, sqnr);
     return true;
+}
+
+/* A constant's statistics are those of its values, and its codes can be made at once. */
+static qonnx_status solve_constant(struct qn_solver *s, qn_value_id v)
+{
+    struct qn_tensor_plan *t = &s->plan->tensors[v];
+    struct qn_stats        stats;
+    const float           *x;
+    size_t                 count;
+    qonnx_status           status;
+
+    QN_TRY(qn_tensor_floats(s->plan->graph->values[v].init, &s->plan->arena, &x, &count, s->err));
+    QN_TRY(qn_stats_init(&stats, 0, s->err));
+    qn_stats_add(&stats, x, count);
+    status = solve_stats(s, v, &stats);
+    qn_stats_release(&stats);
+    if (status != QONNX_OK || *s->again) return status;
+    if (!(t->codes = qn_arena_array(&s->plan->arena, count, t->params->type->code_size))) return qn_fail_nomem(s->err);
+    return qn_quantize(x, QN_LAYOUT_FLAT(count), t->params, s->plan->rounding, t->codes, s->threads, s->err);
+}
+
+static qonnx_status solve_group(struct qn_solver *s, qn_value_id v)
+{
+    return s->plan->graph->values[v].init ? solve_constant(s, v) : solve_stats(s, v, stats_of(s->plan, s->stats, v));
 }
 
 /* ---- all of it ---- */

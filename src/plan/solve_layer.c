@@ -5,6 +5,7 @@
 
 #include "onnx/attr.h"
 #include "onnx/tensor.h"
+#include "plan/presets.h"
 #include "plan/solver.h"
 
 static bool all_finite(const float *x, size_t n)
@@ -112,6 +113,8 @@ qonnx_status qn_solve_layer(struct qn_solver *s, qn_node_id n)
     QN_TRY(load_layer(s, &l, &usable));
     if (!usable) return QONNX_OK;
     per_channel = settings->per_channel && l.layout.channels > 1; /* one channel is the tensor: a rank-0 scale */
+    if (settings->target_row->linear_per_tensor && strstr(row->rule->op, "Conv") != row->rule->op) per_channel = false;
+    if (settings->target_row->float_bias) l.bias = NULL;
     if (!per_channel) l.layout = QN_LAYOUT_FLAT(l.w_count);
     QN_TRY(qn_solver_params(s, &row->weight, settings->weight_qtype, true, per_channel ? l.axis : -1, l.layout.channels));
     absmax = qn_arena_array(&s->plan->arena, l.layout.channels, sizeof *absmax);

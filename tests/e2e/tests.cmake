@@ -11,6 +11,8 @@ if(QN_ORT)
     add_test(NAME e2e_model_${model}
       COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_models.py $<TARGET_FILE:qonnx-quantize> ${CMAKE_SOURCE_DIR}/models/${model})
   endforeach()
+  add_test(NAME e2e_targets
+    COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_targets.py $<TARGET_FILE:qonnx-quantize> ${CMAKE_SOURCE_DIR}/models/mnist_resnet ${CMAKE_SOURCE_DIR}/models/chargpt)
   add_test(NAME e2e_promises
     COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_promises.py $<TARGET_FILE:qonnx-quantize> ${CMAKE_SOURCE_DIR}/models/mnist_resnet)
 endif()

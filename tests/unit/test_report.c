@@ -76,7 +76,7 @@ static void summary_of_a_copy_says_whether_a_byte_changed(void **state)
     text = text_of(&f);
     assert_string_equal(text, "models/float.onnx -> out/int8.onnx\n"
                               "copied; what is written differently begins at graph.node[3].attribute[0].f (byte 1234)\n"
-              "size:      702 kB -> 185 kB (3.79 times smaller)\n");
+                              "size:      702 kB -> 185 kB (3.79 times smaller)\n");
     free(text);
     f.saved.output = f.saved.input;
     f.saved.size = f.report.input_size;
@@ -84,7 +84,7 @@ static void summary_of_a_copy_says_whether_a_byte_changed(void **state)
     text = text_of(&f);
     assert_string_equal(text, "models/float.onnx -> out/int8.onnx\n"
                               "copied, byte for byte\n"
-              "size:      702 kB\n");
+                              "size:      702 kB\n");
     free(text);
     close_fixture(&f);
 }

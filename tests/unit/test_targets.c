@@ -163,6 +163,127 @@ static void recurrent_operators_stay_float_for_openvino(void **state)
     planned_close(&p);
 }
 
+/* x -> conv a with bias -> Relu r -> conv y */
+static void two_layers(struct planned *p, const char *target)
+{
+    planned_open(p, 4);
+    small_conv(&p->s, "a", "x", "bias");
+    small_op(&p->s, "Relu", "r", "a");
+    small_conv(&p->s, "y", "r", NULL);
+    small_output(&p->s, "y");
+    planned_make(p, OPTIONS("target", target));
+}
+
+static void solve(struct planned *p)
+{
+    bool again;
+    assert_ok(qn_solve(&p->plan, p->stats, NULL, p->verdicts, &again, &p->err), &p->err);
+    assert_false(again);
+}
+
+static void tensorrt_has_no_zero_points_and_no_codes_for_biases(void **state)
+{
+    struct planned p;
+
+    (void)state;
+    two_layers(&p, "tensorrt");
+    planned_saw(&p, "x", 3, 1); /* from -2 to 4 */
+    planned_saw(&p, "r", 2, 2);
+    solve(&p);
+    assert_string_equal(tensor_of(&p, "x")->params->type->name, "int8");
+    assert_int_equal(tensor_of(&p, "x")->params->zero_point[0], 0);
+    assert_float_equal(tensor_of(&p, "x")->params->scale[0], 4.0 / 127, 1e-7);
+    assert_int_equal(tensor_of(&p, "r")->params->zero_point[0], 0); /* also where nothing is negative */
+    assert_float_equal(tensor_of(&p, "r")->params->scale[0], 4.0 / 127, 1e-7);
+    assert_false(tensor_of(&p, "a")->quantized);
+    assert_false(tensor_of(&p, "y")->quantized);
+    assert_null(node_of(&p, "a")->bias);
+    assert_int_equal(node_of(&p, "a")->weight->count, 4);
+    planned_close(&p);
+}
+
+static void qnn_has_codes_for_all_tensors_but_those_before_clamps(void **state)
+{
+    struct planned p;
+
+    (void)state;
+    two_layers(&p, "qnn");
+    assert_true(tensor_of(&p, "x")->quantized && tensor_of(&p, "r")->quantized && tensor_of(&p, "y")->quantized);
+    assert_false(tensor_of(&p, "a")->quantized);
+    assert_reason(&p, "r", QN_REASON_FUSED);
+    planned_close(&p);
+}
+
+/* Operators that others leave in float, constants beside them, and what moves values. */
+static void qnn_quantizes_functions_and_constants_and_operators_without_a_rule(void **state)
+{
+    struct planned p;
+
+    (void)state;
+    planned_open(&p, 4);
+    small_conv(&p.s, "a", "x", NULL);
+    small_op(&p.s, "Sigmoid", "s", "a");
+    small_op(&p.s, "Tanh", "t", "a");
+    small_constant(&p.s, "k", 3.0f, DIMS(1));
+    small_op(&p.s, "Mul", "m", "s", "k");
+    small_op(&p.s, "Transpose", "v", "m");
+    small_op(&p.s, "Strange", "o", "t");
+    small_output(&p.s, "v");
+    small_output(&p.s, "o");
+    planned_make(&p, OPTIONS("target", "qnn"));
+    for (size_t i = 0; i < 7; i++) assert_true(tensor_of(&p, (const char *const[]){ "x", "a", "s", "t", "k", "m", "v" }[i])->quantized);
+    assert_reason(&p, "m", QN_REASON_QUANTIZED);
+    assert_reason(&p, "v", QN_REASON_MOVES_CODES);
+    assert_reason(&p, "o", QN_REASON_QUANTIZED);
+    assert_true(qn_plan_reads_codes(&p.plan, small_node(&p.s, "o"), 0));
+    planned_saw_all(&p, 2);
+    solve(&p);
+    assert_float_equal(tensor_of(&p, "s")->params->scale[0], 1.0 / 256, 1e-12);
+    assert_int_equal(tensor_of(&p, "s")->params->zero_point[0], 0);
+    assert_float_equal(tensor_of(&p, "t")->params->scale[0], 1.0 / 128, 1e-12);
+    assert_int_equal(tensor_of(&p, "t")->params->zero_point[0], 128);
+    assert_float_equal(tensor_of(&p, "k")->params->scale[0], 3.0 / 255, 1e-5);
+    assert_int_equal(((const uint8_t *)tensor_of(&p, "k")->codes)[0], 255);
+    assert_ptr_equal(tensor_of(&p, "v")->params, tensor_of(&p, "m")->params);
+    planned_close(&p);
+}
+
+static void qnn_has_a_least_range_and_one_scale_for_linear_weights(void **state)
+{
+    struct planned p;
+
+    (void)state;
+    planned_open(&p, 2);
+    small_gemm(&p.s, "y", "x");
+    small_output(&p.s, "y");
+    planned_make(&p, OPTIONS("target", "qnn"));
+    planned_saw(&p, "x", 1e-7f, 1e-7f);
+    planned_saw(&p, "y", 1, 0);
+    solve(&p);
+    assert_float_equal(tensor_of(&p, "x")->params->scale[0], 1e-4 / 255, 1e-10);
+    assert_int_equal(node_of(&p, "y")->weight->count, 1);
+    planned_close(&p);
+}
+
+static void qnn_leaves_integers_and_what_is_excluded_alone(void **state)
+{
+    struct planned p;
+
+    (void)state;
+    planned_open(&p, 4);
+    small_op(&p.s, "Shape", "shape", "x");
+    small_op(&p.s, "Squeeze", "dims", "shape");
+    small_gemm(&p.s, "a", "x");
+    small_op(&p.s, "Reshape", "y", "a", "dims");
+    small_output(&p.s, "y");
+    planned_make(&p, OPTIONS("target", "qnn", "exclude", "op:Reshape"));
+    assert_false(tensor_of(&p, "shape")->quantized || tensor_of(&p, "dims")->quantized || tensor_of(&p, "y")->quantized);
+    assert_true(tensor_of(&p, "a")->quantized);
+    assert_reason(&p, "dims", QN_REASON_NO_WEIGHTS);
+    assert_reason(&p, "y", QN_REASON_EXCLUDED);
+    planned_close(&p);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -174,6 +295,11 @@ int main(void)
         cmocka_unit_test(onnx_runtime_adds_on_codes),
         cmocka_unit_test(openvino_multiplies_no_float_results),
         cmocka_unit_test(recurrent_operators_stay_float_for_openvino),
+        cmocka_unit_test(tensorrt_has_no_zero_points_and_no_codes_for_biases),
+        cmocka_unit_test(qnn_has_codes_for_all_tensors_but_those_before_clamps),
+        cmocka_unit_test(qnn_quantizes_functions_and_constants_and_operators_without_a_rule),
+        cmocka_unit_test(qnn_has_a_least_range_and_one_scale_for_linear_weights),
+        cmocka_unit_test(qnn_leaves_integers_and_what_is_excluded_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -129,15 +129,35 @@ static void write_value(struct qn_around *w, qn_value_id v)
     }
     w->style->activation(w, place, x, t->params, &w->params[t->group], name, view, v);
     w->views[v] = view;
+    w->floats[v] = x;
+    w->taken[v] = is_output;
+}
+
+/* On targets that ask for it the first reader has the pair that stands at the producer, and each further one its own. */
+static const char *own_pair(struct qn_around *w, qn_node_id n, size_t slot, const char *view)
+{
+    qn_value_id                  v = qn_node_input(w->plan->graph, n, slot);
+    const struct qn_tensor_plan *t = &w->plan->tensors[v];
+    const char                  *out;
+
+    if (!w->taken[v]) {
+        w->taken[v] = true;
+        return view;
+    }
+    out = qn_edit_name(w->edit, w->plan->graph->values[v].name, "_dequantized");
+    w->style->activation(w, (struct qn_place){ n, true }, w->floats[v], t->params, &w->params[t->group], out, out, v);
+    return out;
 }
 
 static void rewire(struct qn_around *w, qn_node_id n)
 {
     const struct qn_node_plan *row = &w->plan->nodes[n];
+    bool                       pairs = !w->plan->recipe && w->plan->settings->target_row->pair_per_reader;
 
     if (row->dropped) return;
     for (size_t slot = 0; slot < w->plan->graph->pb->node[n]->n_input; slot++) {
         const char *view = view_of(w, n, slot);
+        if (pairs && *view && qn_plan_reads_codes(w->plan, n, slot)) view = own_pair(w, n, slot, view);
         if (slot == 0 && row->input) {
             struct qn_param_names own = { 0 };
             qn_value_id           v = qn_node_input(w->plan->graph, n, 0);
@@ -249,7 +269,9 @@ static qonnx_status write_all(struct qn_around *w)
     w->arena = qn_edit_arena(w->edit);
     w->params = qn_arena_array(&w->scratch, g->value_count, sizeof *w->params);
     w->views = qn_arena_array(&w->scratch, g->value_count, sizeof(char *));
-    if (!w->params || !w->views) return qn_fail_nomem(w->err);
+    w->floats = qn_arena_array(&w->scratch, g->value_count, sizeof(char *));
+    w->taken = qn_arena_array(&w->scratch, g->value_count, sizeof *w->taken);
+    if (!w->params || !w->views || !w->floats || !w->taken) return qn_fail_nomem(w->err);
     for (qn_value_id v = 0; v < g->value_count; v++)
         if (w->plan->tensors[v].quantized && g->values[v].producer == QN_NONE) write_value(w, v);
     for (qn_node_id n = 0; n < g->node_count; n++) {

@@ -33,6 +33,8 @@ struct qn_around {
     const struct qn_style *style;
     struct qn_param_names *params; /* by group */
     const char           **views;  /* by value: name of its dequantized form */
+    const char           **floats; /* by value: name of the form that is quantized */
+    bool                  *taken;  /* by value: the pair at its producer has its reader, on targets with a pair for each */
     struct qn_arena        scratch;
     struct {
         struct qn_written *list;
