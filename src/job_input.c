@@ -126,7 +126,10 @@ static void learn(struct qn_job *job, qn_value_id id, const struct qn_observed *
 
     job->stats[id] = &seen->stats;
     if (!v->dtype) v->dtype = seen->dtype;
-    if (seen->rank < 0 || (v->rank >= 0 && !job->emitter->shapes) || !(dims = qn_arena_array(&job->arena, (size_t)seen->rank, sizeof *dims))) return;
+    if (seen->stats.samples) v->seen = seen->stats.count / seen->stats.samples;
+    if (seen->rank < 0 || !(dims = (int64_t *)(void *)qn_arena_memdup(&job->arena, seen->dims, (size_t)seen->rank * sizeof *dims))) return;
+    if (v->rank < 0 || v->rank == seen->rank) v->seen_dims = dims;
+    if ((v->rank >= 0 && !job->emitter->shapes) || !(dims = qn_arena_array(&job->arena, (size_t)seen->rank, sizeof *dims))) return;
     for (int i = 0; i < seen->rank; i++) dims[i] = job->emitter->shapes ? seen->dims[i] : -1;
     v->rank = seen->rank;
     v->dims = dims;

@@ -36,6 +36,8 @@ struct qn_value {
     int32_t            dtype;             /* 0: not known */
     int32_t            rank;              /* -1: not known */
     const int64_t     *dims;              /* -1: not known; NULL when rank is not positive */
+    uint64_t           seen;              /* elements in a run of the model; 0: nobody looked */
+    const int64_t     *seen_dims;         /* its sizes then (-1: they vary), of `rank`; NULL: nobody looked */
 };
 
 struct qn_use {

@@ -93,6 +93,7 @@ static enum qn_reason classify(const struct qn_planner *p, qn_node_id n, struct 
     if (rule->since > qn_model_opset(g->model, "")) return QN_REASON_OPSET;
     if (rule->refine && (reason = rule->refine(g, n, own)) != QN_REASON_QUANTIZED) return reason;
     if (rule->kind == QN_KIND_LAYER && (reason = check_layer(p, n, own)) != QN_REASON_QUANTIZED) return reason;
+    if (p->losing[n]) return QN_REASON_SLOWER_ON_TARGET;
     return QN_REASON_NOT_NEEDED; /* until a quantized node needs it */
 }
 

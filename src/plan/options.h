@@ -31,7 +31,7 @@ struct qn_settings {
     int64_t     samples, seed, threads, node_sqnr, min_sqnr, candidates;
     bool        on_trial[QN_MAX_OPTIONS]; /* by option: its value was "auto", so that methods may be tried */
     double      percentile, momentum;
-    bool        per_channel, strict, no_mmap, shuffle, exact, time, check;
+    bool        per_channel, only_faster, strict, no_mmap, shuffle, exact, time, check;
     /* found by the names above */
     const struct qn_recipe   *recipe; /* NULL: the planner decides */
     const struct qn_preset   *preset_row;

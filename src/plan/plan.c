@@ -7,6 +7,7 @@
 #include "plan/explicit.h"
 #include "plan/layer_shape.h"
 #include "plan/match.h"
+#include "plan/pays.h"
 #include "plan/planner.h"
 #include "plan/tails.h"
 
@@ -56,16 +57,35 @@ static qonnx_status make(struct qn_planner *p, const struct qn_verdict *verdicts
     return qn_plan_find_useful(p, err);
 }
 
-qonnx_status qn_plan_make(struct qn_plan *plan, const struct qn_graph *graph, const struct qn_settings *settings, const struct qn_verdict *verdicts, qonnx_error *err)
+static qonnx_status make_without(struct qn_plan *plan, const struct qn_graph *graph, const struct qn_settings *settings, const struct qn_verdict *verdicts, const bool *losing, qonnx_error *err)
 {
-    struct qn_planner p = { .plan = plan, .graph = graph, .settings = settings };
-    qonnx_status   status;
+    struct qn_planner p = { .plan = plan, .graph = graph, .settings = settings, .losing = losing };
+    qonnx_status      status;
 
-    memset(plan, 0, sizeof *plan);
     plan->graph = graph;
     plan->settings = settings;
     status = make(&p, verdicts, err);
     qn_arena_release(&p.scratch);
+    return status;
+}
+
+/* What is at a loss goes to float, until nothing is. Ordinary models take three rounds. */
+enum { MAX_ROUNDS = 16 };
+
+qonnx_status qn_plan_make(struct qn_plan *plan, const struct qn_graph *graph, const struct qn_settings *settings, const struct qn_verdict *verdicts, qonnx_error *err)
+{
+    struct qn_arena arena = { 0 };
+    bool           *losing = qn_arena_array(&arena, graph->node_count, sizeof *losing), again = true;
+    int             rounds = 0;
+    qonnx_status    status = losing ? QONNX_OK : qn_fail_nomem(err);
+
+    memset(plan, 0, sizeof *plan);
+    while (again && status == QONNX_OK && rounds++ < MAX_ROUNDS) {
+        qn_plan_release(plan);
+        status = make_without(plan, graph, settings, verdicts, losing, err);
+        if (status == QONNX_OK) status = qn_plan_losses(plan, losing, &again, err);
+    }
+    qn_arena_release(&arena);
     if (status != QONNX_OK) qn_plan_release(plan);
     return status;
 }

@@ -14,6 +14,7 @@ struct qn_planner {
     bool        *ready, *wanted; /* of each value */
     uint32_t    *depth;   /* of each node: layers on the longest way to it */
     bool        *blocked; /* of each node: dropped out while planning */
+    const bool  *losing;  /* of each node: found to be slower on the target */
     struct qn_arena scratch;
 };
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "plan/costs.h"
 #include "plan/presets.h"
 
 #include <string.h>
@@ -103,6 +104,7 @@ static const struct qn_target targets[] = {
         .kept_float = slower_on_ort,
         .twins_are_kernels = true,
         .function_kernels = true,
+        .costs = &qn_costs_ort_x86,
         .conv_needs_output = true,
         .add_unmakes_matmul = true,
         .clamp_hides_result = true,
@@ -115,6 +117,7 @@ static const struct qn_target targets[] = {
         .kept_float = slower_on_ort,
         .twins_are_kernels = true,
         .function_kernels = true,
+        .costs = &qn_costs_ort_x86,
         .conv_needs_output = true,
         .add_unmakes_matmul = true,
         .clamp_hides_result = true,
@@ -127,6 +130,7 @@ static const struct qn_target targets[] = {
         .kept_float = slower_on_ort,
         .twins_are_kernels = true,
         .function_kernels = true,
+        .costs = &qn_costs_ort_x86,
         .conv_needs_output = true,
         .add_unmakes_matmul = true,
         .clamp_hides_result = true,

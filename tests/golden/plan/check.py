@@ -17,7 +17,7 @@ import zoo  # noqa: E402
 def dump(program, view, net, folder):
     path = os.path.join(folder, net.name + ".onnx")
     onnx.save(net.model(), path)
-    options = [o for o in net.options if view == "plan"]
+    options = [*net.options, "-o", "only-faster=off"] if view == "plan" else []
     # no runtime is needed for this
     done = subprocess.run([program, path, "--dump", view, *options], capture_output=True, text=True, errors="replace",
                           env={**os.environ, "QONNX_ORT": "/nonexistent"})
