@@ -195,6 +195,9 @@ static qonnx_status list_nodes(struct search *s)
     const struct qn_plan *plan = &s->job->plan;
     double                all = 0;
 
+    for (qn_node_id n = 0; n < plan->graph->node_count; n++)
+        if (s->job->verdicts[n].reason == QN_REASON_QUANTIZATION_ERROR)
+            s->job->verdicts[n].reason = QN_REASON_QUANTIZED; /* the floor's; runs decide better */
     QN_TRY(qn_job_solve(s->job));
     s->count = 0;
     for (qn_node_id n = 0; n < plan->graph->node_count; n++) {
@@ -292,7 +295,7 @@ static qonnx_status search(struct search *s)
     if (!job->runtime || strcmp(job->settings.verify, "off") == 0) return QONNX_OK;
     QN_TRY(measure(s, &job->judged));
     QN_TRY(try_methods(s));
-    if (job->judged.sqnr < s->wish) {
+    if (job->judged.sqnr < s->least) {
         QN_TRY(part(s));
     }
     return qn_job_solve(job);

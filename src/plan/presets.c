@@ -21,8 +21,9 @@ static const struct qn_preset presets[] = {
     { "copy", "no change: open, check and save", .copy = true },
     { "int8", "8-bit integers: activations, weights per channel and bias as the target takes them (needs samples of real inputs to be accurate)",
       .values = {
-        { "format", "qdq" }, { "target", "generic" }, { "observer", "minmax" }, { "per-channel", "on" }, { "min-sqnr", "25" }, { "duplicate", "auto" },
-      } },
+        { "format", "qdq" }, { "target", "generic" }, { "observer", "auto" }, { "per-channel", "on" }, { "min-sqnr", "25" }, { "duplicate", "auto" },
+      },
+      .trials = { { "observer", "mse" } } },
     { "brevitas-int8", "Brevitas' default quantizers, exactly",
       .values = { { "format", "qcdq" } },
       .rules = WEIGHTS("Int8WeightPerTensorFloat", "8") INPUTS("Int8ActPerTensorFloat", "8") ACTIVATIONS("Uint8ActPerTensorFloat", "Int8ActPerTensorFloat", "8") },
