@@ -31,7 +31,7 @@ qonnx_status qn_job_measure(struct qn_job *job, struct qn_judgement *judged_as)
 
     QN_TRY(qn_job_solve(job));
     QN_TRY(qn_job_emit(job, judged));
-    qn_job_tell(job, "judging", job->report.candidates, 0);
+    qn_job_tell(job, "judging", 0, 0);
     QN_TRY(qn_judge_run(&job->judge, job->runtime, &job->model, job->feed, judged_as, job->err));
     qn_job_back_to_float(job);
     job->report.candidates++;

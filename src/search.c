@@ -79,16 +79,33 @@ static qonnx_status measure(struct search *s, struct qn_judgement *judged_as)
 
 /* ---- trials ---- */
 
+static bool is_first(const struct qn_option_value *trials, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(trials[k].option, trials[i].option) == 0) return false;
+    return true;
+}
+
+static qonnx_status begin_trials(struct qn_settings *settings, qonnx_error *err)
+{
+    const struct qn_option_value *trials = settings->preset_row->trials;
+
+    for (size_t i = 0; trials[i].option; i++)
+        if (is_first(trials, i) && qn_settings_on_trial(settings, trials[i].option))
+            QN_TRY(qn_settings_try(settings, trials[i].option, trials[i].value, err));
+    return QONNX_OK;
+}
+
 static qonnx_status try_methods(struct search *s)
 {
-    const struct qn_option_value *trials = s->job->settings.preset_row->trials;
+    struct qn_settings           *settings = &s->job->settings;
+    const struct qn_option_value *trials = settings->preset_row->trials;
 
     for (size_t i = 0; trials[i].option && s->job->judged.sqnr < ENOUGH_DB && s->left; i++) {
-        struct qn_settings *settings = &s->job->settings;
         struct qn_judgement now;
         const char         *before = qn_settings_value(settings, trials[i].option);
 
-        if (!qn_settings_on_trial(settings, trials[i].option)) continue;
+        if (is_first(trials, i) || !qn_settings_on_trial(settings, trials[i].option)) continue;
         QN_TRY(qn_settings_try(settings, trials[i].option, trials[i].value, s->job->err));
         QN_TRY(measure(s, &now));
         if (now.mean > s->job->judged.mean + GAIN_DB)
@@ -291,6 +308,7 @@ static qonnx_status search(struct search *s)
     struct qn_job *job = s->job;
 
     job->judged = (struct qn_judgement){ INFINITY, INFINITY };
+    QN_TRY(begin_trials(&job->settings, job->err));
     QN_TRY(raise_floor(s));
     if (!job->runtime || strcmp(job->settings.verify, "off") == 0) return QONNX_OK;
     QN_TRY(measure(s, &job->judged));

@@ -99,6 +99,7 @@ static inline void resolve(struct fixture *f, const char *const (*set)[2], size_
     for (size_t i = 0; i < count; i++)
         assert_int_equal(qonnx_options_set(options, set[i][0], set[i][1], NULL), QONNX_OK);
     assert_int_equal(qn_settings_resolve(&f->settings, options, NULL), QONNX_OK);
+    assert_int_equal(qn_settings_try(&f->settings, "observer", "minmax", NULL), QONNX_OK); /* as a search leaves it */
     qonnx_options_free(options);
 }
 

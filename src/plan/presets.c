@@ -23,7 +23,7 @@ static const struct qn_preset presets[] = {
       .values = {
         { "format", "qdq" }, { "target", "generic" }, { "observer", "auto" }, { "per-channel", "on" }, { "min-sqnr", "25" }, { "duplicate", "auto" },
       },
-      .trials = { { "observer", "mse" } } },
+      .trials = { { "observer", "minmax" }, { "observer", "mse" } } },
     { "brevitas-int8", "Brevitas' default quantizers, exactly",
       .values = { { "format", "qcdq" } },
       .rules = WEIGHTS("Int8WeightPerTensorFloat", "8") INPUTS("Int8ActPerTensorFloat", "8") ACTIVATIONS("Uint8ActPerTensorFloat", "Int8ActPerTensorFloat", "8") },

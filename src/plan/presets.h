@@ -20,7 +20,8 @@ struct qn_preset {
     bool        copy; /* open, check and save only */
     const char *rules; /* a recipe's rules, as a JSON array (docs/recipes.md); NULL: the planner decides */
     struct qn_option_value values[16];
-    /* Methods to try, in this order, where the option is "auto": kept if the whole model's outputs keep more. */
+    /* Methods to try, in this order, where the option is "auto". An option's first one holds; each other one is kept if
+     * the whole model's outputs keep more with it. */
     struct qn_option_value trials[8];
 };
 const struct qn_preset *qn_preset_at(size_t i); /* NULL behind the last */
