@@ -202,34 +202,31 @@ static void a_percentile_of_100_clips_nothing(void **state)
     qn_stats_release(&stats);
 }
 
-/* The divergence by its definition, over bins spelt out: values clipped to the window against the same quantized. */
+/* The divergence by its definition, over bins spelt out. */
 static double divergence(const double *count, int bins, int from, int to, int codes)
 {
-    static double p[QN_HISTOGRAM_BINS], q[QN_HISTOGRAM_BINS];
-    double        sum_p = 0, sum_q = 0, total = 0;
+    static double q[QN_HISTOGRAM_BINS];
+    double        total = 0, sum_p = 0, sum_q = 0;
+    int           outside = 0;
 
-    for (int i = from; i < to; i++) {
-        p[i] = count[i];
-        q[i] = 0;
-    }
-    for (int i = 0; i < from; i++) p[from] += count[i];
-    for (int i = to; i < bins; i++) p[to - 1] += count[i];
+    for (int i = 0; i < bins; i++) outside += (i < from || i >= to) && count[i] > 0;
+    for (int i = 0; i < bins; i++) q[i] = count[i] > 0 ? 1.0 / outside : 0;
     for (int k = 0; k < codes; k++) {
         const int start = from + (to - from) * k / codes, end = from + (to - from) * (k + 1) / codes;
         double    inside = 0;
         int       filled = 0;
         for (int i = start; i < end; i++) {
             inside += count[i];
-            filled += p[i] > 0;
+            filled += count[i] > 0;
         }
-        for (int i = start; i < end; i++) q[i] = p[i] > 0 ? inside / filled : 0;
+        for (int i = start; i < end; i++) q[i] = count[i] > 0 ? inside / filled : 0;
     }
-    for (int i = from; i < to; i++) {
-        sum_p += p[i];
+    for (int i = 0; i < bins; i++) {
+        sum_p += count[i];
         sum_q += q[i];
     }
-    for (int i = from; i < to; i++)
-        if (p[i] > 0) total += p[i] / sum_p * log(p[i] / sum_p / (q[i] / sum_q));
+    for (int i = 0; i < bins; i++)
+        if (count[i] > 0) total += count[i] / sum_p * log(count[i] / sum_p / (q[i] / sum_q));
     return total;
 }
 
@@ -265,6 +262,20 @@ static void entropy_finds_the_least_divergence_of_all_thresholds(void **state)
                      least);
         qn_stats_release(&stats);
     }
+}
+
+/* Most values are one value, as a background makes it: the rest is not thrown away for it. */
+static void entropy_does_not_end_at_a_spike(void **state)
+{
+    static float    x[COUNT];
+    struct rng      rng = { 8 };
+    struct qn_stats stats;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT; i++) x[i] = i % 3 ? 0.51f : fabsf(rng_normal(&rng)) * 2;
+    stats = seen(x, COUNT);
+    assert_true(range_by("entropy", &stats, &uint8_goal).max > 2);
+    qn_stats_release(&stats);
 }
 
 static void outliers_do_not_stretch_what_clips(void **state)
@@ -419,6 +430,7 @@ int main(void)
         cmocka_unit_test(percentile_holds_its_share_in_the_narrowest_range),
         cmocka_unit_test(a_percentile_of_100_clips_nothing),
         cmocka_unit_test(entropy_finds_the_least_divergence_of_all_thresholds),
+        cmocka_unit_test(entropy_does_not_end_at_a_spike),
         cmocka_unit_test(outliers_do_not_stretch_what_clips),
         cmocka_unit_test(every_observer_has_an_answer_to_odd_data),
         cmocka_unit_test(moving_averages_follow_the_data_in_its_order),

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The range after whose quantization the histogram tells most of what it told before: of all windows |x| <= t that end on
- * a bin's edge and have a bin for each code at least, the one with the least Kullback-Leibler divergence between the
- * values clipped to it and the values spread evenly over the bins of each code.
+ * a bin's edge and have a bin for each code at least, the one with the least Kullback-Leibler divergence of the values
+ * from what the codes tell of them. A code tells that a value is in one of its bins that are not empty. The window tells of
+ * what is outside as much as if one value in all had been seen there: adding it to the outermost bin, as is often done,
+ * makes it cost nothing to end at a bin that is full already.
  *
- * With N values, M of them inside the window, the divergence is
- *     (sum c log c - sum c log q) / N - log N + log M
- * over the bins' counts c, those clipped added to the outermost bins, q being the mean of a code's bins that are not
- * empty. Cumulative sums make that one step a code. Zeros are exact and do not take part. */
+ * With N values, M of them in the window, the divergence is (sum c log c - sum c log q) / N - log N + log (M + 1) over the
+ * bins' counts c; q is the mean of the code's bins that are not empty and, outside, one through the number of such bins.
+ * Cumulative sums make that one step a code. Zeros are exact and do not take part. */
 #include <math.h>
 
 #include "quant/moments.h"
@@ -32,28 +33,20 @@ static void sum_up(const struct qn_histogram *h, struct sums *sums)
 }
 
 /* Of the window of bins from … to - 1. */
-static double divergence(const struct qn_histogram *h, const struct sums *s, int from, int to, int codes)
+static double divergence(const struct sums *s, int from, int to, int codes)
 {
-    const double beneath = s->count[from], beyond = s->count[BINS] - s->count[to];
-    const double inside = s->count[to] - s->count[from], first = (double)h->bins[from], last = (double)h->bins[to - 1];
-    double       sum = s->information[to] - s->information[from];
+    const double all = s->count[BINS], inside = s->count[to] - s->count[from];
+    const int    outside = s->filled[BINS] - (s->filled[to] - s->filled[from]);
+    double       sum = s->information[BINS];
 
-    if (!(inside > 0)) return INFINITY;
-    sum += information(first + beneath) - information(first) + information(last + beyond) - information(last);
     for (int k = 0, start = from; k < codes; k++) {
         const int    end = from + (int)((int64_t)(to - from) * (k + 1) / codes);
         const double count = s->count[end] - s->count[start];
-        const double clipped = (k == 0 ? beneath : 0) + (k == codes - 1 ? beyond : 0);
-        int          filled = s->filled[end] - s->filled[start];
-
-        if (k == 0 && beneath > 0 && !(first > 0)) filled++;
-        if (k == codes - 1 && beyond > 0 && !(last > 0)) filled++;
+        if (count > 0) sum -= count * log(count / (s->filled[end] - s->filled[start]));
         start = end;
-        if (!(count + clipped > 0)) continue;
-        if (!(count > 0)) return INFINITY; /* values where the quantized histogram has none */
-        sum -= (count + clipped) * log(count / filled);
     }
-    return sum / s->count[BINS] - log(s->count[BINS]) + log(inside);
+    if (all > inside) sum += (all - inside) * log(outside);
+    return sum / all - log(all) + log(inside + (all > inside ? 1 : 0));
 }
 
 static struct qn_range entropy(const struct qn_stats *stats, const struct qn_observe_goal *goal)
@@ -78,7 +71,7 @@ static struct qn_range entropy(const struct qn_stats *stats, const struct qn_obs
         const int from = zero - reach > first ? zero - reach : first, to = zero + reach < last ? zero + reach : last;
         double    found;
         if (to - from < codes) break;
-        found = divergence(h, &sums, from, to, (int)codes);
+        found = divergence(&sums, from, to, (int)codes);
         if (!(found < least)) continue;
         least = found;
         best_from = from;
