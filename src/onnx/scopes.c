@@ -51,7 +51,8 @@ struct qn_marks qn_marks_new(struct qn_model *model, const Onnx__AttributeProto 
 
 /* ---- closing ---- */
 
-enum { MAIN = 0, SEVERAL = UINT32_MAX - 1, NOWHERE = UINT32_MAX }; /* scopes; others are bodies, from 1 */
+/* Scopes; others are bodies, from 1. */
+static const uint32_t MAIN = 0, SEVERAL = UINT32_MAX - 1, NOWHERE = UINT32_MAX;
 
 struct closer {
     const struct qn_model  *model;
