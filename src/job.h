@@ -30,6 +30,7 @@ struct qn_job {
     struct qn_judge          judge;
     struct qn_judgement      judged;
     struct qn_kernels_found  kernels;
+    struct qn_pace           pace;
     struct qn_runtime       *runtime;
     struct qn_feed          *feed;
     size_t                   most_samples; /* that are of any use; 0: all */

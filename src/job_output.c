@@ -55,9 +55,19 @@ void qn_job_back_to_float(struct qn_job *job)
 
 qonnx_status qn_job_verify(struct qn_job *job)
 {
-    if (!job->runtime || job->emitter->foreign || strcmp(job->settings.verify, "full") != 0) return QONNX_OK;
+    struct qn_model before;
+    qonnx_status    status;
+    bool            time = strcmp(job->settings.verify, "time") == 0;
+
+    if (!job->runtime || job->emitter->foreign || (!time && strcmp(job->settings.verify, "full") != 0)) return QONNX_OK;
     qn_job_tell(job, "verifying", 0, 0);
-    return qn_kernels_find(&job->kernels, &job->plan, &job->quantized, job->runtime, &job->arena, job->err);
+    QN_TRY(qn_kernels_find(&job->kernels, &job->plan, &job->quantized, job->runtime, &job->arena, job->err));
+    if (!job->feed || !time) return QONNX_OK;
+    qn_job_tell(job, "timing", 0, 0);
+    QN_TRY(qn_model_open(&before, job->input, job->settings.no_mmap, job->err));
+    status = qn_verify_pace(&job->pace, &before, &job->model, job->runtime, job->feed, job->err);
+    qn_model_release(&before);
+    return status;
 }
 
 /* For preset copy: where a file that is not in protobuf's canonical form comes out differently. */
@@ -112,6 +122,7 @@ qonnx_status qn_job_report(struct qn_job *job, qonnx_result **result)
     r->judged_sqnr = job->judged.sqnr;
     r->stats = (const struct qn_stats *const *)job->stats;
     r->kernels = job->kernels.nodes ? &job->kernels : NULL;
+    r->pace = job->pace;
     r->warnings = &job->warnings;
     qn_strbuf_init(&text);
     qn_strbuf_init(&json);

@@ -35,6 +35,7 @@ struct qn_report {
     double                     judged_sqnr;      /* in dB, of the worst output; +inf when all are equal, or too large to be kept */
     const struct qn_stats *const *stats;         /* by value id of the plan's graph; NULL where not observed */
     const struct qn_kernels_found *kernels;      /* what the runtime made of the result; NULL when that was not asked */
+    struct qn_pace             pace;             /* against the input; of the text only, for no two runs take the same time */
     const struct qn_warnings  *warnings;
 };
 

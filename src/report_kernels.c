@@ -7,6 +7,7 @@
 #include "report.h"
 #include "wording.h"
 
+#define NOISE 0.07
 enum { MAX_KERNELS = 6, MAX_EXAMPLES = 3 };
 
 struct tally {
@@ -86,12 +87,29 @@ static void put_differences(const struct qn_report *report, struct qn_strbuf *te
     qn_strbuf_puts(text, report->kernels->differ > shown ? ", …\n" : "\n");
 }
 
+/* Faster and slower are more than chance makes of runs on a busy machine. */
+static void put_pace(const struct qn_report *report, struct qn_strbuf *text)
+{
+    const struct qn_pace *pace = &report->pace;
+    struct qn_plan_counts counts = qn_plan_count(report->plan);
+
+    if (!pace->pairs) return;
+    qn_strbuf_printf(text, "speed:     %.2f times the input's on one thread (%.2f to %.2f, %zu pairs of runs)\n",
+                     pace->median, pace->low, pace->high, pace->pairs);
+    if (pace->median >= 1 - NOISE || pace->high >= 1) return;
+    qn_strbuf_printf(text, "warning:   slower than the input: %zu of %zu layers compute on integers",
+                     counts.layers_quantized, counts.layers);
+    if (report->kernels)
+        qn_strbuf_printf(text, ", and for that %zu Q and %zu DQ run", report->kernels->quantizers,
+                         report->kernels->dequantizers);
+    qn_strbuf_puts(text, report->settings->only_faster ? "\n" : "; see -o only-faster\n");
+}
+
 void qn_report_kernels(const struct qn_report *report, struct qn_strbuf *text)
 {
     const struct qn_kernels_found *found = report->kernels;
 
-    if (!found && !qn_plan_foresees_kernels(report->plan)) return;
-    if (put_tallies(report, text)) {
+    if ((found || qn_plan_foresees_kernels(report->plan)) && put_tallies(report, text)) {
         if (!found)
             qn_strbuf_puts(text, " expected\n");
         else
@@ -104,4 +122,5 @@ void qn_report_kernels(const struct qn_report *report, struct qn_strbuf *text)
         qn_strbuf_printf(text, "note: %zu constant%s in each run, because float kernels read %s\n", found->constants,
                          found->constants == 1 ? " is dequantized" : "s are dequantized",
                          found->constants == 1 ? "it" : "them");
+    put_pace(report, text);
 }

@@ -208,3 +208,40 @@ qonnx_status qn_kernels_find(struct qn_kernels_found *found, const struct qn_pla
     qn_arena_release(&scratch);
     return status;
 }
+
+/* ---- time ---- */
+
+static bool same_inputs(const struct qn_session *a, const struct qn_session *b)
+{
+    if (a->input_count != b->input_count) return false;
+    for (size_t i = 0; i < a->input_count; i++)
+        if (a->inputs[i].dtype != b->inputs[i].dtype || strcmp(a->inputs[i].name, b->inputs[i].name) != 0) return false;
+    return true;
+}
+
+static qonnx_status measure_first(struct qn_pace *pace, struct qn_session *const sessions[2], struct qn_feed *feed,
+                                  qonnx_error *err)
+{
+    struct qn_sample sample = { 0 };
+    bool             done = false;
+    qonnx_status     status = qn_feed_rewind(feed, err);
+
+    if (status == QONNX_OK) status = qn_feed_next(feed, &sample, &done, err);
+    if (status == QONNX_OK && !done) status = qn_pace_measure(pace, sessions, sample.views, err);
+    qn_sample_release(&sample);
+    return status;
+}
+
+qonnx_status qn_verify_pace(struct qn_pace *pace, const struct qn_model *before, const struct qn_model *after,
+                            struct qn_runtime *runtime, struct qn_feed *feed, qonnx_error *err)
+{
+    struct qn_session_options options = { .optimize = true };
+    struct qn_session        *sessions[2] = { NULL, NULL };
+    qonnx_status              status = runtime->open(runtime, before, &options, &sessions[0], err);
+
+    if (status == QONNX_OK) status = runtime->open(runtime, after, &options, &sessions[1], err);
+    if (status == QONNX_OK && same_inputs(sessions[0], sessions[1])) status = measure_first(pace, sessions, feed, err);
+    for (int k = 0; k < 2; k++)
+        if (sessions[k]) runtime->close(sessions[k]);
+    return status;
+}

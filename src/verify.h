@@ -4,6 +4,8 @@
 #define QN_VERIFY_H
 
 #include "plan/plan.h"
+#include "run/feed.h"
+#include "run/pace.h"
 #include "run/runner.h"
 
 /* What became of one node of the float model. */
@@ -26,5 +28,11 @@ bool qn_kernel_differs(const struct qn_plan *plan, const struct qn_kernels_found
 QONNX_MUST_CHECK qonnx_status qn_kernels_find(struct qn_kernels_found *found, const struct qn_plan *plan,
                                               const struct qn_graph *written, struct qn_runtime *runtime,
                                               struct qn_arena *arena, qonnx_error *err);
+
+/* How much faster the written model is than the one it was made from, on the first sample. Nothing is measured where they
+ * have not the same inputs. */
+QONNX_MUST_CHECK qonnx_status qn_verify_pace(struct qn_pace *pace, const struct qn_model *before,
+                                             const struct qn_model *after, struct qn_runtime *runtime,
+                                             struct qn_feed *feed, qonnx_error *err);
 
 #endif

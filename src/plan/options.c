@@ -68,7 +68,8 @@ CHOICES(weights_choice, { "codes", "integers with a DequantizeLinear" }, { "floa
 CHOICES(io_choice, { "float", "values, with the quantizers inside the model" }, { "uint8", "codes 0 … 255" }, { "int8", "codes -128 … 127" })
 CHOICES(duplicate_choice, { "auto", "where it makes finer steps, if the model's outputs keep more with it" }, { "on", "where it makes finer steps" }, { "off", "nowhere" })
 CHOICES(verify_choice, { "run", "run it in ONNX Runtime on a few calibration samples, and judge by its outputs" },
-        { "full", "also see which kernels ONNX Runtime makes of it" }, { "off", "do neither" })
+        { "full", "also see which kernels ONNX Runtime makes of it" },
+        { "time", "and measure how fast it is against the input, on one thread" }, { "off", "do neither" })
 
 #define AT(member) offsetof(struct qn_settings, member)
 /* clang-format off */

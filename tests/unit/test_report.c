@@ -43,6 +43,29 @@ static void summary_names_layers_first_and_the_worst_of_them(void **state)
     close_fixture(&f);
 }
 
+static void speed_is_told_with_its_interval_and_a_slower_result_with_why(void **state)
+{
+    struct fixture f;
+    char          *text;
+
+    (void)state;
+    open_fixture(&f, NULL, 0);
+    f.report.pace = (struct qn_pace){ 1.5, 1.41, 1.62, 21 };
+    text = text_of(&f);
+    assert_non_null(strstr(text, "speed:     1.50 times the input's on one thread (1.41 to 1.62, 21 pairs of runs)\n"));
+    assert_null(strstr(text, "slower than"));
+    free(text);
+    f.report.pace = (struct qn_pace){ 0.8, 0.75, 0.84, 21 };
+    text = text_of(&f);
+    assert_non_null(strstr(text, "warning:   slower than the input: 1 of 3 layers compute on integers"));
+    free(text);
+    f.report.pace = (struct qn_pace){ 0.9, 0.7, 1.2, 21 }; /* that may be chance */
+    text = text_of(&f);
+    assert_null(strstr(text, "slower than"));
+    free(text);
+    close_fixture(&f);
+}
+
 static void summary_shouts_when_the_data_were_made_up(void **state)
 {
     struct fixture f;
@@ -164,6 +187,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(summary_names_layers_first_and_the_worst_of_them),
+        cmocka_unit_test(speed_is_told_with_its_interval_and_a_slower_result_with_why),
         cmocka_unit_test(summary_shouts_when_the_data_were_made_up),
         cmocka_unit_test(summary_of_a_copy_says_whether_a_byte_changed),
         cmocka_unit_test(many_nodes_without_weights_are_told_by_operator),
