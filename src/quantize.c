@@ -19,7 +19,7 @@ static qonnx_status check_strict(struct qn_job *job)
     if (!job->settings.strict || counts.layers == counts.layers_quantized) return QONNX_OK;
     for (qn_node_id n = 0; n < job->graph.node_count; n++) {
         const struct qn_node_plan *row = &job->plan.nodes[n];
-        if (row->rule && row->rule->kind == QN_KIND_LAYER && row->rule->in[1] == QN_ROLE_WEIGHT && !qn_reason_is_quantized(row->reason))
+        if (qn_rule_is_layer(row->rule) && !qn_reason_is_quantized(row->reason))
             return qn_fail(job->err, QONNX_E_STRICT, "%s: %zu of %zu layers stay in float, the first is %s: %s", job->input,
                            counts.layers - counts.layers_quantized, counts.layers, qn_node_label(&job->graph, n), qn_reason_text(row->reason));
     }

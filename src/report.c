@@ -75,7 +75,7 @@ struct group {
 
 static bool has_weights(const struct qn_node_plan *row)
 {
-    return row->rule && row->rule->kind == QN_KIND_LAYER && row->rule->in[1] == QN_ROLE_WEIGHT;
+    return qn_rule_is_layer(row->rule);
 }
 
 /* Layers are what the conversion is for; then what there is most of. */

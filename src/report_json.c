@@ -205,18 +205,18 @@ static const char *input_name(const struct sidecar *s, qn_node_id n, size_t slot
     return v == QN_NONE ? "" : s->plan->graph->values[v].name;
 }
 
-static json_t *weight(struct sidecar *s, qn_node_id n)
+static json_t *weight(struct sidecar *s, qn_node_id n, size_t slot, const struct qn_qparams *params)
 {
     const struct qn_node_plan *row = &s->plan->nodes[n];
     struct qn_range            covered = QN_RANGE_EMPTY;
-    json_t                    *object = tensor(s, input_name(s, n, 1), "weight");
+    json_t                    *object = tensor(s, input_name(s, n, slot), "weight");
 
-    for (size_t i = 0; i < row->weight->count; i++) {
-        struct qn_range one = qn_qparams_range(row->weight, i);
+    for (size_t i = 0; i < params->count; i++) {
+        struct qn_range one = qn_qparams_range(params, i);
         covered.min = fminf(covered.min, one.min);
         covered.max = fmaxf(covered.max, one.max);
     }
-    put_params(s, object, row->weight);
+    put_params(s, object, params);
     put_range(s, object, covered);
     put(s, object, "observer", json_string(s->report->command ? "input_model" : s->plan->recipe ? s->plan->recipe->weights[n].row->name : "absmax"));
     put_known(s, object, "sqnr_db", row->weight_sqnr);
@@ -246,7 +246,8 @@ static json_t *tensors(struct sidecar *s)
     for (qn_node_id n = 0; n < s->plan->graph->node_count; n++) {
         if (s->plan->recipe && s->plan->nodes[n].input) qn_json_append(&s->json, list, own_input(s, n));
         if (!s->plan->nodes[n].weight) continue;
-        qn_json_append(&s->json, list, weight(s, n));
+        qn_json_append(&s->json, list, weight(s, n, qn_plan_weight_slot(&s->plan->nodes[n]), s->plan->nodes[n].weight));
+        if (s->plan->nodes[n].recurrent) qn_json_append(&s->json, list, weight(s, n, 2, s->plan->nodes[n].recurrent));
         if (s->plan->nodes[n].bias) qn_json_append(&s->json, list, bias(s, n));
     }
     return list;

@@ -74,7 +74,7 @@ Onnx__TensorProto *qn_emit_codes(struct qn_edit *edit, const char *name, const s
 qonnx_status qn_emit_weight(Onnx__TensorProto **codes, struct qn_edit *edit, const struct qn_plan *plan, qn_node_id node, qonnx_error *err)
 {
     struct qn_arena          *arena = qn_edit_arena(edit);
-    const Onnx__TensorProto  *weight = qn_node_constant(plan->graph, node, 1);
+    const Onnx__TensorProto  *weight = qn_node_constant(plan->graph, node, qn_plan_weight_slot(&plan->nodes[node]));
     const struct qn_qparams  *params = plan->nodes[node].weight;
     const struct qn_settings *settings = plan->settings;
     struct qn_layout          layout;

@@ -38,4 +38,10 @@ Onnx__TensorProto *qn_emit_codes(struct qn_edit *edit, const char *name, const s
  * in err). */
 QONNX_MUST_CHECK qonnx_status qn_emit_weight(Onnx__TensorProto **codes, struct qn_edit *edit, const struct qn_plan *plan, qn_node_id node, qonnx_error *err);
 
+/* The form of an LSTM that ONNX Runtime multiplies on integers, in place of the node; it reads its other inputs as they
+ * are in `inputs`. */
+QONNX_MUST_CHECK qonnx_status qn_emit_lstm(struct qn_edit *edit, const struct qn_plan *plan, qn_node_id node, const char *const *inputs, qonnx_error *err);
+/* A Gather that reads codes, and a DequantizeLinear behind it that makes the node's result. */
+QONNX_MUST_CHECK qonnx_status qn_emit_table(struct qn_edit *edit, const struct qn_plan *plan, qn_node_id node, qonnx_error *err);
+
 #endif

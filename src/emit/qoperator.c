@@ -340,7 +340,7 @@ static void fold_node(struct folder *f, qn_node_id n)
         write_move(f, n);
         return;
     }
-    if (!rule.twin || !find_inputs(f, &rule, &t) || t.from[0] == QN_NONE) return;
+    if (!rule.twin || !rule.twin_inputs || !find_inputs(f, &rule, &t) || t.from[0] == QN_NONE) return;
     find_output(f, &t);
     if (!types_fit(f, &rule, &t)) return;
     if (strcmp(rule.op, "MatMul") == 0 && t.q == QN_NONE) {

@@ -129,6 +129,8 @@ static enum qn_reason judge(struct qn_plan *plan, qn_node_id n)
         if (!reads_all(plan, n)) return QN_REASON_INPUT_FLOAT;
         settle_result(plan, n);
         return result_quantized(plan, row) ? QN_REASON_QUANTIZED : QN_REASON_NOT_NEEDED;
+    case QN_KIND_RECURRENT:
+    case QN_KIND_TABLE: break;
     case QN_KIND_MOVE:
         if (!row->reads[0] || x == QN_NONE) return QN_REASON_FLOAT_IN_INPUT;
         for (size_t slot = 0; slot < plan->graph->pb->node[n]->n_output; slot++) {

@@ -287,7 +287,7 @@ static bool is_twin(const Onnx__NodeProto *pb, const struct qn_rule *rule)
 {
     const char *domain = pb->domain && strcmp(pb->domain, "ai.onnx") != 0 ? pb->domain : "";
     /* ONNX Runtime has a QLinearConv of its own domain too */
-    return rule->twin && strcmp(pb->op_type, rule->twin) == 0 &&
+    return rule->twin_inputs && strcmp(pb->op_type, rule->twin) == 0 &&
            (strcmp(domain, rule->twin_domain) == 0 || strcmp(domain, "com.microsoft") == 0);
 }
 

@@ -22,7 +22,7 @@ static const char *scale_of_codes(const struct qn_unfolder *u, const char *name)
         for (size_t i = 0; (rule = qn_rule_at(i)); i++) {
             const char *at;
             size_t      slot = 0;
-            if (!rule->twin || strcmp(rule->twin, pb->op_type) != 0) continue;
+            if (!rule->twin_inputs || strcmp(rule->twin, pb->op_type) != 0) continue;
             for (at = rule->twin_inputs; *at && *at != 'S'; at++) slot++;
             return *at && slot < pb->n_input ? pb->input[slot] : NULL;
         }

@@ -68,6 +68,17 @@ static bool user_selects(const struct qn_list *patterns, const struct qn_graph *
 /* On targets that compute on integers alone an operator without a rule has codes around it all the same. */
 static const struct qn_rule any_operator = { .op = "", .kind = QN_KIND_POINTWISE, .in = { QN_ROLE_ACT } };
 
+/* What only asks for a target or an option; NOT_NEEDED for all else. */
+static enum qn_reason check_wanted(const struct qn_planner *p, const struct qn_rule *rule)
+{
+    const struct qn_settings *s = p->settings;
+    bool                      foreign = strcmp(s->format, "qonnx") == 0;
+
+    if (rule->kind == QN_KIND_TABLE && (foreign || strcmp(s->embeddings, "int8") != 0)) return QN_REASON_EMBEDDING;
+    if (rule->kind == QN_KIND_RECURRENT && rule->twin && (foreign || strcmp(s->format, "qcdq") == 0 || !s->target_row->dynamic_lstm)) return QN_REASON_NOT_PORTABLE;
+    return QN_REASON_NOT_NEEDED;
+}
+
 static enum qn_reason classify(const struct qn_planner *p, qn_node_id n, struct qn_rule *own)
 {
     const struct qn_graph *g = p->graph;
@@ -91,10 +102,11 @@ static enum qn_reason classify(const struct qn_planner *p, qn_node_id n, struct 
     if (user_selects(&p->settings->exclude, g, n)) return QN_REASON_EXCLUDED;
     if (reason != QN_REASON_QUANTIZED) return reason;
     if (rule->since > qn_model_opset(g->model, "")) return QN_REASON_OPSET;
+    if (rule->kind == QN_KIND_RECURRENT && (reason = check_wanted(p, rule)) != QN_REASON_NOT_NEEDED) return reason;
     if (rule->refine && (reason = rule->refine(g, n, own)) != QN_REASON_QUANTIZED) return reason;
     if (rule->kind == QN_KIND_LAYER && (reason = check_layer(p, n, own)) != QN_REASON_QUANTIZED) return reason;
     if (p->losing[n]) return QN_REASON_SLOWER_ON_TARGET;
-    return QN_REASON_NOT_NEEDED; /* until a quantized node needs it */
+    return check_wanted(p, own); /* until a quantized node needs it */
 }
 
 qonnx_status qn_plan_classify(struct qn_planner *p, const struct qn_verdict *verdicts, qonnx_error *err)

@@ -63,6 +63,7 @@ CHOICES(format_choice, { "qdq", "QuantizeLinear/DequantizeLinear around float op
         { "float", "convert only: no quantizers at all, constants as the floats that their codes stand for" })
 CHOICES(act_choice, { "uint8", "0 … 255 with a zero point" }, { "int8", "-128 … 127 with a zero point where the target takes one" })
 CHOICES(weight_choice, { "int8", "-127 … 127 around zero" })
+CHOICES(embeddings_choice, { "float", "as they are" }, { "int8", "int8 with a scale for each column: a fourth of the size" })
 CHOICES(digest_choice, { "auto", "xxh3, and sha256 for files up to 64 MB" }, { "xxh3", "XXH3-128 only" }, { "sha256", "XXH3-128 and SHA-256" })
 CHOICES(weights_choice, { "codes", "integers with a DequantizeLinear" }, { "float", "floats with a QuantizeLinear too, as Brevitas' export_weight_q_node" })
 CHOICES(io_choice, { "float", "values, with the quantizers inside the model" }, { "uint8", "codes 0 … 255" }, { "int8", "codes -128 … 127" })
@@ -86,6 +87,7 @@ static const struct row rows[] = {
     { { "act-type",     "TYPE",        NULL,      "integer type of activations; without it the target's default",                                                                "Quantization", "qd", false, true }, TEXT, AT(act_type), .choice = act_choice },
     { { "weight-type",  "TYPE",        NULL,      "integer type of weights; without it the target's default",                                                                "Quantization", "qd", false, true }, TEXT, AT(weight_type), .choice = weight_choice },
     { { "per-channel",  "on|off",      "on",      "one scale for each output channel of a weight",                                                        "Quantization", "qd", false, true }, FLAG, AT(per_channel) },
+    { { "embeddings",   "TYPE",        "float",   "tables that a Gather reads rows of",                                                                   "Quantization", "qd", false, true }, TEXT, AT(embeddings), .choice = embeddings_choice },
     { { "weights-as",   "FORM",        "codes",   "how qcdq holds quantized weights",                                                                     "Quantization", "q", false, true }, TEXT, AT(weights_as), .choice = weights_choice },
     { { "io-type",      "TYPE",        "float",   "what the model's inputs and outputs hold: codes, where they are quantized so; scales and zero points are in the sidecar", "Quantization", "qv" }, TEXT, AT(io_type), .choice = io_choice },
     { { "pass",         "NAME",        NULL,      "run these float passes instead of the default ones",                                                   "Quantization", "qd", true, true }, LIST, AT(pass) },

@@ -282,6 +282,8 @@ static void decide_node(struct qn_planner *p, qn_node_id n)
         row->reason = QN_REASON_QUANTIZED;
         want_inputs(p, n);
         break;
+    case QN_KIND_RECURRENT:
+    case QN_KIND_TABLE: row->reason = QN_REASON_QUANTIZED; break; /* asks nothing of its neighbours */
     case QN_KIND_POINTWISE: break;
     }
 }

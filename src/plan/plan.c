@@ -96,6 +96,8 @@ void qn_plan_release(struct qn_plan *plan)
     memset(plan, 0, sizeof *plan);
 }
 
+size_t qn_plan_weight_slot(const struct qn_node_plan *row) { return row->rule && row->rule->kind == QN_KIND_TABLE ? 0 : 1; }
+
 struct qn_use qn_plan_bias(const struct qn_plan *plan, qn_node_id layer)
 {
     return plan->recipe && plan->recipe->adds[layer].node != QN_NONE ? plan->recipe->adds[layer] : (struct qn_use){ layer, 2 };
@@ -147,7 +149,7 @@ struct qn_plan_counts qn_plan_count(const struct qn_plan *plan)
 
     for (qn_node_id n = 0; n < plan->graph->node_count; n++) {
         const struct qn_node_plan *row = &plan->nodes[n];
-        bool layer = row->rule && row->rule->kind == QN_KIND_LAYER && row->rule->in[1] == QN_ROLE_WEIGHT;
+        bool layer = qn_rule_is_layer(row->rule);
         bool quantized = qn_reason_is_quantized(row->reason);
         counts.nodes -= row->reason == QN_REASON_SCOPE;
         counts.quantized += quantized;

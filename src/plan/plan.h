@@ -40,6 +40,7 @@ struct qn_node_plan {
     /* of quantized layers, by solve: */
     struct qn_qparams *input;  /* the layer's own quantizer, on top of what its input has; NULL for none */
     struct qn_qparams *weight; /* NULL: the weight stays float */
+    struct qn_qparams *recurrent; /* of an LSTM's third input; `weight` is its second input's */
     void              *weight_codes; /* of weight->type, unpacked; NULL: to be made from the float weight */
     struct qn_qparams *bias;         /* NULL: no bias, or a float one */
     bool               bias_own_scale; /* not input scale × weight scale */
@@ -73,6 +74,8 @@ struct qn_plan {
 QONNX_MUST_CHECK qonnx_status qn_plan_make(struct qn_plan *plan, const struct qn_graph *graph, const struct qn_settings *settings, const struct qn_verdict *verdicts, qonnx_error *err);
 void qn_plan_release(struct qn_plan *plan);
 
+/* The input slot of the constant that a node's `weight` is about. */
+size_t qn_plan_weight_slot(const struct qn_node_plan *row);
 /* Where a layer's bias is read: its own third input or, in a plan that obeys a recipe, an operand of the Add behind a
  * MatMul. */
 struct qn_use qn_plan_bias(const struct qn_plan *plan, qn_node_id layer);

@@ -121,6 +121,7 @@ static const struct qn_target targets[] = {
         .costs = &qn_costs_ort_x86,
         .conv_needs_output = true,
         .add_unmakes_matmul = true,
+        .dynamic_lstm = true,
         .clamp_hides_result = true,
     },
     {
@@ -134,6 +135,7 @@ static const struct qn_target targets[] = {
         .costs = &qn_costs_ort_x86,
         .conv_needs_output = true,
         .add_unmakes_matmul = true,
+        .dynamic_lstm = true,
         .clamp_hides_result = true,
     },
     {
@@ -146,6 +148,7 @@ static const struct qn_target targets[] = {
         .function_kernels = true,
         .conv_needs_output = true,
         .add_unmakes_matmul = true,
+        .dynamic_lstm = true,
         .clamp_hides_result = true,
     },
     {
@@ -158,6 +161,7 @@ static const struct qn_target targets[] = {
         .function_kernels = true,
         .conv_needs_output = true,
         .add_unmakes_matmul = true,
+        .dynamic_lstm = true,
         .clamp_hides_result = true,
     },
     {

@@ -75,11 +75,46 @@ static enum qn_reason max_pool(const struct qn_graph *graph, qn_node_id node, st
     return pb->n_output > 1 && *pb->output[1] ? QN_REASON_ATTRIBUTES : QN_REASON_QUANTIZED;
 }
 
-/* An embedding's table is a constant: quantizing what comes out of it gains nothing, and its rows are weights. */
+/* An embedding's table is a constant whose rows are weights. Its columns differ more than its rows do, so they are what
+ * gets a scale each. */
 static enum qn_reason gather(const struct qn_graph *graph, qn_node_id node, struct qn_rule *rule)
 {
+    enum { LEAST_ROWS = 16 }; /* below it the scales are as large as what the codes save */
+    const Onnx__TensorProto *table = qn_node_constant(graph, node, 0);
+
+    if (!table) return QN_REASON_QUANTIZED;
+    if (table->data_type != QN_FLOAT || table->n_dims != 2 || table->dims[0] < LEAST_ROWS || qn_attr_int(graph->pb->node[node], "axis", 0) % 2) return QN_REASON_SLOWER_ON_TARGET;
+    rule->kind = QN_KIND_TABLE;
+    rule->in[0] = QN_ROLE_WEIGHT;
+    rule->axis = 1;
+    return QN_REASON_QUANTIZED;
+}
+
+static bool gates(const Onnx__TensorProto *w, int64_t rows)
+{
+    if (!w || w->data_type != QN_FLOAT || w->n_dims != 3) return false;
+    return w->dims[0] >= 1 && w->dims[0] <= 2 && w->dims[1] == rows && w->dims[2] >= 1;
+}
+
+/* Weights are [directions, 4 hidden, inputs]. Below some tens of thousands of them for a direction quantizing the inputs
+ * of each step takes what the products save. */
+static enum qn_reason lstm(const struct qn_graph *graph, qn_node_id node, struct qn_rule *rule)
+{
+    enum { LEAST = 1 << 15 };
+    const Onnx__TensorProto *w = qn_node_constant(graph, node, 1), *r = qn_node_constant(graph, node, 2);
+
     (void)rule;
-    return qn_node_constant(graph, node, 0) ? QN_REASON_SLOWER_ON_TARGET : QN_REASON_QUANTIZED;
+    if (!w || !r) return QN_REASON_WEIGHT_NOT_CONSTANT;
+    if (w->data_type != QN_FLOAT || r->data_type != QN_FLOAT) return QN_REASON_WEIGHT_NOT_FLOAT;
+    if (r->n_dims != 3 || r->dims[2] > INT32_MAX || !gates(r, 4 * r->dims[2]) || !gates(w, r->dims[1]) || w->dims[0] != r->dims[0]) return QN_REASON_WEIGHT_SHAPE;
+    if (qn_attr_int(graph->pb->node[node], "layout", 0)) return QN_REASON_ATTRIBUTES;
+    return (double)r->dims[1] * ((double)w->dims[2] + (double)r->dims[2]) < LEAST ? QN_REASON_SLOWER_ON_TARGET : QN_REASON_QUANTIZED;
+}
+
+static enum qn_reason recurrent(const struct qn_graph *graph, qn_node_id node, struct qn_rule *rule)
+{
+    (void)graph, (void)node, (void)rule;
+    return QN_REASON_RECURRENT;
 }
 
 /* ---- the table ---- */
@@ -90,13 +125,14 @@ static enum qn_reason gather(const struct qn_graph *graph, qn_node_id node, stru
 #define MOVE .kind = QN_KIND_MOVE, .in = { ACT }
 #define POOL .kind = QN_KIND_POOL, .in = { ACT }, .own_output = true
 #define POINTWISE .kind = QN_KIND_POINTWISE, .in = { ACT }
+#define RECURRENT .kind = QN_KIND_RECURRENT, .in = { QN_ROLE_OTHER, WEIGHT, WEIGHT }, .axis = 1
 #define REST(role) .rest = role
 #define AXIS(n) .axis = n
 #define SINCE(n) .since = n
 #define FIXED(scale, zero) .fixed_scale = scale, .fixed_zero_point = zero
 #define REFINE(fn) .refine = fn
 /* Operand order of the integer form: capitals are tensors (X, Y activations, W weight, B bias), `sz` scale and zero
- * point of the tensor before, `SZ` the output's, `*` repeats what follows it. */
+ * point of the tensor before, `SZ` the output's, `*` repeats what follows it; NULL: written by the operator's own code. */
 #define TWIN(domain, name, inputs) .twin_domain = domain, .twin = name, .twin_inputs = inputs
 #define AI ""
 #define MS "com.microsoft"
@@ -127,12 +163,14 @@ static const struct qn_rule rules[] = {
     { OP("Exp"),                POINTWISE },
     { OP("Flatten"),            MOVE },
     { OP("Floor"),              POINTWISE },
+    { OP("GRU"),                RECURRENT,                                         REFINE(recurrent) },
     { OP("Gather"),             MOVE,                                              REFINE(gather) },
     { OP("Gelu"),               POINTWISE },
     { OP("Gemm"),               LAYER(ACT, WEIGHT, BIAS),   AXIS(1),               TWIN(MS, "QGemm", "XszWszBSZ"), REFINE(gemm) },
     { OP("GlobalAveragePool"),  POOL,                                              TWIN(MS, "QLinearGlobalAveragePool", "XszSZ") },
     { OP("HardSigmoid"),        POINTWISE },
     { OP("HardSwish"),          POINTWISE },
+    { OP("LSTM"),               RECURRENT,                                         TWIN(MS, "DynamicQuantizeLSTM", NULL), REFINE(lstm) },
     { OP("LeakyRelu"),          POINTWISE,                                         TWIN(MS, "QLinearLeakyRelu", "XszSZ") },
     { OP("Log"),                POINTWISE },
     { OP("MatMul"),             LAYER(ACT, WEIGHT),         AXIS(-1),              TWIN(AI, "QLinearMatMul", "XszWszSZ"), REFINE(matmul) },
@@ -145,6 +183,7 @@ static const struct qn_rule rules[] = {
     { OP("PRelu"),              POINTWISE },
     { OP("Pad"),                MOVE },
     { OP("Pow"),                POINTWISE },
+    { OP("RNN"),                RECURRENT,                                         REFINE(recurrent) },
     { OP("Reciprocal"),         POINTWISE },
     { OP("Relu"),               POINTWISE, CLAMP },
     { OP("Reshape"),            MOVE },
@@ -172,4 +211,5 @@ static const struct qn_rule rules[] = {
 static int by_op(const void *key, const void *row) { return strcmp(key, ((const struct qn_rule *)row)->op); }
 
 const struct qn_rule *qn_rule_find(const char *op) { return bsearch(op, rules, sizeof rules / sizeof *rules, sizeof *rules, by_op); }
+bool                  qn_rule_is_layer(const struct qn_rule *rule) { return rule && (rule->kind == QN_KIND_LAYER || rule->kind == QN_KIND_RECURRENT) && rule->in[1] == QN_ROLE_WEIGHT; }
 const struct qn_rule *qn_rule_at(size_t i) { return i < sizeof rules / sizeof *rules ? &rules[i] : NULL; }

@@ -26,6 +26,9 @@
     R(EINSUM, "its equation is not the product by a constant matrix that a MatMul computes")                     \
     R(SLOWER_ON_TARGET, "slower on the target when quantized")                                                    \
     R(NOT_ON_TARGET, "the target cannot compute it on integers, or does it wrong")                                \
+    R(EMBEDDING, "a table is read, not multiplied: codes make the file smaller, not faster (-o embeddings=int8)") \
+    R(NOT_PORTABLE, "computed on integers by ONNX Runtime alone: choose an ort-... target for that")              \
+    R(RECURRENT, "recurrent, and no runtime computes it on integers")                                             \
     R(OPSET, "needs a newer opset than the model has")                                                            \
     R(HAS_BODY, "holds nested graphs, whose nodes are looked at one by one")                                      \
     R(SCOPE, "the begin or end of a nested graph")                                                       \
@@ -67,6 +70,8 @@ enum qn_kind {
     QN_KIND_MOVE,      /* output values are input values: same parameters on both sides */
     QN_KIND_POOL,      /* averages: own range, worth it between quantized neighbours */
     QN_KIND_POINTWISE, /* a function of each element: stays in float, in chains */
+    QN_KIND_RECURRENT, /* multiplies by weights again and again: activations get their codes as it runs, or not at all */
+    QN_KIND_TABLE,     /* reads rows of a constant by index: as codes that are dequantized behind it */
 };
 
 struct qn_rule {
@@ -85,6 +90,8 @@ struct qn_rule {
     enum qn_reason (*refine)(const struct qn_graph *graph, qn_node_id node, struct qn_rule *rule);
 };
 
+/* True for what users call a layer: it has weights that it multiplies by. */
+bool qn_rule_is_layer(const struct qn_rule *rule);
 /* The row for an operator of ai.onnx, NULL when there is none. The i-th row, NULL behind the last. */
 const struct qn_rule *qn_rule_find(const char *op);
 const struct qn_rule *qn_rule_at(size_t i);

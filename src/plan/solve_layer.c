@@ -8,7 +8,7 @@
 #include "plan/presets.h"
 #include "plan/solver.h"
 
-static bool all_finite(const float *x, size_t n)
+bool qn_all_finite(const float *x, size_t n)
 {
     float sum = 0; /* x * 0 is NaN for NaN and infinities, and so is every sum after it */
     for (size_t i = 0; i < n; i++) sum += x[i] * 0.0f;
@@ -54,13 +54,13 @@ static qonnx_status load_layer(struct qn_solver *s, struct qn_open_layer *l, boo
     QN_TRY(qn_tensor_floats(l->weight, &s->plan->arena, &l->w, &l->w_count, s->err));
     QN_TRY(qn_layout_init(&l->layout, l->weight->dims, l->weight->n_dims, l->axis, s->err));
     l->products = count_products(s, l, false);
-    if (!all_finite(l->w, l->w_count)) {
+    if (!qn_all_finite(l->w, l->w_count)) {
         qn_solver_condemn(s, l->node, QN_REASON_WEIGHT_NOT_FINITE, NAN);
         return QONNX_OK;
     }
     if (l->bias) {
         QN_TRY(qn_tensor_floats(l->bias, &s->plan->arena, &l->b, &l->b_count, s->err));
-        if (!all_finite(l->b, l->b_count)) {
+        if (!qn_all_finite(l->b, l->b_count)) {
             qn_solver_condemn(s, l->node, QN_REASON_WEIGHT_NOT_FINITE, NAN);
             return QONNX_OK;
         }

@@ -34,6 +34,10 @@ struct qn_open_layer {
     uint64_t                 products; /* summed up for one output */
 };
 
+bool qn_all_finite(const float *x, size_t n);
+
+/* The constants of a node that multiplies by or reads from them, whatever its other inputs are: an LSTM, a table. */
+QONNX_MUST_CHECK qonnx_status qn_solve_constants(struct qn_solver *s, qn_node_id n);
 /* Weight and bias of a quantized layer, whose input has its parameters by now. */
 QONNX_MUST_CHECK qonnx_status qn_solve_layer(struct qn_solver *s, qn_node_id n);
 

@@ -20,7 +20,7 @@ from runs import FULL, FUSED, session, sidecar
 
 INTEGER_KERNELS = {"QLinearConv", "QLinearMatMul", "MatMulInteger", "ConvInteger", "QGemm", "MatMulIntegerToFloat", "DynamicQuantizeMatMul",
                    "QLinearAdd", "QLinearMul", "QLinearConcat", "QLinearSigmoid", "QLinearLeakyRelu", "QLinearAveragePool",
-                   "QLinearGlobalAveragePool", "QLinearSoftmax", "QLinearReduceMean", "QLinearWhere"}
+                   "QLinearGlobalAveragePool", "QLinearSoftmax", "QLinearReduceMean", "QLinearWhere", "DynamicQuantizeLSTM"}
 # What ONNX Runtime may put in front of or behind a kernel when it fuses it.
 AROUND = {"Reshape", "Transpose", "Squeeze", "Unsqueeze"}
 
@@ -83,6 +83,15 @@ def constants_of(view, row):
 def complaint(view, row, result, readers_want_float):
     """What is wrong with a node, or None."""
     decision, maker = row["decision"], view.maker(result)
+    if decision == "quantized" and row["op_type"] == "LSTM":  # what reads it may be moved up to it
+        found = view.by_name.get(row["name"])
+        return None if found is not None and found.op_type == "DynamicQuantizeLSTM" else "it is not computed on integers"
+    if decision == "quantized" and row["op_type"] == "Gather":  # an embedding, which is read as codes
+        made = view.by_output.get(row["output"])
+        reader = view.by_name.get(row["name"])
+        if made is None or made.op_type != "DequantizeLinear" or reader is None or reader.output[0] != made.input[0]:
+            return "its rows are not read as codes"
+        return None
     if decision == "quantized":
         for codes in constants_of(view, row):
             if any(n.op_type == "DequantizeLinear" for n in view.readers[codes]):

@@ -246,12 +246,24 @@ static qonnx_status keep_matmul(struct qn_around *w, qn_node_id n)
     return QONNX_OK;
 }
 
+static qonnx_status write_lstm(struct qn_around *w, qn_node_id n)
+{
+    size_t       count = w->plan->graph->pb->node[n]->n_input;
+    const char **inputs = qn_arena_array(&w->scratch, count, sizeof *inputs);
+
+    if (!inputs) return qn_fail_nomem(w->err);
+    for (size_t slot = 0; slot < count; slot++) inputs[slot] = view_of(w, n, slot);
+    return qn_emit_lstm(w->edit, w->plan, n, inputs, w->err);
+}
+
 static qonnx_status write_layer(struct qn_around *w, qn_node_id n)
 {
     const struct qn_node_plan *row = &w->plan->nodes[n];
     struct qn_use              at;
     const char                *out;
 
+    if (row->recurrent) return write_lstm(w, n);
+    if (row->weight && row->rule->kind == QN_KIND_TABLE) return qn_emit_table(w->edit, w->plan, n, w->err);
     if (row->weight) QN_TRY(write_weight(w, n));
     if (row->bias) {
         at = qn_plan_bias(w->plan, n);
