@@ -36,6 +36,9 @@ struct qn_job {
     size_t                   most_samples; /* that are of any use; 0: all */
     struct qn_arena          arena;
     struct qn_warnings       warnings;
+    int32_t                  half; /* float16 or bfloat16, if the model's constants are in it; else 0 */
+    Onnx__ValueInfoProto   **halves; /* inputs and outputs that the model declares as one of these */
+    size_t                   half_count;
     struct qn_save_result    saved;
     struct qn_report         report;
     const char              *sidecar;
@@ -52,6 +55,9 @@ QONNX_MUST_CHECK qonnx_status qn_job_open(struct qn_job *job);
 QONNX_MUST_CHECK qonnx_status qn_job_run_passes(struct qn_job *job);
 /* Warns of what the target cannot run, and finds out what it has to know. */
 QONNX_MUST_CHECK qonnx_status qn_job_suit_target(struct qn_job *job);
+/* Before the passes: which types inputs and outputs have; and for the result: that they have them still. */
+QONNX_MUST_CHECK qonnx_status qn_job_note_ports(struct qn_job *job);
+QONNX_MUST_CHECK qonnx_status qn_job_restore_ports(struct qn_job *job);
 /* Runs the float model over the data: statistics of what the plan asks for, and the outputs to judge by. */
 QONNX_MUST_CHECK qonnx_status qn_job_observe(struct qn_job *job);
 /* job->stats and what shapes the runs showed, for the graph as it is now. */

@@ -6,6 +6,7 @@
 #include "job.h"
 #include "plan/recipe.h"
 #include "onnx/check.h"
+#include "pass/lib/half.h"
 #include "pass/pass.h"
 #include "plan/match.h"
 #include "protect.h"
@@ -52,10 +53,10 @@ qonnx_status qn_job_open(struct qn_job *job)
 
 /* ---- float passes ---- */
 
-static const char *const default_passes[] = { "open_scopes", "fold_constants", "remove_identity", "raise_opset", "einsum_matmul", "fold_affine", "matmul_bias" };
+static const char *const default_passes[] = { "open_scopes", "widen_half", "fold_constants", "remove_identity", "raise_opset", "einsum_matmul", "fold_affine", "matmul_bias" };
 
 /* A recipe speaks of the model's own nodes, and its numbers of their own weights: nothing is folded or removed. */
-static const char *const recipe_passes[] = { "open_scopes", "lift_constants", "raise_opset" };
+static const char *const recipe_passes[] = { "open_scopes", "widen_half", "lift_constants", "raise_opset" };
 
 /* Patterns name nodes of the user's file, some of which the passes have folded into others. */
 static void tell_folded(struct qn_job *job, const struct qn_list *patterns, const char *option)
@@ -65,8 +66,18 @@ static void tell_folded(struct qn_job *job, const struct qn_list *patterns, cons
             qn_warn(&job->warnings, "--%s %s has no effect: what it matches was folded into other nodes", option, patterns->items[i]);
 }
 
+static void tell_halves(struct qn_job *job, enum qn_halves before)
+{
+    if (before == QN_HALVES_NONE) return;
+    if (qn_halves(&job->model, NULL) == QN_HALVES_NONE)
+        qn_warn(&job->warnings, "the model is in float16 or bfloat16: what stays float is in float32 now; inputs and outputs keep their types");
+    else
+        qn_warn(&job->warnings, "layers in float16 or bfloat16 stay as they are: the model uses these numbers in ways that float32 cannot stand for");
+}
+
 qonnx_status qn_job_run_passes(struct qn_job *job)
 {
+    enum qn_halves        halves = qn_halves(&job->model, &job->half);
     const struct qn_list *chosen = &job->settings.pass;
     const char *const    *names = default_passes;
     size_t                count = sizeof default_passes / sizeof *default_passes;
@@ -79,6 +90,7 @@ qonnx_status qn_job_run_passes(struct qn_job *job)
         count = job->settings.recipe->no_passes ? 0 : sizeof recipe_passes / sizeof *recipe_passes;
     }
     qn_job_tell(job, "rewriting", 0, 0);
+    QN_TRY(qn_job_note_ports(job));
     qn_match_mark(&job->settings.include, &job->graph, &job->arena);
     qn_match_mark(&job->settings.exclude, &job->graph, &job->arena);
     for (size_t i = 0; i < count; i++) {
@@ -87,6 +99,7 @@ qonnx_status qn_job_run_passes(struct qn_job *job)
         if (!pass) return qn_fail(job->err, QONNX_E_USAGE, "--pass: unknown pass '%s'", names[i]);
         if ((status = qn_pass_run(pass, &job->graph, job->err)) != QONNX_OK) return qn_wrap(job->err, status, "%s: pass %s", job->input, pass->name);
     }
+    tell_halves(job, halves);
     tell_folded(job, &job->settings.include, "include");
     tell_folded(job, &job->settings.exclude, "exclude");
     job->report.passes = names;

@@ -44,6 +44,7 @@ static qonnx_status run(struct qn_job *job, qonnx_result **result)
             QN_TRY(qn_job_search(job));
             QN_TRY(qn_job_emit(job, job->emitter));
         }
+        QN_TRY(qn_job_restore_ports(job));
         QN_TRY(check_strict(job));
         QN_TRY(qn_job_integer_ends(job));
         QN_TRY(qn_job_verify(job));

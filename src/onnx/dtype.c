@@ -42,6 +42,8 @@ const struct qn_dtype *qn_dtype_find(int32_t type)
     return NULL;
 }
 
+bool qn_dtype_is_half(int32_t type) { return type == QN_FLOAT16 || type == QN_BFLOAT16; }
+
 const char *qn_dtype_name(int32_t type)
 {
     static _Thread_local char unknown[24];

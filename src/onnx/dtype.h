@@ -16,6 +16,7 @@
 #define QN_BOOL ONNX__TENSOR_PROTO__DATA_TYPE__BOOL
 #define QN_DOUBLE ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE
 #define QN_FLOAT16 ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16
+#define QN_BFLOAT16 ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16
 
 struct qn_dtype {
     int32_t     type;
@@ -27,6 +28,8 @@ struct qn_dtype {
 
 /* The row of a type, or NULL for one this library does not know. */
 const struct qn_dtype *qn_dtype_find(int32_t type);
+/* float16 or bfloat16. */
+bool qn_dtype_is_half(int32_t type);
 /* Its name, or "type 99" in a static per-thread buffer. */
 const char *qn_dtype_name(int32_t type);
 

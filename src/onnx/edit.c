@@ -203,6 +203,7 @@ void qn_edit_set_opset(struct qn_edit *edit, const char *domain, int64_t version
 }
 
 void qn_edit_drop_functions(struct qn_edit *edit) { edit->drop_functions = edit->changed = true; }
+void qn_edit_touch(struct qn_edit *edit) { edit->changed = true; }
 
 /* ---- commit ---- */
 

@@ -48,6 +48,8 @@ void qn_edit_declare(struct qn_edit *edit, const char *name, const Onnx__ValueIn
 /* Drops the declared type and shape of a value. */
 void qn_edit_drop_value_info(struct qn_edit *edit, const char *name);
 
+/* The graph was changed in place: the commit indexes and checks it anew. */
+void qn_edit_touch(struct qn_edit *edit);
 /* Opset changes together with the edit. */
 void qn_edit_set_opset(struct qn_edit *edit, const char *domain, int64_t version);
 /* No node calls a model-local function any more. */

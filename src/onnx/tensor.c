@@ -57,10 +57,14 @@ qonnx_status qn_tensor_check(const Onnx__TensorProto *tensor, qonnx_error *err)
     return qn_fail(err, QONNX_E_FORMAT, "its data field holds %zu values, its %s shape of %zu elements needs %zu", typed_count(tensor), dtype->name, count, wanted);
 }
 
+/* The fields moved to their places in a float; what is left is the exponents' offset of 112. */
 static float half_to_float(uint16_t h)
 {
-    int   exponent = h >> 10 & 31, mantissa = h & 1023;
-    float value = exponent == 31 ? (mantissa ? NAN : INFINITY) : exponent ? ldexpf((float)(1024 + mantissa), exponent - 25) : ldexpf((float)mantissa, -24);
+    uint32_t bits = (uint32_t)(h & 0x7fff) << 13;
+    float    value;
+
+    memcpy(&value, &bits, sizeof value);
+    value = (h & 0x7c00) == 0x7c00 ? (h & 0x3ff ? NAN : INFINITY) : value * 0x1p112f;
     return h & 0x8000 ? -value : value;
 }
 
@@ -139,6 +143,37 @@ qonnx_status qn_tensor_floats(const Onnx__TensorProto *tensor, struct qn_arena *
             return qn_fail(err, QONNX_E_UNSUPPORTED, "%s values cannot be read as float", qn_dtype_name(tensor->data_type));
     *values = copy;
     return QONNX_OK;
+}
+
+/* The float16 or bfloat16 with the same value if there is one, else another. */
+static uint16_t narrowed(float x, int32_t half)
+{
+    float    size = fabsf(x);
+    uint32_t bits;
+    uint16_t sign = signbit(x) ? 0x8000 : 0;
+
+    if (half == QN_FLOAT16 && !isinf(size)) size *= 0x1p-112f;
+    memcpy(&bits, &size, sizeof bits);
+    if (half != QN_FLOAT16) return (uint16_t)(sign | bits >> 16);
+    return (uint16_t)(sign | (isinf(size) ? 0x7c00 : bits >> 13));
+}
+
+Onnx__TensorProto *qn_tensor_narrowed(const Onnx__TensorProto *tensor, int32_t half, struct qn_arena *arena)
+{
+    struct qn_arena scratch = { 0 };
+    const float    *x;
+    uint16_t       *codes;
+    size_t          count, same = 0;
+
+    if (qn_tensor_floats(tensor, &scratch, &x, &count, NULL) != QONNX_OK || !(codes = qn_arena_alloc_raw(arena, count * sizeof *codes))) count = 0;
+    for (; same < count; same++) {
+        float back;
+        codes[same] = narrowed(x[same], half);
+        back = half == QN_FLOAT16 ? half_to_float(codes[same]) : bfloat_to_float(codes[same]);
+        if (back != x[same] || isnan(x[same])) break;
+    }
+    qn_arena_release(&scratch);
+    return count && same == count ? qn_tensor_new(arena, tensor->name, half, tensor->n_dims, tensor->dims, codes, count * sizeof *codes) : NULL;
 }
 
 static bool element_to_int(const Onnx__TensorProto *t, size_t i, int64_t *value)

@@ -22,6 +22,10 @@ QONNX_MUST_CHECK qonnx_status qn_tensor_floats(const Onnx__TensorProto *tensor, 
 /* The elements of an integer or bool tensor as int64, in the arena. */
 QONNX_MUST_CHECK qonnx_status qn_tensor_ints(const Onnx__TensorProto *tensor, struct qn_arena *arena, const int64_t **values, size_t *count, qonnx_error *err);
 
+/* A float32 tensor in float16 or bfloat16, if that holds every value of it exactly (NaN never); else, or when memory is
+ * out, NULL. */
+Onnx__TensorProto *qn_tensor_narrowed(const Onnx__TensorProto *tensor, int32_t half, struct qn_arena *arena);
+
 /* New tensors, all in the arena (NULL after an arena failure). Bytes are not copied: they must outlive the tensor. */
 Onnx__TensorProto *qn_tensor_new(struct qn_arena *arena, const char *name, int32_t type, size_t rank, const int64_t *dims, const void *bytes, size_t size);
 Onnx__TensorProto *qn_tensor_float_scalar(struct qn_arena *arena, const char *name, float value);

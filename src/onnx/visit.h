@@ -8,11 +8,14 @@
 #include "base/status.h"
 #include "onnx.pb-c.h"
 
+typedef qonnx_status (*qn_message_fn)(ProtobufCMessage *message, void *context, qonnx_error *err);
 typedef qonnx_status (*qn_tensor_fn)(Onnx__TensorProto *tensor, void *context, qonnx_error *err);
 
-/* Calls fn for every TensorProto in a message, itself included: initializers, sparse ones, attributes, nested graphs,
- * functions, training info; in field order. Ends at the first failure. Recursion is as deep as the message, which
- * qn_wire_parse() limits. */
+/* Calls fn for a message and all those in it, the outer ones first, in field order. Ends at the first failure. Recursion
+ * is as deep as the message, which qn_wire_parse() limits. */
+QONNX_MUST_CHECK qonnx_status qn_visit_messages(ProtobufCMessage *message, qn_message_fn fn, void *context,
+                                                qonnx_error *err);
+/* The same for every TensorProto: initializers, sparse ones, attributes, nested graphs, functions, training info. */
 QONNX_MUST_CHECK qonnx_status qn_visit_tensors(ProtobufCMessage *message, qn_tensor_fn fn, void *context,
                                                qonnx_error *err);
 
