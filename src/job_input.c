@@ -189,7 +189,7 @@ qonnx_status qn_job_observe(struct qn_job *job)
     names = qn_arena_array(&job->arena, count, sizeof *names);
     options.channels = channels = qn_arena_array(&job->arena, count, sizeof *channels);
     if (!job->stats || !names || !channels) return qn_fail_nomem(job->err);
-    if (!count) return QONNX_OK;
+    if (!count && !(job->settings.calib && qn_plan_count(&job->plan).quantized)) return QONNX_OK; /* else the outputs are to judge by */
     for (size_t i = 0; i < count; i++) {
         names[i] = job->graph.values[ids[i]].name;
         channels[i] = (struct qn_channel_wish){ job->plan.tensors[ids[i]].channels, job->plan.tensors[ids[i]].channel_axis };
