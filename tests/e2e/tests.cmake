@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The program from end to end, judged in ONNX Runtime: the zoo's models (zoo/), the bundled ones, and what the program promises.
 if(QN_ORT)
-  foreach(group IN ITEMS constants convolutions joins linears moves numbers structure)
+  foreach(group IN ITEMS constants convolutions joins linears moves numbers structure transformers)
     add_test(NAME e2e_zoo_${group} COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_zoo.py $<TARGET_FILE:qonnx-quantize> ${group})
   endforeach()
   add_test(NAME e2e_halves COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_halves.py $<TARGET_FILE:qonnx-quantize>)
