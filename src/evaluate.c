@@ -7,6 +7,7 @@
 
 #include "base/pool.h"
 #include "report.h"
+#include "run/state.h"
 
 struct job {
     const qonnx_callbacks *callbacks;
@@ -14,6 +15,8 @@ struct job {
     struct qn_model        models[2];
     struct qn_runtime     *runtime;
     struct qn_feed        *feed;
+    struct qn_dim_options  dims;
+    struct qn_state_options states;
     struct qn_comparison   comparison;
     struct qn_demand      *demands;
     size_t                 demand_count;
@@ -39,8 +42,9 @@ static qonnx_status open_feed(struct job *job, qonnx_error *err)
     const struct qn_port     *inputs;
     size_t                    count;
 
+    QN_TRY(qn_state_wrap(&job->runtime, &job->models[0], &job->states, err));
     QN_TRY(qn_model_inputs(&job->models[0], &job->arena, &inputs, &count, err));
-    return qn_feed_open(&job->feed, s->calib, inputs, count, &options, err);
+    return qn_state_feed(&job->feed, job->runtime, s->calib, inputs, count, &options, &job->states, &job->arena, err);
 }
 
 static void on_progress(void *context, size_t done, size_t total)
@@ -56,13 +60,15 @@ static qonnx_status run(struct job *job, const char *const paths[2], qonnx_error
     struct qn_compare_options options = {
         .second_exact = s->exact,
         .time = s->time,
-        .threads = s->threads ? (int)s->threads : qn_cpu_count(),
+        .threads = s->state.count ? 1 : s->threads ? (int)s->threads : qn_cpu_count(), /* a state comes from the run before */
         .labels = s->labels,
         .label_output = s->label_output,
         .on_progress = on_progress,
         .progress_context = job,
     };
 
+    job->dims = (struct qn_dim_options){ s->dim.items, s->dim.count, s->input_shape.items, s->input_shape.count };
+    job->states = (struct qn_state_options){ s->state.items, s->state.count, (size_t)s->state_reset, &job->dims };
     QN_TRY(check_usage(job, err));
     for (int k = 0; k < 2; k++) QN_TRY(qn_model_open(&job->models[k], paths[k], s->no_mmap, err));
     QN_TRY(qn_ort_load(&job->runtime, s->ort, err));

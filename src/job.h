@@ -8,6 +8,7 @@
 #include "plan/solve.h"
 #include "report.h"
 #include "run/calibrate.h"
+#include "run/state.h"
 #include "verify.h"
 
 struct qn_job {
@@ -33,6 +34,8 @@ struct qn_job {
     struct qn_pace           pace;
     struct qn_runtime       *runtime;
     struct qn_feed          *feed;
+    struct qn_dim_options    dims;
+    struct qn_state_options  states;
     size_t                   most_samples; /* that are of any use; 0: all */
     struct qn_arena          arena;
     struct qn_warnings       warnings;
@@ -47,6 +50,7 @@ struct qn_job {
 
 void qn_job_tell(const struct qn_job *job, const char *stage, size_t done, size_t total);
 int  qn_job_threads(const struct qn_job *job);
+int  qn_job_run_threads(const struct qn_job *job); /* for runs of the model: one after the other when there is a state */
 
 /* Where the sidecar goes: never over anything that is read. */
 QONNX_MUST_CHECK qonnx_status qn_job_name_sidecar(struct qn_job *job);

@@ -20,6 +20,8 @@ void qn_job_tell(const struct qn_job *job, const char *stage, size_t done, size_
 
 int qn_job_threads(const struct qn_job *job) { return job->settings.threads ? (int)job->settings.threads : qn_cpu_count(); }
 
+int qn_job_run_threads(const struct qn_job *job) { return job->settings.state.count ? 1 : qn_job_threads(job); }
+
 /* ---- open ---- */
 
 qonnx_status qn_job_name_sidecar(struct qn_job *job)
@@ -113,19 +115,22 @@ static qonnx_status open_feed(struct qn_job *job, struct qn_arena *arena)
 {
     const struct qn_settings *s = &job->settings;
     struct qn_feed_options    options = { .samples = (size_t)s->samples, .shuffle = s->shuffle, .seed = (uint64_t)s->seed };
-    struct qn_dim_options     dims = { s->dim.items, s->dim.count, s->input_shape.items, s->input_shape.count };
     const struct qn_port     *inputs;
     size_t                    count;
 
     if (job->most_samples && !s->shuffle && (!options.samples || options.samples > job->most_samples)) options.samples = job->most_samples;
+    job->dims = (struct qn_dim_options){ s->dim.items, s->dim.count, s->input_shape.items, s->input_shape.count };
+    job->states = (struct qn_state_options){ s->state.items, s->state.count, (size_t)s->state_reset, &job->dims };
+    QN_TRY(qn_state_wrap(&job->runtime, &job->model, &job->states, job->err));
     QN_TRY(qn_model_inputs(&job->model, arena, &inputs, &count, job->err));
     if (s->calib) {
-        QN_TRY(qn_feed_open(&job->feed, s->calib, inputs, count, &options, job->err));
+        QN_TRY(qn_state_feed(&job->feed, job->runtime, s->calib, inputs, count, &options, &job->states, arena, job->err));
         qn_warn_lines(&job->warnings, qn_feed_info(job->feed)->notes);
         return QONNX_OK;
     }
     qn_warn(&job->warnings, "no --calib: ranges come from synthetic inputs, so accuracy is a matter of luck; pass --calib PATH with samples of real inputs");
-    return qn_feed_synthetic(&job->feed, &job->graph, inputs, count, s->samples ? (size_t)s->samples : SYNTHETIC_SAMPLES, (uint64_t)s->seed, &dims, job->runtime, job->err);
+    QN_TRY(qn_state_other_inputs(inputs, count, &job->states, arena, &inputs, &count, job->err));
+    return qn_feed_synthetic(&job->feed, &job->graph, inputs, count, s->samples ? (size_t)s->samples : SYNTHETIC_SAMPLES, (uint64_t)s->seed, &job->dims, job->runtime, job->err);
 }
 
 static void on_progress(void *context, size_t done, size_t total) { qn_job_tell(context, "calibrating", done, total); }
@@ -176,7 +181,7 @@ qonnx_status qn_job_take_stats(struct qn_job *job)
 qonnx_status qn_job_observe(struct qn_job *job)
 {
     const unsigned              needs = job->settings.observer_row->needs;
-    struct qn_calibrate_options options = { .threads = qn_job_threads(job), .histogram_most = needs & QN_NEEDS_HISTOGRAM ? HISTOGRAM_MOST : 0, .keep_ranges = needs & QN_NEEDS_RANGES, .sum_every = SUM_EVERY, .on_progress = on_progress, .progress_context = job,
+    struct qn_calibrate_options options = { .threads = qn_job_run_threads(job), .histogram_most = needs & QN_NEEDS_HISTOGRAM ? HISTOGRAM_MOST : 0, .keep_ranges = needs & QN_NEEDS_RANGES, .sum_every = SUM_EVERY, .on_progress = on_progress, .progress_context = job,
                                             .on_output = qn_judge_keep, .output_context = &job->judge };
     const qn_value_id          *ids;
     const char                **names;

@@ -34,7 +34,7 @@ static size_t most_samples(const struct qn_plan *plan)
 static qonnx_status train(struct qn_job *job)
 {
     qn_job_tell(job, "calibrating", 0, 0);
-    return qn_train(&job->plan, &job->model, job->runtime, job->feed, qn_job_threads(job), &job->calibration.samples,
+    return qn_train(&job->plan, &job->model, job->runtime, job->feed, qn_job_run_threads(job), &job->calibration.samples,
                     job->err);
 }
 

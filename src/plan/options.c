@@ -102,6 +102,8 @@ static const struct row rows[] = {
     { { "seed",         "N",           "0",       "seed of synthetic data and of --shuffle",                                                              "Data",         "qcv" },  INT,  AT(seed), 0, INT64_MAX },
     { { "dim",          "NAME=N",      NULL,      "size of a symbolic dimension for synthetic data",                                                      "Data",         "qcv", true }, LIST, AT(dim) },
     { { "input-shape",  "INPUT=DIMS",  NULL,      "shape of an input for synthetic data, as in x=1,3,224,224",                                            "Data",         "qcv", true }, LIST, AT(input_shape) },
+    { { "state",        "OUT=IN",      NULL,      "a state: in data order, what output OUT gives becomes input IN of the next sample; zeros at first, or what the data hold for IN", "Data", "qc", true }, LIST, AT(state) },
+    { { "state-reset",  "N",           "0",       "start --state anew after every N samples; 0 only at the first",                                         "Data",         "qc" },  INT,  AT(state_reset), 0, INT32_MAX },
     { { "observer",     "NAME",        "minmax",  "how a range follows from the values seen",                                                             "Data",         "qd", false, true }, TEXT, AT(observer), .choice = observer_choice },
     { { "percentile",   "P",           "99.99",   "for -o observer=percentile: how many in a hundred values the range holds",                             "Data",         "qd", false, true }, REAL, AT(percentile), 50, 100 },
     { { "momentum",     "M",           "0.1",     "for -o observer=moving-average: the weight of each further sample",                                    "Data",         "qd", false, true }, REAL, AT(momentum), 0, 1 },
@@ -361,6 +363,8 @@ qonnx_status qn_settings_resolve(struct qn_settings *settings, const qonnx_optio
     if (preset->rules || config) QN_TRY(read_recipe(settings, preset, config, err));
     for (size_t i = 0; options && i < options->count; i++) assign(settings, &rows[options->settings[i].row], options->settings[i].value);
     if (qn_arena_failed(&settings->arena)) return qn_fail_nomem(err);
+    if (settings->state.count && settings->shuffle) return qn_fail(err, QONNX_E_USAGE, "--shuffle takes samples out of their order, which --state is about");
+    if (settings->state_reset && !settings->state.count) return qn_fail(err, QONNX_E_USAGE, "--state-reset needs --state OUT=IN");
     settings->preset_row = preset;
     QN_TRY(fit_to_target(settings, err));
     for (size_t i = 0; i < ROWS; i++)

@@ -27,8 +27,8 @@ struct qn_settings {
     const char *act_type, *weight_type, *embeddings;
     const char *labels, *label_output;
     const char *config, *weights_as, *io_type;
-    struct qn_list dim, input_shape, include, exclude, pass, fail_below;
-    int64_t     samples, seed, threads, node_sqnr, min_sqnr, candidates;
+    struct qn_list dim, input_shape, state, include, exclude, pass, fail_below;
+    int64_t     samples, seed, state_reset, threads, node_sqnr, min_sqnr, candidates;
     bool        on_trial[QN_MAX_OPTIONS]; /* by option: its value was "auto", so that methods may be tried */
     double      percentile, momentum;
     bool        per_channel, only_faster, strict, no_mmap, shuffle, exact, time, check;

@@ -14,6 +14,9 @@ struct qn_recipe {
     int64_t               dims[QN_MAX_RANK]; /* -1 until it is known */
 };
 
+/* Those that the user gave. */
+QONNX_MUST_CHECK qonnx_status qn_apply_sizes(struct qn_recipe *recipes, size_t count,
+                                             const struct qn_dim_options *options, qonnx_error *err);
 /* Fixes all sizes; remarks go to notes. `try_run` (NULL: none) tells whether the model runs with the recipes as they
  * are. */
 struct qn_trial {

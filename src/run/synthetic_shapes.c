@@ -168,15 +168,21 @@ static void note_shapes(const struct qn_recipe *recipes, size_t count, bool trie
     }
 }
 
+qonnx_status qn_apply_sizes(struct qn_recipe *recipes, size_t count, const struct qn_dim_options *options,
+                            qonnx_error *err)
+{
+    for (size_t i = 0; i < options->shape_count; i++) QN_TRY(apply_shape(recipes, count, options->shapes[i], err));
+    for (size_t i = 0; i < options->dim_count; i++) QN_TRY(apply_dim(recipes, count, options->dims[i], err));
+    return QONNX_OK;
+}
+
 qonnx_status qn_resolve_shapes(struct qn_recipe *recipes, size_t count, const struct qn_dim_options *options,
                                const struct qn_trial *trial, struct qn_strbuf *notes, qonnx_error *err)
 {
     struct unknown unknown[MAX_UNKNOWN];
     size_t         left;
 
-    for (size_t i = 0; options && i < options->shape_count; i++)
-        QN_TRY(apply_shape(recipes, count, options->shapes[i], err));
-    for (size_t i = 0; options && i < options->dim_count; i++) QN_TRY(apply_dim(recipes, count, options->dims[i], err));
+    if (options) QN_TRY(qn_apply_sizes(recipes, count, options, err));
     for (size_t i = 0; i < count; i++) {
         if (recipes[i].rank < 0)
             return qn_fail(err, QONNX_E_USAGE, "input '%s' declares no shape; give it with --input-shape %s=...",

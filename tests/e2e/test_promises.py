@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_promises.py PROGRAM FOLDER: what the program promises of any model, shown on the one in the folder (mnist_resnet).
 Each function below is a promise; it gets the program, the model's folder and an empty folder."""
+import json
 import os
 import shutil
 import sys
@@ -12,7 +13,7 @@ import numpy as np
 import onnx
 import runs
 import zoo
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 PROMISES = []
 
@@ -156,6 +157,64 @@ def symbolic_sizes_can_be_given(program, folder, scratch):
     onnx.checker.check_model(out, full_check=True)
     text = read(runs.sidecar_path(out)).decode()
     assert '"T=9"' in text, text[:2000]
+
+
+def recurrent_cell(scratch):
+    """state_out = tanh(x W + state U), y = state_out V; and what the layers' inputs are over the samples."""
+    rng = np.random.default_rng(4)
+    w, u, v = (rng.standard_normal(shape).astype(np.float32) / 2 for shape in ((8, 16), (16, 16), (16, 4)))
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["a"], name="from_x"), helper.make_node("MatMul", ["state", "u"], ["b"], name="from_state"),
+             helper.make_node("Add", ["a", "b"], ["c"]), helper.make_node("Tanh", ["c"], ["state_out"]), helper.make_node("MatMul", ["state_out", "v"], ["y"])]
+    ports = [[helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", size]) for name, size in names]
+             for names in ((("x", 8), ("state", 16)), (("y", 4), ("state_out", 16)))]
+    graph = helper.make_graph(nodes, "cell", *ports, [numpy_helper.from_array(t, name) for t, name in ((w, "w"), (u, "u"), (v, "v"))])
+    path = os.path.join(scratch, "cell.onnx")
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    onnx.save(model, path)
+    data = rng.standard_normal((24, 1, 8)).astype(np.float32)
+    np.savez(os.path.join(scratch, "x.npz"), x=data)
+
+    def states(reset, first):
+        seen, state = [], None
+        for i, x in enumerate(data):
+            if not i or (reset and i % reset == 0):
+                state = first
+            seen.append(state)
+            state = np.tanh(x @ w + state @ u)
+        return np.stack(seen)
+    return path, data, states
+
+
+@promise
+def states_go_from_sample_to_sample(program, folder, scratch):
+    """The range of a state is that of the states a loop over the samples sees."""
+    model, data, states = recurrent_cell(scratch)
+    calib, out = os.path.join(scratch, "x.npz"), os.path.join(scratch, "out.onnx")
+    zeros, given = np.zeros((1, 16), np.float32), np.full((1, 16), 3, np.float32)
+    np.savez(os.path.join(scratch, "both.npz"), x=data, state=np.broadcast_to(given, (24, 1, 16)))
+    for path, reset, first in ((calib, 0, zeros), (calib, 5, zeros), (os.path.join(scratch, "both.npz"), 6, given)):
+        program(model, out, "--calib", path, "--state", "state_out=state", *(["--state-reset", reset] if reset else []), "-o", "observer=minmax")
+        row = next(t for t in runs.sidecar(out)["tensors"] if t["name"] == "state")
+        seen = states(reset, first)
+        found, wanted = row["float_max"] - row["float_min"], max(seen.max(), 0) - min(seen.min(), 0)
+        assert np.isclose(found, wanted, rtol=1e-4), (row, seen.min(), seen.max())
+    many, few = os.path.join(scratch, "many.onnx"), os.path.join(scratch, "few.onnx")
+    for made, threads in ((many, 8), (few, 1)):
+        program(model, made, "--calib", calib, "--state", "state_out=state", "--threads", threads)
+    assert read(many) == read(few)
+    text = program("compare", model, many, "--calib", calib, "--state", "state_out=state", "--json").stdout
+    assert min(o["sqnr_db"] for o in json.loads(text)["outputs"]) > 20, text
+
+
+@promise
+def states_that_are_none_are_mistakes(program, folder, scratch):
+    model, _, _ = recurrent_cell(scratch)
+    calib, out = os.path.join(scratch, "x.npz"), os.path.join(scratch, "out.onnx")
+    for arguments in (["--state", "state_out"], ["--state", "no_such=state"], ["--state", "state_out=no_such"], ["--state", "y=state"], ["--state-reset", "3"],
+                      ["--state", "state_out=state", "--shuffle"], ["--state", "state_out=state", "--state", "y=state"]):
+        done = program(model, out, "--calib", calib, *arguments, status=2)
+        assert len(done.stderr.splitlines()) == 1 and not os.path.exists(out), done.stderr
 
 
 # ---- failures ----
