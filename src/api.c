@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/numerals.h"
 #include "report.h"
 
 const char *qonnx_result_text(const qonnx_result *result) { return result && result->text ? result->text : ""; }
@@ -27,7 +28,7 @@ void qn_warn(struct qn_warnings *warnings, const char *format, ...)
     const char **grown = qn_arena_grow(warnings->arena, (void *)warnings->texts, warnings->count, &warnings->capacity, sizeof *grown);
 
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    qn_vsnprintf(text, sizeof text, format, args);
     va_end(args);
     for (char *c = text; *c; c++) /* names come from the model: nothing in them may steer a terminal */
         if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/numerals.h"
+
 static const struct figure {
     const char *name, *unit;
     double      low, high;
@@ -24,7 +26,7 @@ static bool parse_bound(enum qn_figure figure, const char *text, double *bound)
 {
     char *end;
 
-    *bound = strtod(text, &end);
+    *bound = qn_strtod(text, &end);
     if (end == text || !isfinite(*bound)) return false;
     if (figure == QN_FIGURE_AGREEMENT && *end == '%') *bound /= 100, end++;
     return !*end && *bound >= figures[figure].low && *bound <= figures[figure].high;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/numerals.h"
 #include "evaluate.h"
 #include "json_out.h"
 #include "onnx/dtype.h"
@@ -23,26 +24,26 @@ static size_t width(const char *text)
 
 static void decibel(char *cell, double value)
 {
-    snprintf(cell, CELL, isfinite(value) ? "%.2f" : value > 0 ? "equal" : isnan(value) ? "-" : "-inf", value);
+    qn_snprintf(cell, CELL, isfinite(value) ? "%.2f" : value > 0 ? "equal" : isnan(value) ? "-" : "-inf", value);
 }
 
 static void share(char *cell, uint64_t part, uint64_t whole)
 {
     if (whole)
-        snprintf(cell, CELL, "%.2f %%", 100 * ((double)part / (double)whole));
+        qn_snprintf(cell, CELL, "%.2f %%", 100 * ((double)part / (double)whole));
     else
-        snprintf(cell, CELL, "-");
+        qn_snprintf(cell, CELL, "-");
 }
 
 static void fill_row(char row[COLUMNS][CELL], const struct qn_output_comparison *o)
 {
     row[0][0] = 0; /* the name, which may be longer than a cell */
-    snprintf(row[1], CELL, "%" PRIu64, o->elements);
+    qn_snprintf(row[1], CELL, "%" PRIu64, o->elements);
     decibel(row[2], o->sqnr);
     decibel(row[3], o->sqnr_min);
-    snprintf(row[4], CELL, "%.6f", o->cosine);
-    snprintf(row[5], CELL, "%.4g", o->max_error);
-    snprintf(row[6], CELL, "%.4g", o->mean_error);
+    qn_snprintf(row[4], CELL, "%.6f", o->cosine);
+    qn_snprintf(row[5], CELL, "%.4g", o->max_error);
+    qn_snprintf(row[6], CELL, "%.4g", o->mean_error);
     share(row[7], o->top1_agree, o->top1_count);
 }
 
@@ -73,7 +74,7 @@ static void put_table(const struct qn_comparison *c, struct qn_strbuf *text)
         }
     }
     if (!floats) return;
-    for (size_t k = 0; k < COLUMNS; k++) snprintf(row[k], CELL, "%s", heads[k]);
+    for (size_t k = 0; k < COLUMNS; k++) qn_snprintf(row[k], CELL, "%s", heads[k]);
     put_row(text, heads[0], row, widths);
     for (size_t i = 0; i < c->output_count; i++) {
         if (!c->outputs[i].is_float) continue;

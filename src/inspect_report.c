@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/numerals.h"
 #include "inspect.h"
 #include "json_out.h"
 #include "wording.h"
@@ -35,25 +36,25 @@ static void put_numbers(char *cell, const float *values, size_t count, int axis)
         hi = fmaxf(hi, values[i]);
     }
     if (count == 1)
-        snprintf(cell, CELL, "%.9g", (double)lo);
+        qn_snprintf(cell, CELL, "%.9g", (double)lo);
     else if (lo == hi)
-        snprintf(cell, CELL, "%.9g (%zu on axis %d)", (double)lo, count, axis);
+        qn_snprintf(cell, CELL, "%.9g (%zu on axis %d)", (double)lo, count, axis);
     else
-        snprintf(cell, CELL, "%.4g..%.4g (%zu on axis %d)", (double)lo, (double)hi, count, axis);
+        qn_snprintf(cell, CELL, "%.4g..%.4g (%zu on axis %d)", (double)lo, (double)hi, count, axis);
 }
 
 static void fill_row(char row[COLUMNS][CELL], const struct qn_inspected *t)
 {
     const struct qn_metadata *meta = &t->meta;
 
-    for (size_t k = 0; k < COLUMNS; k++) snprintf(row[k], CELL, "-");
-    snprintf(row[1], CELL, "%s", t->role);
-    snprintf(row[2], CELL, "%s", t->params ? t->params->type->name : meta->known ? "sum" : "float");
-    snprintf(row[8], CELL, "%s", t->broken ? "BROKEN" : meta->known ? "yes" : "no");
+    for (size_t k = 0; k < COLUMNS; k++) qn_snprintf(row[k], CELL, "-");
+    qn_snprintf(row[1], CELL, "%s", t->role);
+    qn_snprintf(row[2], CELL, "%s", t->params ? t->params->type->name : meta->known ? "sum" : "float");
+    qn_snprintf(row[8], CELL, "%s", t->broken ? "BROKEN" : meta->known ? "yes" : "no");
     if (!meta->known) return;
-    snprintf(row[3], CELL, "%d", meta->bits);
-    snprintf(row[4], CELL, "%s", meta->is_signed ? "yes" : "no");
-    if (t->params) snprintf(row[5], CELL, "%s", t->params->narrow ? "yes" : "no");
+    qn_snprintf(row[3], CELL, "%d", meta->bits);
+    qn_snprintf(row[4], CELL, "%s", meta->is_signed ? "yes" : "no");
+    if (t->params) qn_snprintf(row[5], CELL, "%s", t->params->narrow ? "yes" : "no");
     put_numbers(row[6], meta->scale, meta->scale_count, meta->axis);
     put_numbers(row[7], meta->zero_point, meta->zero_count, meta->axis);
 }
@@ -79,7 +80,7 @@ static void put_tensors(const struct qn_inspection *in, struct qn_strbuf *text)
             if (strlen(row[k]) > widths[k]) widths[k] = strlen(row[k]);
     }
     if (widths[0] > 80) widths[0] = 80;
-    for (size_t k = 1; k < COLUMNS; k++) snprintf(row[k], CELL, "%s", heads[k]);
+    for (size_t k = 1; k < COLUMNS; k++) qn_snprintf(row[k], CELL, "%s", heads[k]);
     put_row(text, heads[0], row, widths);
     for (size_t i = 0; i < in->count; i++) {
         size_t one[COLUMNS];

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/numerals.h"
+
 enum { BLOCK_SIZE = 64 * 1024, BIG = 4096, ALIGN_SMALL = 16, ALIGN_BIG = 64 };
 
 struct qn_arena_block {
@@ -110,14 +112,14 @@ char *qn_arena_printf(struct qn_arena *arena, const char *format, ...)
     char   *text;
 
     va_start(args, format);
-    size = vsnprintf(NULL, 0, format, args);
+    size = qn_vsnprintf(NULL, 0, format, args);
     va_end(args);
     if (size < 0 || !(text = qn_arena_alloc_raw(arena, (size_t)size + 1))) {
         arena->failed = true;
         return NULL;
     }
     va_start(args, format);
-    vsnprintf(text, (size_t)size + 1, format, args);
+    qn_vsnprintf(text, (size_t)size + 1, format, args);
     va_end(args);
     return text;
 }

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/numerals.h"
+
 static const struct {
     const char *name, *text;
     int         exit_code;
@@ -38,7 +40,7 @@ qonnx_status qn_fail(qonnx_error *err, qonnx_status status, const char *format, 
     if (!err || err->status != QONNX_OK) return status;
     err->status = status;
     va_start(args, format);
-    vsnprintf(err->message, sizeof err->message, format, args);
+    qn_vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);
     replace_control_bytes(err->message);
     return status;
@@ -53,7 +55,7 @@ qonnx_status qn_wrap(qonnx_error *err, qonnx_status status, const char *format, 
     if (!err || status == QONNX_OK) return status;
     memcpy(old, err->message, sizeof old);
     va_start(args, format);
-    used = vsnprintf(err->message, sizeof err->message, format, args);
+    used = qn_vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);
     if (used < 0) used = 0;
     if ((size_t)used > sizeof err->message - 3) used = (int)sizeof err->message - 3;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/numerals.h"
+
 enum { CAP = 1 << 30 };
 
 static char empty[1];
@@ -59,11 +61,11 @@ void qn_strbuf_printf(struct qn_strbuf *buf, const char *format, ...)
     int     size;
 
     va_start(args, format);
-    size = vsnprintf(NULL, 0, format, args);
+    size = qn_vsnprintf(NULL, 0, format, args);
     va_end(args);
     if (size < 0 || !reserve(buf, (size_t)size)) return;
     va_start(args, format);
-    vsnprintf(buf->text + buf->length, (size_t)size + 1, format, args);
+    qn_vsnprintf(buf->text + buf->length, (size_t)size + 1, format, args);
     va_end(args);
     buf->length += (size_t)size;
 }

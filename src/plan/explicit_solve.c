@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/numerals.h"
 #include "base/pool.h"
 #include "onnx/attr.h"
 #include "onnx/tensor.h"
@@ -102,7 +103,7 @@ static qonnx_status warn(struct solver *s, const char *format, ...)
                                               &recipe->warning_room, sizeof *grown);
 
     va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
+    qn_vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
     if (!grown) return qn_fail_nomem(s->err);
     recipe->warnings = grown;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/numerals.h"
 #include "plan/presets.h"
 #include "plan/recipe.h"
 
@@ -174,7 +175,7 @@ static bool parse_int(const char *text, int64_t *value)
 static bool parse_real(const char *text, double *value)
 {
     char *end;
-    *value = strtod(text, &end);
+    *value = qn_strtod(text, &end);
     return *text && !*end;
 }
 

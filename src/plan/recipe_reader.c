@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/numerals.h"
 #include "base/strbuf.h"
 #include "plan/options.h"
 
@@ -33,7 +34,7 @@ qonnx_status qn_recipe_fail(const struct qn_recipe_reader *r, const char *format
     qonnx_status     status;
 
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    qn_vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     qn_strbuf_init(&place);
     for (size_t i = 0; i < known_depth(r); i++) {

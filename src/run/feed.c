@@ -9,6 +9,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "base/numerals.h"
 #include "onnx/dtype.h"
 #include "run/feed_source.h"
 #include "run/npy.h"
@@ -32,7 +33,7 @@ void qn_feed_note(struct qn_strbuf *notes, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    vsnprintf(line, sizeof line - 1, format, args);
+    qn_vsnprintf(line, sizeof line - 1, format, args);
     va_end(args);
     char *end = line;
     for (; *end; end++)
@@ -190,7 +191,8 @@ qonnx_status qn_feed_open(struct qn_feed **feed, const char *path, const struct 
     for (size_t i = 0; i < input_count && status == QONNX_OK; i++) {
         const struct qn_dtype *dtype = qn_dtype_find(inputs[i].dtype);
         if (inputs[i].dtype && (!dtype || dtype->bits < 8))
-            status = qn_fail(err, QONNX_E_UNSUPPORTED, "the model's input '%s' takes %s, which cannot be fed",
+            status = qn_fail(err, QONNX_E_UNSUPPORTED,
+                             "the model's input '%s' takes %s, which cannot be fed: quantize the part of the model behind it",
                              inputs[i].name, qn_dtype_name(inputs[i].dtype));
     }
     if (status == QONNX_OK) status = qn_source_open_files(&source, path, &want, err);

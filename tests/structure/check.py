@@ -52,7 +52,10 @@ INSTRUMENTATION = re.compile(r"^(__odr_asan|__asan|__sanitizer|__sancov|__gcov|_
 BANNED = "strcpy strcat stpcpy sprintf vsprintf gets strtok atoi atol atof alloca rand srand gmtime localtime tmpnam mktemp".split()
 BANNED_IN_LIBRARY = "abort exit _exit _Exit quick_exit printf vprintf puts putchar perror assert".split()
 # The handlers that a program may ask for end the process, async-signal-safely.
-EXEMPT = {("src/base/file.c", "_exit")}
+# Their texts depend on the locale of the program: base/numerals.h has those that do not.
+LOCALIZED = "vsnprintf strtod strtof strtold".split()
+LOCALIZED_PRINT = re.compile(r"(?<!\w)snprintf\s*\([^;]*%[-+ #0-9.*]*[aefgAEFG]", re.S)
+EXEMPT = {("src/base/file.c", "_exit")} | {("src/base/numerals.c", name) for name in LOCALIZED}
 PRINTS = re.compile(r"\b(fprintf|fputs|fputc|putc|fwrite|vfprintf|dprintf)\s*\([^;]*\b(stdout|stderr|STD(?:OUT|ERR)_FILENO)\b", re.S)
 
 SOURCE = re.compile(r"(\.(c|h|py|sh|cmake|proto)|\.[ch]\.in|CMakeLists\.txt)$")
@@ -216,10 +219,12 @@ def banned(root):
     for path in c_files(root, "src", "include"):
         code = blank(text_of(root, path))
         library = layer_of(path) != "cli"
-        names = BANNED + (BANNED_IN_LIBRARY if library else [])
+        names = BANNED + (BANNED_IN_LIBRARY + LOCALIZED if library else [])
         for match in re.finditer(r"(?<![\w.>])(" + "|".join(names) + r")\s*\(", code):
             if (path, match.group(1)) not in EXEMPT:
                 yield True, f"{path}:{line_of(code, match.start())}: {match.group(1)} is not used here"
+        for match in LOCALIZED_PRINT.finditer(text_of(root, path)) if library else ():
+            yield True, f"{path}:{line_of(code, match.start())}: snprintf writes numbers as the locale has them"
         for match in PRINTS.finditer(code) if library else ():
             yield True, f"{path}:{line_of(code, match.start())}: the library does not print"
 

@@ -119,6 +119,13 @@ class Structure(unittest.TestCase):
             self.write("src/base/a.c", f"void f(void) {{ {call}; }}\n")
             self.assertEqual(1, len(self.breaches("banned")), call)
 
+    def test_banned_refuses_numbers_of_a_locale(self):
+        for call in ['vsnprintf(a, 4, "%d", v);', "strtod(a, &end);", 'snprintf(text, 4, "%.2f dB", x);', 'snprintf(text,\n 4, "%d: %9.3g", i, x);']:
+            self.write("src/base/a.c", HEAD + "void f(void) { " + call + " }\n")
+            self.assertEqual(1, len(self.breaches("banned")), call)
+        self.write("src/base/a.c", HEAD + 'void f(void) { snprintf(text, 4, "%d %s %zu", i, s, n); }\n')
+        self.assertEqual([], self.breaches("banned"))
+
     def test_banned_lets_safe_code_pass(self):
         self.write("src/base/a.c", 'void f(void) { snprintf(a, 1, "strcpy(x)"); o->exit(1); fputs(x, file); } // atoi(x)\n')
         self.write("src/cli/a.c", "int main(void) { printf(x); exit(1); }\n")
