@@ -109,6 +109,7 @@ static const struct qn_target targets[] = {
         .conv_needs_output = true,
         .add_unmakes_matmul = true,
         .clamp_hides_result = true,
+        .adds_pairs = true,
     },
     {
         .name = "ort-x86",
@@ -123,6 +124,7 @@ static const struct qn_target targets[] = {
         .add_unmakes_matmul = true,
         .dynamic_lstm = true,
         .clamp_hides_result = true,
+        .adds_pairs = true,
     },
     {
         .name = "ort-x86-vnni",
@@ -173,6 +175,7 @@ static const struct qn_target targets[] = {
         .kept_float = slower_on_openvino,
         .add_in_layer = true,
         .mul_needs_output = true,
+        .adds_pairs = true,
     },
     {
         .name = "tensorrt",

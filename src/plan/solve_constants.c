@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "onnx/tensor.h"
+#include "plan/presets.h"
 #include "plan/solver.h"
 
 /* How a constant lies: a table is [rows][columns], an LSTM's weights are [directions × 4 hidden][inputs]. */
@@ -15,6 +16,16 @@ static struct qn_layout layout_of(const struct qn_solver *s, const struct qn_rul
     if (rule->kind == QN_KIND_TABLE) return (struct qn_layout){ first, (size_t)t->dims[1], 1 };
     channels = first * (s->plan->settings->per_channel ? (size_t)t->dims[1] : 1);
     return (struct qn_layout){ 1, channels, count / channels };
+}
+
+/* An LSTM's activations take any code up to 255, and two products of it and 64 still fit 16 bits. */
+static void keep_pairs_safe(const struct qn_solver *s, const struct qn_rule *rule, struct qn_qparams *params)
+{
+    enum { SAFE = 64 };
+
+    if (rule->kind != QN_KIND_RECURRENT || !s->plan->settings->target_row->adds_pairs) return;
+    params->hi = SAFE;
+    params->lo = -SAFE;
 }
 
 /* Adds what quantizing the constant loses to *sums. */
@@ -37,6 +48,7 @@ static qonnx_status solve_constant(struct qn_solver *s, qn_node_id n, size_t slo
     } else if (status == QONNX_OK) {
         layout = layout_of(s, row->rule, t, count);
         status = qn_solver_params(s, params, s->plan->settings->weight_qtype, true, layout.channels > 1 ? row->rule->axis : -1, layout.channels);
+        if (status == QONNX_OK) keep_pairs_safe(s, row->rule, *params);
         if (status == QONNX_OK && !(absmax = qn_arena_array(&scratch, layout.channels, sizeof *absmax))) status = qn_fail_nomem(s->err);
         if (status == QONNX_OK) status = qn_channel_absmax(x, layout, absmax, s->threads, s->err);
         for (size_t i = 0; status == QONNX_OK && i < layout.channels; i++) qn_qparams_set_symmetric(*params, i, absmax[i], (*params)->hi);

@@ -5,6 +5,7 @@ if(QN_ORT)
     add_test(NAME e2e_zoo_${group} COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_zoo.py $<TARGET_FILE:qonnx-quantize> ${group})
   endforeach()
   add_test(NAME e2e_halves COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_halves.py $<TARGET_FILE:qonnx-quantize>)
+  add_test(NAME e2e_masks COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_masks.py $<TARGET_FILE:qonnx-quantize>)
   add_test(NAME e2e_versions COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_versions.py $<TARGET_FILE:qonnx-quantize>)
   add_test(NAME e2e_random COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_random.py $<TARGET_FILE:qonnx-quantize> 0 100)
   add_test(NAME e2e_bench_models # the script stays in working order

@@ -105,7 +105,7 @@ static void each_gate_of_each_unit_has_a_scale(void **state)
 
     (void)state;
     begin_lstm(&p);
-    planned_make(&p, OPTIONS("target", "ort-x86"));
+    planned_make(&p, OPTIONS("target", "ort-x86-vnni"));
     for (int i = 0; i < 2 * 256; i++) constant(&p, "w")[i * 64 + i % 64] = (float)(i + 1), constant(&p, "r")[i * 64] = -(float)(2 * i + 1);
     assert_false(solve(&p));
     row = node_of(&p, "lstm");
@@ -126,12 +126,29 @@ static void one_scale_for_each_direction_when_asked_for(void **state)
 
     (void)state;
     begin_lstm(&p);
-    planned_make(&p, OPTIONS("target", "ort-x86", "per-channel", "off"));
+    planned_make(&p, OPTIONS("target", "ort-arm", "per-channel", "off"));
     constant(&p, "w")[256 * 64 + 5] = 12.7f;
     assert_false(solve(&p));
     row = node_of(&p, "lstm");
     assert_int_equal(row->weight->count, 2);
     assert_true(row->weight->scale[0] == 0.5f / 127 && row->weight->scale[1] == 12.7f / 127);
+    planned_close(&p);
+}
+
+static void codes_whose_pairs_might_saturate_have_a_bit_less(void **state)
+{
+    struct planned             p;
+    const struct qn_node_plan *row;
+
+    (void)state;
+    begin_lstm(&p);
+    planned_make(&p, OPTIONS("target", "ort-x86"));
+    assert_false(solve(&p));
+    row = node_of(&p, "lstm");
+    assert_int_equal(row->weight->hi, 64);
+    assert_int_equal(row->recurrent->lo, -64);
+    assert_true(row->weight->scale[0] == 0.5f / 64);
+    assert_true(2 * 255 * row->weight->hi <= INT16_MAX && 2 * 255 * row->weight->lo >= INT16_MIN);
     planned_close(&p);
 }
 
@@ -193,6 +210,7 @@ int main(void)
         cmocka_unit_test(a_table_that_is_not_finite_is_kept),
         cmocka_unit_test(each_gate_of_each_unit_has_a_scale),
         cmocka_unit_test(one_scale_for_each_direction_when_asked_for),
+        cmocka_unit_test(codes_whose_pairs_might_saturate_have_a_bit_less),
         cmocka_unit_test(nothing_around_an_lstm_is_quantized_for_it),
         cmocka_unit_test(an_lstm_is_kept_by_formats_for_other_readers),
         cmocka_unit_test(weights_of_odd_shapes_are_kept),
