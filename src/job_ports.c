@@ -71,6 +71,13 @@ static bool may_be_narrow(const struct qn_graph *g, const struct qn_value *v)
     return v->use_count > 0;
 }
 
+/* One that callers may override is declared as an input too. */
+static void declare_narrow(const struct qn_job *job, const struct qn_graph *graph, const char *name)
+{
+    for (size_t i = 0; i < job->half_count; i++)
+        if (strcmp(job->halves[i]->name, name) == 0 && put_back(graph->pb->input, graph->pb->n_input, job->halves[i])) return;
+}
+
 static void narrow_constants(const struct qn_job *job, const struct qn_graph *graph, struct qn_edit *edit)
 {
     for (qn_value_id id = 0; id < graph->value_count; id++) {
@@ -79,6 +86,7 @@ static void narrow_constants(const struct qn_job *job, const struct qn_graph *gr
 
         if (!narrow) continue;
         qn_edit_replace_initializer(edit, id, narrow);
+        declare_narrow(job, graph, v->name);
         cast(edit, v, id, job->half);
     }
 }

@@ -11,7 +11,10 @@ double qn_price(struct qn_kernel_cost cost, double elements) { return cost.node 
 
 bool qn_on_integers(const struct qn_pricing *p, qn_node_id n)
 {
-    enum qn_reason reason = p->plan->nodes[n].reason;
+    const struct qn_rule *rule = p->plan->nodes[n].rule;
+    enum qn_reason        reason = p->plan->nodes[n].reason;
+
+    if (rule && (rule->kind == QN_KIND_RECURRENT || rule->kind == QN_KIND_TABLE)) return false; /* its neighbours see floats */
     return reason == QN_REASON_QUANTIZED || reason == QN_REASON_MOVES_CODES;
 }
 

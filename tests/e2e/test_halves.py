@@ -61,7 +61,7 @@ def judge(program, name, kind, folder):
     before = halves.in_half(net.model(), kind)
     onnx.save(before, source)  # not always valid: before opset 22 few operators know bfloat16
     np.savez(calibration, **net.samples(CALIBRATION, 1))
-    done = program(source, path, "--calib", calibration, *net.options)
+    done = program(source, path, "--calib", calibration, "-o", "only-faster=off", *net.options)
     assert "inputs and outputs keep their types" in done.stderr, done.stderr
     after = onnx.load(path)
     onnx.checker.check_model(after, full_check=True)
@@ -70,7 +70,7 @@ def judge(program, name, kind, folder):
     assert not strangers(after, kind), strangers(after, kind)
     layers = [runs.sidecar(path)["model"][key] for key in ("layers", "layers_quantized")]
     onnx.save(net.model(), source)
-    program(source, os.path.join(folder, "float.onnx"), "--calib", calibration, *net.options)
+    program(source, os.path.join(folder, "float.onnx"), "--calib", calibration, "-o", "only-faster=off", *net.options)
     in_float = runs.sidecar(os.path.join(folder, "float.onnx"))["model"]
     assert layers[1] >= in_float["layers_quantized"], (layers, in_float)
     data = net.samples(EVALUATION, 2)

@@ -24,7 +24,7 @@ def main():
                 onnx.save(net.model(), source)
                 np.savez(calib, **net.samples(24, 1))
                 np.savez(judged, **net.samples(6, 2))
-                program(source, out, "--calib", calib, "--target", target, "-q")
+                program(source, out, "--calib", calib, "--target", target, "-o", "only-faster=off", "-q")
                 layers = runs.sidecar(out)["model"]["layers_quantized"]
                 done = program("compare", source, out, "--exact", "--calib", judged, "--fail-below", f"sqnr={LEAST_DB}", status=None)
                 if done.returncode or not layers:

@@ -22,7 +22,7 @@ class Whole(runs.Program):
     """Quantizes all it can: the model is so small that part of it would stay in float for speed."""
 
     def __call__(self, *arguments, **settings):
-        if not any(str(a).startswith("only-faster") for a in arguments):
+        if arguments[0] != "compare" and not any(str(a).startswith("only-faster") for a in arguments):
             arguments = (*arguments, "-o", "only-faster=off")
         return super().__call__(*arguments, **settings)
 

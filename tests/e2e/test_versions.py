@@ -61,7 +61,7 @@ def classifier(opset, ir):
 def convert(program, folder, model, calib, *options, status=0):
     source, out = os.path.join(folder, "in.onnx"), os.path.join(folder, "out.onnx")
     onnx.save(model, source)
-    return source, out, program(source, out, "--calib", calib, *options, status=status)
+    return source, out, program(source, out, "--calib", calib, "-o", "only-faster=off", *options, status=status)
 
 
 def each_version(program, folder):
