@@ -28,6 +28,7 @@ struct qn_job {
     struct qn_stats         *wider;   /* of tensors whose channels were repeated */
     size_t                   wider_count;
     struct qn_ranging       *ranging; /* by value id, all as the settings say unless set otherwise */
+    const struct qn_rounded **rounded; /* by node id */
     struct qn_judge          judge;
     struct qn_judgement      judged;
     struct qn_kernels_found  kernels;
@@ -78,6 +79,9 @@ QONNX_MUST_CHECK qonnx_status qn_job_solve(struct qn_job *job);
 /* Solves, and decides what is left in float and which methods are used: by what the statistics say of single tensors
  * and, unless that is switched off, by running candidates. Leaves the plan solved. */
 QONNX_MUST_CHECK qonnx_status qn_job_search(struct qn_job *job);
+/* Second-order rounding of the solved plan's layers that ask for it and have none yet; *any tells whether there were any:
+ * it is to be solved again then. */
+QONNX_MUST_CHECK qonnx_status qn_job_round(struct qn_job *job, bool *any);
 /* In place of plan, observe, solve and emit, when there is a recipe. */
 QONNX_MUST_CHECK qonnx_status qn_job_obey(struct qn_job *job);
 /* The model's graph becomes a copy that may be edited, and *fork is its index, with the same ids. */

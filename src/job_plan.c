@@ -8,11 +8,12 @@ qonnx_status qn_job_plan(struct qn_job *job)
     if (job->settings.recipe) return qn_explicit_plan(&job->plan, &job->graph, &job->settings, job->err);
     job->verdicts = qn_arena_array(&job->arena, job->graph.node_count, sizeof *job->verdicts);
     job->ranging = qn_arena_array(&job->arena, job->graph.value_count, sizeof *job->ranging);
-    if (!job->verdicts || !job->ranging) return qn_fail_nomem(job->err);
+    job->rounded = qn_arena_array(&job->arena, job->graph.node_count, sizeof *job->rounded);
+    if (!job->verdicts || !job->ranging || !job->rounded) return qn_fail_nomem(job->err);
     return qn_plan_make(&job->plan, &job->graph, &job->settings, job->verdicts, job->err);
 }
 
-qonnx_status qn_job_solve(struct qn_job *job)
+static qonnx_status solve(struct qn_job *job)
 {
     bool again = true;
 
@@ -20,9 +21,19 @@ qonnx_status qn_job_solve(struct qn_job *job)
     while (again) {
         qn_plan_release(&job->plan);
         QN_TRY(qn_plan_make(&job->plan, &job->graph, &job->settings, job->verdicts, job->err));
+        job->plan.rounded = job->rounded;
         QN_TRY(qn_solve(&job->plan, job->stats, job->ranging, job->verdicts, &again, job->err));
     }
     return QONNX_OK;
+}
+
+qonnx_status qn_job_solve(struct qn_job *job)
+{
+    bool rounded;
+
+    QN_TRY(solve(job));
+    QN_TRY(qn_job_round(job, &rounded));
+    return rounded ? solve(job) : QONNX_OK;
 }
 
 qonnx_status qn_job_measure(struct qn_job *job, struct qn_judgement *judged_as)

@@ -7,6 +7,7 @@
 #include "plan/explicit.h"
 #include "plan/kernels.h"
 #include "plan/presets.h"
+#include "plan/round.h"
 #include "report.h"
 
 #define SCHEMA "qonnx-quantize/sidecar/1"
@@ -218,7 +219,7 @@ static json_t *weight(struct sidecar *s, qn_node_id n, size_t slot, const struct
     }
     put_params(s, object, params);
     put_range(s, object, covered);
-    put(s, object, "observer", json_string(s->report->command ? "input_model" : s->plan->recipe ? s->plan->recipe->weights[n].row->name : "absmax"));
+    put(s, object, "observer", json_string(s->report->command ? "input_model" : s->plan->recipe ? s->plan->recipe->weights[n].row->name : row->rounded ? "fitted" : "absmax"));
     put_known(s, object, "sqnr_db", row->weight_sqnr);
     put(s, object, "node", json_integer(n));
     return object;
@@ -311,6 +312,12 @@ static json_t *node(struct sidecar *s, qn_node_id n)
     if (!row->weight) return object;
     if (row->accumulator_bits) put(s, object, "accumulator_bits", json_integer(row->accumulator_bits));
     put_known(s, object, "weight_sqnr_db", row->weight_sqnr);
+    if (row->rounded) {
+        json_t *rounding = json_object();
+        put(s, rounding, "rows", qn_json_uint(row->rounded->rows));
+        put_known(s, rounding, "gain_db", row->rounded->gain);
+        put(s, object, "rounding", rounding);
+    }
     if (row->raised) put(s, object, "raised_channels", qn_json_uint(row->raised));
     return object;
 }

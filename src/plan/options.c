@@ -65,6 +65,9 @@ CHOICES(format_choice, { "qdq", "QuantizeLinear/DequantizeLinear around float op
 CHOICES(act_choice, { "uint8", "0 … 255 with a zero point" }, { "int8", "-128 … 127 with a zero point where the target takes one" })
 CHOICES(weight_choice, { "int8", "-127 … 127 around zero" })
 CHOICES(embeddings_choice, { "float", "as they are" }, { "int8", "int8 with a scale for each column: a fourth of the size" })
+CHOICES(rounding_choice, { "auto", "nearest, or what the preset has on trial if the outputs keep more with it" }, { "nearest", "each weight to the code nearest to it" },
+        { "small", "by the error of the layer's output where few products make one: depthwise and first convolutions" },
+        { "second-order", "by the error of the layer's output: GPTQ's order, then descent; runs the data once more" })
 CHOICES(digest_choice, { "auto", "xxh3, and sha256 for files up to 64 MB" }, { "xxh3", "XXH3-128 only" }, { "sha256", "XXH3-128 and SHA-256" })
 CHOICES(weights_choice, { "codes", "integers with a DequantizeLinear" }, { "float", "floats with a QuantizeLinear too, as Brevitas' export_weight_q_node" })
 CHOICES(io_choice, { "float", "values, with the quantizers inside the model" }, { "uint8", "codes 0 … 255" }, { "int8", "codes -128 … 127" })
@@ -87,6 +90,9 @@ static const struct row rows[] = {
     { { "strict",       NULL,          "off",     "fail with status 3 when a layer with weights stays in float",                                          "Quantization", "q" },   FLAG, AT(strict) },
     { { "act-type",     "TYPE",        NULL,      "integer type of activations; without it the target's default",                                                                "Quantization", "qd", false, true }, TEXT, AT(act_type), .choice = act_choice },
     { { "weight-type",  "TYPE",        NULL,      "integer type of weights; without it the target's default",                                                                "Quantization", "qd", false, true }, TEXT, AT(weight_type), .choice = weight_choice },
+    { { "weight-bits",  "N",           "8",       "bits that weight codes use of their type",                                                             "Quantization", "qd", false, true }, INT, AT(weight_bits), 2, 8 },
+    { { "rounding",     "NAME",        "auto",    "how weights become codes",                                                                             "Quantization", "q", false, true }, TEXT, AT(rounding), .choice = rounding_choice },
+    { { "damping",      "PERCENT",     "5",       "second-order rounding: so much of the mean square of a layer's inputs is added to each",                "Quantization", "q", false, true }, INT, AT(damping), 0, 100 },
     { { "per-channel",  "on|off",      "on",      "one scale for each output channel of a weight",                                                        "Quantization", "qd", false, true }, FLAG, AT(per_channel) },
     { { "embeddings",   "TYPE",        "float",   "tables that a Gather reads rows of",                                                                   "Quantization", "qd", false, true }, TEXT, AT(embeddings), .choice = embeddings_choice },
     { { "weights-as",   "FORM",        "codes",   "how qcdq holds quantized weights",                                                                     "Quantization", "q", false, true }, TEXT, AT(weights_as), .choice = weights_choice },
@@ -122,6 +128,7 @@ static const struct row rows[] = {
     { { "verify",       "KIND",        "run",     "check of the result before it is written",                                                             "Output",       "q", false, true }, TEXT, AT(verify), .choice = verify_choice },
 
     { { "threads",      "N",           "0",       "threads to use; 0 means one for each processor; the result does not depend on it",                     "Running",      "qcv" },  INT,  AT(threads), 0, 1024 },
+    { { "mem-limit",    "MB",          "512",     "memory for sums of products of a layer's inputs: beyond it the data is run several times",             "Running",      "q", false, true }, INT, AT(mem_limit), 1, 1 << 20 },
     { { "ort",          "PATH",        NULL,      "the ONNX Runtime library or its folder, instead of the places where it is looked for",                   "Running",      "qcv" }, TEXT, AT(ort) },
     { { "no-mmap",      NULL,          "off",     "read the model into memory instead of mapping it, for files that may change meanwhile",                "Running",      "qcdvi" }, FLAG, AT(no_mmap) },
 };

@@ -23,12 +23,12 @@ enum { QN_MAX_OPTIONS = 128 };
 
 /* Options resolved: defaults, then the preset's values, then the user's. Texts live in the arena. */
 struct qn_settings {
-    const char *preset, *format, *target, *calib, *sidecar, *digest, *ort, *observer, *verify, *duplicate;
+    const char *preset, *format, *target, *calib, *sidecar, *digest, *ort, *observer, *verify, *duplicate, *rounding;
     const char *act_type, *weight_type, *embeddings;
     const char *labels, *label_output;
     const char *config, *weights_as, *io_type;
     struct qn_list dim, input_shape, state, include, exclude, pass, fail_below;
-    int64_t     samples, seed, state_reset, threads, node_sqnr, min_sqnr, candidates;
+    int64_t     samples, seed, state_reset, threads, node_sqnr, min_sqnr, candidates, weight_bits, damping, mem_limit;
     bool        on_trial[QN_MAX_OPTIONS]; /* by option: its value was "auto", so that methods may be tried */
     double      percentile, momentum;
     bool        per_channel, only_faster, strict, no_mmap, shuffle, exact, time, check;

@@ -46,6 +46,8 @@ struct qn_node_plan {
     bool               bias_own_scale; /* not input scale × weight scale */
     int32_t           *bias_codes;
     size_t             bias_count, raised; /* channels whose weight scale the overflow guard raised */
+    float             *least_scale;        /* what the bias needs each weight scale to be; NULL: nothing */
+    const struct qn_rounded *rounded;      /* whose codes and scales the weight has; NULL: nearest codes */
     double             weight_sqnr;
     double             weight_power, weight_noise; /* squares of an output channel's weights, and of their errors: sums, mean over channels */
     int                accumulator_bits;
@@ -58,6 +60,7 @@ struct qn_verdict {
 };
 
 struct qn_explicit; /* explicit.h */
+struct qn_rounded;  /* round.h */
 
 struct qn_plan {
     const struct qn_graph    *graph;
@@ -65,6 +68,7 @@ struct qn_plan {
     struct qn_tensor_plan    *tensors; /* by value id */
     struct qn_node_plan      *nodes;   /* by node id */
     enum qn_rounding          rounding; /* how float weights become codes */
+    const struct qn_rounded *const *rounded; /* weights rounded before, by node id, for solve to take; NULL: none */
     struct qn_explicit       *recipe;   /* what a recipe asks for; NULL in plans of our own */
     struct qn_arena           arena;
 };

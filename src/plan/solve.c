@@ -9,7 +9,8 @@
 void qn_solver_condemn(struct qn_solver *s, qn_node_id n, enum qn_reason reason, double db)
 {
     if (s->verdicts[n].reason != QN_REASON_QUANTIZED) return;
-    s->verdicts[n] = (struct qn_verdict){ reason, db };
+    s->verdicts[n].reason = reason;
+    s->verdicts[n].db = db;
     *s->again = true;
 }
 

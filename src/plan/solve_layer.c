@@ -6,6 +6,7 @@
 #include "onnx/attr.h"
 #include "onnx/tensor.h"
 #include "plan/presets.h"
+#include "plan/round.h"
 #include "plan/solver.h"
 
 bool qn_all_finite(const float *x, size_t n)
@@ -69,36 +70,50 @@ static qonnx_status load_layer(struct qn_solver *s, struct qn_open_layer *l, boo
     return QONNX_OK;
 }
 
-/* Near-dead channels have scales so small that their bias would not fit int32: they get a larger one. */
-static void guard_bias(const struct qn_open_layer *l, struct qn_node_plan *row, int32_t limit)
+static int32_t bias_limit(const struct qn_solver *s, const struct qn_open_layer *l, const struct qn_node_plan *row)
 {
+    return qn_bias_code_limit(l->products, s->plan->settings->act_qtype->is_signed ? 128 : 255, row->weight->hi);
+}
+
+/* Near-dead channels have scales so small that their bias would not fit int32: they get a larger one. */
+static qonnx_status guard_bias(struct qn_solver *s, const struct qn_open_layer *l, struct qn_node_plan *row)
+{
+    const int32_t limit = bias_limit(s, l, row);
+
+    if (!(row->least_scale = qn_arena_array(&s->plan->arena, row->weight->count, sizeof *row->least_scale))) return qn_fail_nomem(s->err);
     for (size_t i = 0; i < row->weight->count; i++) {
-        float absmax = 0, least;
+        float absmax = 0;
         if (row->weight->count == 1)
             for (size_t k = 0; k < l->b_count; k++) absmax = fmaxf(absmax, fabsf(l->b[k]));
         else
             absmax = fabsf(l->b[i]);
-        least = qn_bias_min_weight_scale(l->input_scale, absmax, limit);
-        if (row->weight->scale[i] >= least) continue;
-        row->weight->scale[i] = least;
+        row->least_scale[i] = qn_bias_min_weight_scale(l->input_scale, absmax, limit);
+        if (row->weight->scale[i] >= row->least_scale[i]) continue;
+        row->weight->scale[i] = row->least_scale[i];
         row->raised++;
     }
+    return QONNX_OK;
 }
 
 static qonnx_status solve_bias(struct qn_solver *s, struct qn_open_layer *l, struct qn_node_plan *row)
 {
-    const struct qn_qtype *act = s->plan->settings->act_qtype;
-    int32_t                input_max = act->is_signed ? 128 : 255;
-    int32_t                limit = qn_bias_code_limit(l->products, input_max, row->weight->hi);
-
-    guard_bias(l, row, limit);
     QN_TRY(qn_solver_params(s, &row->bias, qn_qtype_find("int32"), false, row->weight->axis < 0 ? -1 : 0, row->weight->count));
     row->bias_count = l->b_count;
     row->bias_codes = qn_arena_array(&s->plan->arena, l->b_count, sizeof *row->bias_codes);
     if (!row->bias_codes) return qn_fail_nomem(s->err);
     for (size_t i = 0; i < row->bias->count; i++) row->bias->scale[i] = qn_bias_scale(l->input_scale, row->weight->scale[i]);
-    qn_bias_codes(l->b, l->b_count, row->bias->scale, row->bias->count, limit, row->bias_codes);
+    qn_bias_codes(l->b, l->b_count, row->bias->scale, row->bias->count, bias_limit(s, l, row), row->bias_codes);
     return QONNX_OK;
+}
+
+/* Codes may use fewer bits than their type has. */
+static qonnx_status new_weight(struct qn_solver *s, struct qn_node_plan *row, int axis, size_t channels)
+{
+    const struct qn_settings *settings = s->plan->settings;
+    const int                 bits = settings->weight_bits < settings->weight_qtype->bits ? (int)settings->weight_bits : settings->weight_qtype->bits;
+
+    if (!(row->weight = qn_arena_alloc(&s->plan->arena, sizeof *row->weight))) return qn_fail_nomem(s->err);
+    return qn_qparams_init(row->weight, &s->plan->arena, settings->weight_qtype, bits, true, axis, channels, s->err);
 }
 
 qonnx_status qn_solve_layer(struct qn_solver *s, qn_node_id n)
@@ -116,11 +131,13 @@ qonnx_status qn_solve_layer(struct qn_solver *s, qn_node_id n)
     if (settings->target_row->linear_per_tensor && strstr(row->rule->op, "Conv") != row->rule->op) per_channel = false;
     if (settings->target_row->float_bias) l.bias = NULL;
     if (!per_channel) l.layout = QN_LAYOUT_FLAT(l.w_count);
-    QN_TRY(qn_solver_params(s, &row->weight, settings->weight_qtype, true, per_channel ? l.axis : -1, l.layout.channels));
+    QN_TRY(new_weight(s, row, per_channel ? l.axis : -1, l.layout.channels));
     absmax = qn_arena_array(&s->plan->arena, l.layout.channels, sizeof *absmax);
     if (!absmax) return qn_fail_nomem(s->err);
     QN_TRY(qn_channel_absmax(l.w, l.layout, absmax, s->threads, s->err));
     for (size_t i = 0; i < l.layout.channels; i++) qn_qparams_set_symmetric(row->weight, i, absmax[i], row->weight->hi);
+    if (l.bias) QN_TRY(guard_bias(s, &l, row));
+    QN_TRY(qn_round_take(s->plan, n, &l.b, l.b_count, s->err));
     if (l.bias) QN_TRY(solve_bias(s, &l, row));
     QN_TRY(qn_quantization_error(l.w, l.layout, row->weight, &sums, s->threads, s->err));
     row->weight_sqnr = qn_sqnr_db(sums);

@@ -118,17 +118,22 @@ static void errors(struct row *row, const int32_t *codes, size_t k)
     for (size_t i = 0; i < k; i++) row->e[i] = (double)row->w[i] - row->s * codes[i];
 }
 
-/* g = H e, and e'H e. */
+/* e'H e. */
+static double loss_at(const struct row *row, size_t k)
+{
+    double loss = 0;
+    for (size_t i = 0; i < k; i++) loss += row->e[i] * row->g[i];
+    return loss;
+}
+
+/* g = H e, and the loss. */
 static void gradients(const struct qn_form *form, struct row *rows, size_t count, double *loss)
 {
     for (size_t r = 0; r < count; r++) memset(rows[r].g, 0, form->k * sizeof(double));
     for (size_t i = 0; i < form->k; i++)
         for (size_t r = 0; r < count; r++)
             if (rows[r].e[i] != 0) add_scaled(rows[r].g, rows[r].e[i], form->h + i * form->k, form->k);
-    for (size_t r = 0; r < count; r++) {
-        loss[r] = 0;
-        for (size_t i = 0; i < form->k; i++) loss[r] += rows[r].e[i] * rows[r].g[i];
-    }
+    for (size_t r = 0; r < count; r++) loss[r] = loss_at(&rows[r], form->k);
 }
 
 /* With H = L L' the loss is the sum over i of (sum over j >= i of L[j][i] e[j])^2: from the last variable on, each code is
@@ -279,6 +284,8 @@ static void work_batch(const struct job *job, struct row *rows, size_t count, do
         for (int i = 0; job->task->least_scale && i < REFITS && refit(form, job->task, row, room); i++)
             descend(form, job->task, row, loss);
         job->task->scale[row->number] = (float)row->s;
+        job->task->given[row->number] = given[r];
+        job->task->left[row->number] = loss_at(row, form->k);
     }
 }
 

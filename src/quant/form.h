@@ -49,6 +49,7 @@ struct qn_form_rows {
     const void      *range_context;
     /* Scales may change: by row the least that they may become; NULL leaves them as they are. */
     const float     *least_scale;
+    double          *given, *left; /* by row: what the first and the last codes lose */
 };
 
 /* Never loses more, by the form, than the codes it was given. */

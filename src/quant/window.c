@@ -1,6 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "quant/window.h"
 
+bool qn_window_same(const struct qn_window *a, const struct qn_window *b)
+{
+    if (a->dims != b->dims || a->groups != b->groups || a->channels != b->channels || a->pad != b->pad) return false;
+    for (int i = 0; i < a->dims; i++)
+        if (a->kernel[i] != b->kernel[i] || a->stride[i] != b->stride[i] || a->dilation[i] != b->dilation[i] ||
+            a->before[i] != b->before[i] || a->after[i] != b->after[i])
+            return false;
+    return true;
+}
+
 size_t qn_window_taps(const struct qn_window *window)
 {
     size_t taps = 1;

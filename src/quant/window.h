@@ -22,6 +22,7 @@ struct qn_window {
     int64_t            before[QN_WINDOW_DIMS], after[QN_WINDOW_DIMS]; /* of padding, when given */
 };
 
+bool qn_window_same(const struct qn_window *a, const struct qn_window *b);
 /* Places of the kernel, and columns of one group; 0 when the numbers make no sense. */
 size_t qn_window_taps(const struct qn_window *window);
 size_t qn_window_columns(const struct qn_window *window);

@@ -389,6 +389,32 @@ def other_processors_do_not_matter(program, folder, scratch):
 
 
 @promise
+def second_order_rounding_keeps_more_whatever_the_threads_and_memory(program, folder, scratch):
+    """Four bits, where rounding is what costs: by the error of each layer's output they keep far more than nearest codes."""
+    model, data = os.path.join(folder, "model.onnx"), np.load(os.path.join(folder, "eval.npz"))
+    run = runs.session(model)
+    names = [output.name for output in run.get_outputs()]
+    wanted = runs.run_samples(run, data, 32)
+    kept, made = {}, []
+    for rounding in ("nearest", "second-order"):
+        out = os.path.join(scratch, rounding + ".onnx")
+        program(model, out, "--preset", "w4a8", "--calib", os.path.join(folder, "calib.npz"), "--samples", 24, "-o", "rounding=" + rounding,
+                "-o", "node-sqnr=0", "-o", "min-sqnr=0")
+        for tensor in onnx.load(out).graph.initializer:
+            if tensor.data_type == onnx.TensorProto.INT8:
+                assert abs(numpy_helper.to_array(tensor).astype(int)).max() <= 7, tensor.name
+        kept[rounding] = min(runs.compare(wanted, runs.session(out), data, names).db().values())
+    assert kept["second-order"] > kept["nearest"] + 3, kept
+    for row in runs.sidecar(out)["nodes"]:
+        assert row["op_type"] not in ("Conv", "Gemm") or row["decision"] != "quantized" or row["rounding"]["rows"] >= 24 and row["rounding"]["gain_db"] > 0, row
+    for options in ([], ["--threads", 1], ["--threads", 3, "-o", "mem-limit=1"]):
+        out = os.path.join(scratch, "out.onnx")
+        program(model, out, "--preset", "int8-best", "--calib", os.path.join(folder, "calib.npz"), "-o", "rounding=second-order", *options)
+        made.append(read(out))
+    assert len(set(made)) == 1
+
+
+@promise
 def nothing_but_the_output_is_written(program, folder, scratch):
     """No temporary is left in the output's folder, the current one or the one for temporaries."""
     for name in ("out", "here", "tmp"):

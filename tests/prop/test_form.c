@@ -14,6 +14,7 @@ struct layer {
     size_t         k, rows;
     struct qn_form form;
     float         *w, *scale;
+    double        *given, *left;
     int32_t       *codes, *nearest;
     int32_t        hi;
 };
@@ -47,6 +48,8 @@ static void layer_make(struct layer *l, struct rng *rng, size_t k, size_t rows, 
     l->codes = calloc(k * rows, sizeof *l->codes);
     l->nearest = calloc(k * rows, sizeof *l->nearest);
     l->scale = calloc(rows, sizeof *l->scale);
+    l->given = calloc(rows, sizeof *l->given);
+    l->left = calloc(rows, sizeof *l->left);
     for (size_t r = 0; r < rows; r++) {
         float largest = 0;
         for (size_t i = 0; i < k; i++) {
@@ -66,6 +69,8 @@ static void layer_release(struct layer *l)
     free(l->codes);
     free(l->nearest);
     free(l->scale);
+    free(l->given);
+    free(l->left);
 }
 
 static void layer_round(struct layer *l, bool fit, int threads)
@@ -75,6 +80,8 @@ static void layer_round(struct layer *l, bool fit, int threads)
                                  .w = l->w,
                                  .codes = l->codes,
                                  .scale = l->scale,
+                                 .given = l->given,
+                                 .left = l->left,
                                  .lo = -l->hi,
                                  .hi = l->hi,
                                  .least_scale = fit ? least : NULL };
@@ -106,6 +113,8 @@ static void no_row_loses_more_than_with_nearest_codes(void **state)
         for (size_t r = 0; r < l.rows; r++) {
             const double nearest = qn_form_loss(&l.form, l.w + r * k, before[r], l.nearest + r * k);
             const double now = qn_form_loss(&l.form, l.w + r * k, l.scale[r], l.codes + r * k);
+            assert_true(fabs(l.given[r] - nearest) <= 1e-9 * nearest + 1e-18 &&
+                        fabs(l.left[r] - now) <= 1e-6 * nearest + 1e-18);
             if (!(now <= nearest * (1 + 1e-9) + 1e-18)) fail_msg("k %zu: %g instead of %g", k, now, nearest);
             for (size_t i = 0; i < k; i++) assert_in_range(l.codes[r * k + i] + l.hi, 0, 2 * l.hi);
         }
@@ -216,6 +225,8 @@ static void limits_of_neighbours_hold(void **state)
                                       .w = l.w,
                                       .codes = l.codes,
                                       .scale = l.scale,
+                                      .given = l.given,
+                                      .left = l.left,
                                       .lo = -127,
                                       .hi = 127,
                                       .range = neighbours,

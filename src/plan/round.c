@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plan/round.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/pool.h"
+#include "onnx/tensor.h"
+#include "plan/solver.h"
+#include "plan/window.h"
+#include "quant/form.h"
+
+enum { SMALL = 64 /* columns */, ROWS_FOR_COLUMN = 4, ROWS_AT_LEAST = 1024, FEW_BITS = 5 };
+
+/* Whether the settings ask for it. */
+static bool in_scope(const struct qn_plan *plan, qn_node_id layer, struct qn_window *window)
+{
+    const char *scope = plan->settings->rounding;
+
+    if (!scope || plan->recipe || (strcmp(scope, "small") != 0 && strcmp(scope, "second-order") != 0)) return false;
+    if (plan->nodes[layer].weight->type->code_size != 1 || !qn_node_window(plan->graph, layer, window)) return false;
+    return strcmp(scope, "small") != 0 || qn_window_columns(window) <= SMALL;
+}
+
+bool qn_round_wanted(const struct qn_plan *plan, qn_node_id layer, struct qn_window *window)
+{
+    const struct qn_node_plan *row = &plan->nodes[layer];
+    return row->reason == QN_REASON_QUANTIZED && row->weight && !row->rounded && in_scope(plan, layer, window);
+}
+
+qonnx_status qn_round_take(struct qn_plan *plan, qn_node_id layer, const float **b, size_t b_count, qonnx_error *err)
+{
+    const struct qn_rounded *rounded = plan->rounded ? plan->rounded[layer] : NULL;
+    struct qn_node_plan     *row = &plan->nodes[layer];
+    struct qn_window         window;
+    float                   *moved;
+
+    if (!rounded || !in_scope(plan, layer, &window) || rounded->count != row->weight->count || memcmp(rounded->base, row->weight->scale, rounded->count * sizeof(float)) != 0) return QONNX_OK;
+    memcpy(row->weight->scale, rounded->scale, rounded->count * sizeof(float));
+    row->weight_codes = (void *)(uintptr_t)rounded->codes;
+    row->rounded = rounded;
+    if (!*b || !rounded->bias) return QONNX_OK;
+    if (!(moved = qn_arena_array(&plan->arena, b_count, sizeof *moved))) return qn_fail_nomem(err);
+    for (size_t i = 0; i < b_count; i++) moved[i] = (*b)[i] + rounded->bias[i];
+    *b = moved;
+    return QONNX_OK;
+}
+
+float qn_round_absmax(const struct qn_plan *plan, qn_node_id layer)
+{
+    const struct qn_range range = plan->tensors[qn_node_input(plan->graph, layer, 0)].range;
+    return fmaxf(fabsf(range.min), fabsf(range.max));
+}
+
+size_t qn_round_rows(const struct qn_window *window)
+{
+    const size_t columns = qn_window_columns(window);
+    return columns > SIZE_MAX / ROWS_FOR_COLUMN || columns * ROWS_FOR_COLUMN < ROWS_AT_LEAST ? ROWS_AT_LEAST : columns * ROWS_FOR_COLUMN;
+}
+
+/* A layer's weights as rows: one for each output channel, those of a group together. */
+struct rows {
+    struct qn_arena    arena; /* scratch */
+    const float       *values;
+    size_t             count, k;
+    size_t             row_stride, column_stride; /* in the tensor */
+    float             *w, *scale, *least;
+    double            *given, *left;
+    int32_t           *codes;
+    int                threads;
+    bool               centred; /* a bias makes good the mean error */
+};
+
+static size_t place(const struct rows *r, size_t row, size_t column) { return row * r->row_stride + column * r->column_stride; }
+
+static qonnx_status read_rows(struct rows *r, const struct qn_plan *plan, qn_node_id layer, size_t k, qonnx_error *err)
+{
+    const struct qn_node_plan *row = &plan->nodes[layer];
+    const Onnx__TensorProto   *weight = qn_node_constant(plan->graph, layer, 1);
+    const int                  axis = row->rule->axis < 0 ? (int)weight->n_dims - 1 : row->rule->axis;
+    size_t                     total;
+    int8_t                    *codes;
+
+    QN_TRY(qn_tensor_floats(weight, &r->arena, &r->values, &total, err));
+    r->k = k;
+    r->count = total / k;
+    r->row_stride = axis == 0 ? k : 1;
+    r->column_stride = axis == 0 ? 1 : r->count;
+    r->w = qn_arena_array(&r->arena, total, sizeof *r->w);
+    r->codes = qn_arena_array(&r->arena, total, sizeof *r->codes);
+    r->scale = qn_arena_array(&r->arena, r->count, sizeof *r->scale);
+    r->least = qn_arena_array(&r->arena, r->count, sizeof *r->least);
+    r->given = qn_arena_array(&r->arena, r->count, sizeof *r->given);
+    r->left = qn_arena_array(&r->arena, r->count, sizeof *r->left);
+    codes = qn_arena_array(&r->arena, total, sizeof *codes);
+    if (qn_arena_failed(&r->arena)) return qn_fail_nomem(err);
+    if (row->weight_codes) {
+        memcpy(codes, row->weight_codes, total);
+    } else {
+        struct qn_layout layout = QN_LAYOUT_FLAT(total);
+        if (row->weight->count > 1) QN_TRY(qn_layout_init(&layout, weight->dims, weight->n_dims, axis, err));
+        QN_TRY(qn_quantize(r->values, layout, row->weight, plan->rounding, codes, r->threads, err));
+    }
+    for (size_t i = 0; i < r->count; i++) {
+        const size_t slot = row->weight->count > 1 ? i : 0;
+        r->scale[i] = row->weight->scale[slot];
+        r->least[i] = row->least_scale ? row->least_scale[slot] : QN_SCALE_MIN;
+        for (size_t j = 0; j < k; j++) {
+            const size_t at = place(r, i, j);
+            r->w[i * k + j] = r->values[at];
+            r->codes[i * k + j] = (row->weight->is_signed ? codes[at] : (uint8_t)codes[at]) - row->weight->zero_point[slot];
+        }
+    }
+    return QONNX_OK;
+}
+
+/* With few bits the largest weight is not worth the steps it takes. */
+static void search_scales(const struct qn_form *form, const struct rows *r, size_t first, size_t count, int32_t lo, int32_t hi)
+{
+    for (size_t i = first; i < first + count; i++) {
+        const float s = qn_form_search_scale(form, r->w + i * r->k, r->scale[i], lo, hi);
+        r->scale[i] = s >= r->least[i] ? s : r->least[i];
+        for (size_t j = i * r->k; j < (i + 1) * r->k; j++) r->codes[j] = (int32_t)fmaxf((float)lo, fminf((float)hi, rintf(r->w[j] / r->scale[i])));
+    }
+}
+
+/* Group by group; *gain is what the codes lose after it over what they lost before. */
+static qonnx_status round_rows(struct rows *r, const struct qn_plan *plan, qn_node_id layer, const struct qn_gram *gram, double *gain, qonnx_error *err)
+{
+    const struct qn_qparams *weight = plan->nodes[layer].weight;
+    const size_t             count = r->count / gram->groups;
+    double                   before = 0, after = 0;
+
+    for (size_t group = 0; group < gram->groups; group++) {
+        const size_t        first = group * count;
+        const int32_t       shift = weight->zero_point[0];
+        struct qn_form_rows task = { .rows = count, .w = r->w + first * r->k, .codes = r->codes + first * r->k, .scale = r->scale + first, .given = r->given + first, .left = r->left + first, .lo = weight->lo - shift, .hi = weight->hi - shift };
+        struct qn_form      form;
+        qonnx_status        status;
+        QN_TRY(qn_form_init(&form, gram, group, r->centred, (double)plan->settings->damping / 100, r->threads, err));
+        if (weight->count > 1) {
+            if (weight->bits <= FEW_BITS) search_scales(&form, r, first, count, task.lo, task.hi);
+            task.least_scale = r->least + first;
+        }
+        status = qn_form_round(&form, &task, r->threads, err);
+        qn_form_release(&form);
+        if (status != QONNX_OK) return status;
+    }
+    for (size_t i = 0; i < r->count; i++) {
+        before += r->given[i];
+        after += r->left[i];
+    }
+    *gain = after > 0 && before > 0 ? 10 * log10(before / after) : 0;
+    return QONNX_OK;
+}
+
+/* What the codes take from the mean of each output. */
+static qonnx_status keep_bias(const struct rows *r, const struct qn_gram *gram, struct qn_rounded *out, struct qn_arena *arena, qonnx_error *err)
+{
+    float *bias = qn_arena_array(arena, r->count, sizeof *bias);
+
+    if (!bias) return qn_fail_nomem(err);
+    for (size_t i = 0; i < r->count; i++) {
+        const size_t group = i / (r->count / gram->groups);
+        double       sum = 0;
+        for (size_t j = 0; j < r->k; j++) sum += ((double)r->w[i * r->k + j] - (double)r->scale[i] * r->codes[i * r->k + j]) * qn_gram_mean(gram, group, j);
+        bias[i] = (float)sum;
+    }
+    out->bias = bias;
+    return QONNX_OK;
+}
+
+static qonnx_status keep(const struct rows *r, const struct qn_qparams *weight, struct qn_rounded *out, struct qn_arena *arena, qonnx_error *err)
+{
+    int8_t *codes = qn_arena_alloc_raw(arena, r->count * r->k);
+    float  *base = qn_arena_array(arena, weight->count, sizeof *base), *scale = qn_arena_array(arena, weight->count, sizeof *scale);
+
+    if (qn_arena_failed(arena)) return qn_fail_nomem(err);
+    memcpy(base, weight->scale, weight->count * sizeof *base);
+    for (size_t i = 0; i < r->count; i++) {
+        const size_t slot = weight->count > 1 ? i : 0;
+        scale[slot] = r->scale[i];
+        for (size_t j = 0; j < r->k; j++) codes[place(r, i, j)] = (int8_t)(r->codes[i * r->k + j] + weight->zero_point[slot]);
+    }
+    out->count = weight->count;
+    out->base = base;
+    out->scale = scale;
+    out->codes = codes;
+    return QONNX_OK;
+}
+
+qonnx_status qn_round_layer(const struct qn_plan *plan, qn_node_id layer, const struct qn_gram *gram, struct qn_arena *arena, const struct qn_rounded **rounded, qonnx_error *err)
+{
+    struct rows        r = { .threads = plan->settings->threads ? (int)plan->settings->threads : qn_cpu_count() };
+    struct qn_rounded *out = qn_arena_alloc(arena, sizeof *out);
+    qonnx_status       status;
+
+    if (!out) return qn_fail_nomem(err);
+    status = read_rows(&r, plan, layer, gram->k, err);
+    r.centred = plan->nodes[layer].bias && plan->nodes[layer].bias_count == r.count;
+    out->rows = gram->rows;
+    if (status == QONNX_OK) status = round_rows(&r, plan, layer, gram, &out->gain, err);
+    if (status == QONNX_OK) status = keep(&r, plan->nodes[layer].weight, out, arena, err);
+    if (status == QONNX_OK && r.centred) status = keep_bias(&r, gram, out, arena, err);
+    qn_arena_release(&r.arena);
+    *rounded = out;
+    return status;
+}
