@@ -24,7 +24,8 @@ const char *qn_plan_kernel(const struct qn_plan *plan, qn_node_id node)
     if (!qn_plan_foresees_kernels(plan) || !row->rule) return NULL;
     if (row->reason == QN_REASON_MOVES_CODES) return plan->graph->pb->node[node]->op_type;
     if (row->reason != QN_REASON_QUANTIZED) return NULL;
-    if (strcmp(row->rule->op, "MatMul") == 0 && leaves_as_float(plan, row)) return "MatMulIntegerToFloat";
+    if (strcmp(row->rule->op, "MatMul") == 0 && leaves_as_float(plan, row))
+        return strcmp(plan->settings->format, "qoperator") == 0 ? "MatMulInteger" : "MatMulIntegerToFloat";
     return row->rule->twin;
 }
 
@@ -76,6 +77,29 @@ bool qn_plan_fuses_unasked(const struct qn_plan *plan, qn_value_id value)
         all &= in == QN_NONE || g->values[in].dtype == QN_BOOL || qn_plan_reads_codes(plan, n, slot);
     }
     return all;
+}
+
+/* A DQ is moved behind what only moves values. */
+static bool comes_dequantized(const struct qn_plan *plan, qn_node_id node, size_t slot)
+{
+    while (!qn_plan_reads_codes(plan, node, slot)) {
+        qn_value_id           v = qn_node_input(plan->graph, node, slot);
+        qn_node_id            n = v == QN_NONE ? QN_NONE : plan->graph->values[v].producer;
+        const struct qn_rule *rule = n == QN_NONE ? NULL : qn_rule_find(plan->graph->pb->node[n]->op_type);
+
+        if (!rule || rule->kind != QN_KIND_MOVE || !plan->graph->pb->node[n]->n_input) return false;
+        node = n;
+        slot = 0;
+    }
+    return true;
+}
+
+bool qn_plan_multiplies_unasked(const struct qn_plan *plan, qn_node_id node)
+{
+    if (!qn_plan_foresees_kernels(plan) || !qn_node_is(plan->graph, node, "MatMul") ||
+        qn_reason_is_quantized(plan->nodes[node].reason) || plan->graph->pb->node[node]->n_input != 2)
+        return false;
+    return comes_dequantized(plan, node, 0) && comes_dequantized(plan, node, 1);
 }
 
 bool qn_is_integer_kernel(const char *op_type)

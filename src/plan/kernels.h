@@ -16,6 +16,9 @@ const char *qn_plan_kernel(const struct qn_plan *plan, qn_node_id node);
  * quantizes its weight as well. True when the Q of this value would do that to the node that makes it. */
 bool qn_plan_fuses_unasked(const struct qn_plan *plan, qn_value_id value);
 
+/* The same of a product of two dequantized activations, whatever follows it. */
+bool qn_plan_multiplies_unasked(const struct qn_plan *plan, qn_node_id node);
+
 /* True for operators of ONNX Runtime that compute on integers (Q, DQ and moves do not compute). */
 bool qn_is_integer_kernel(const char *op_type);
 

@@ -114,6 +114,27 @@ static void a_float_sum_is_fused_unasked_only_if_all_it_adds_are_codes(void **st
     planned_close(&p);
 }
 
+static void a_float_product_of_codes_is_multiplied_unasked_also_behind_moves(void **state)
+{
+    struct planned p;
+
+    (void)state;
+    planned_open(&p, 4);
+    small_input(&p.s, "float", 4);
+    small_conv(&p.s, "a", "x", NULL);
+    small_conv(&p.s, "b", "x", NULL);
+    small_op(&p.s, "Transpose", "t", "b");
+    small_op(&p.s, "MatMul", "both", "a", "t");
+    small_op(&p.s, "MatMul", "one", "a", "float");
+    small_op(&p.s, "Add", "y", "both", "one");
+    small_output(&p.s, "y");
+    planned_make(&p, NO_OPTIONS);
+    assert_reason(&p, "both", QN_REASON_ACT_TIMES_ACT);
+    assert_true(qn_plan_multiplies_unasked(&p.plan, small_node(&p.s, "both")));
+    assert_false(qn_plan_multiplies_unasked(&p.plan, small_node(&p.s, "one")));
+    planned_close(&p);
+}
+
 static void integer_kernels_are_known_by_name(void **state)
 {
     (void)state;
@@ -130,6 +151,7 @@ int main(void)
         cmocka_unit_test(a_product_leaves_as_float_unless_its_codes_are_wanted),
         cmocka_unit_test(a_float_layer_between_codes_would_be_fused_unasked),
         cmocka_unit_test(a_float_sum_is_fused_unasked_only_if_all_it_adds_are_codes),
+        cmocka_unit_test(a_float_product_of_codes_is_multiplied_unasked_also_behind_moves),
         cmocka_unit_test(integer_kernels_are_known_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

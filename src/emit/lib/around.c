@@ -149,6 +149,16 @@ static const char *own_pair(struct qn_around *w, qn_node_id n, size_t slot, cons
     return out;
 }
 
+/* The same for what a product reads, which needs no Q behind it to be computed on integers. */
+static const char *keep_product_float(struct qn_around *w, qn_node_id n, const char *x)
+{
+    const char *out = qn_edit_name(w->edit, x, "_float");
+
+    qn_around_node(w, (struct qn_place){ n, true }, "Max", x, 1, &x, out);
+    qn_around_describe(w, out, QN_FLOAT, qn_node_input(w->plan->graph, n, 0));
+    return out;
+}
+
 static void rewire(struct qn_around *w, qn_node_id n)
 {
     const struct qn_node_plan *row = &w->plan->nodes[n];
@@ -165,6 +175,7 @@ static void rewire(struct qn_around *w, qn_node_id n)
             w->style->activation(w, (struct qn_place){ n, true }, view, row->input, &own, out, out, v);
             view = out;
         }
+        if (slot == 0 && qn_plan_multiplies_unasked(w->plan, n)) view = keep_product_float(w, n, view);
         if (strcmp(view, w->plan->graph->pb->node[n]->input[slot]) != 0) qn_edit_set_input(w->edit, n, slot, view);
     }
 }
