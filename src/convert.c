@@ -85,13 +85,6 @@ static const char *reason_of(const struct conversion *c, const Onnx__NodeProto *
     return "it was not understood";
 }
 
-static bool is_custom(const Onnx__NodeProto *node)
-{
-    const char *domain = node->domain ? node->domain : "";
-    return strncmp(domain, "qonnx.", 6) == 0 || strncmp(domain, "finn.", 5) == 0 ||
-           strcmp(domain, "onnx.brevitas") == 0;
-}
-
 /* QONNX's nodes run nowhere else. */
 static qonnx_status check_rest(const struct conversion *c)
 {
@@ -100,7 +93,7 @@ static qonnx_status check_rest(const struct conversion *c)
 
     if (job->emitter->foreign) return QONNX_OK;
     for (qn_node_id n = 0; n < g->node_count; n++)
-        if (is_custom(g->pb->node[n]))
+        if (qn_job_is_qonnx(g->pb->node[n]))
             return qn_fail(job->err, QONNX_E_UNSUPPORTED, "%s: %s cannot be written as %s: %s", job->input,
                            qn_node_label(g, n), job->settings.format, reason_of(c, g->pb->node[n]));
     return QONNX_OK;

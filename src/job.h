@@ -57,6 +57,8 @@ int  qn_job_run_threads(const struct qn_job *job); /* for runs of the model: one
 QONNX_MUST_CHECK qonnx_status qn_job_name_sidecar(struct qn_job *job);
 /* Reads, indexes and checks the model. */
 QONNX_MUST_CHECK qonnx_status qn_job_open(struct qn_job *job);
+/* A node of QONNX, which no runtime but qonnx's own knows. */
+bool qn_job_is_qonnx(const Onnx__NodeProto *node);
 QONNX_MUST_CHECK qonnx_status qn_job_run_passes(struct qn_job *job);
 /* Warns of what the target cannot run, and finds out what it has to know. */
 QONNX_MUST_CHECK qonnx_status qn_job_suit_target(struct qn_job *job);

@@ -77,6 +77,25 @@ static void tell_halves(struct qn_job *job, enum qn_halves before)
         qn_warn(&job->warnings, "layers in float16 or bfloat16 stay as they are: the model uses these numbers in ways that float32 cannot stand for");
 }
 
+bool qn_job_is_qonnx(const Onnx__NodeProto *node)
+{
+    const char *domain = node->domain ? node->domain : "";
+    return strncmp(domain, "qonnx.", 6) == 0 || strncmp(domain, "finn.", 5) == 0 ||
+           strcmp(domain, "onnx.brevitas") == 0;
+}
+
+/* ONNX Runtime has no kernels for them, so nothing can be observed. */
+static qonnx_status check_no_qonnx(const struct qn_job *job)
+{
+    for (qn_node_id n = 0; n < job->graph.node_count; n++)
+        if (qn_job_is_qonnx(job->graph.pb->node[n]))
+            return qn_fail(job->err, QONNX_E_UNSUPPORTED,
+                           "%s: %s: the model is quantized in the form of QONNX; make it QDQ first, with "
+                           "qonnx-quantize convert IN OUT --format qdq",
+                           job->input, qn_node_label(&job->graph, n));
+    return QONNX_OK;
+}
+
 qonnx_status qn_job_run_passes(struct qn_job *job)
 {
     enum qn_halves        halves = qn_halves(&job->model, &job->half);
@@ -92,6 +111,7 @@ qonnx_status qn_job_run_passes(struct qn_job *job)
         count = job->settings.recipe->no_passes ? 0 : sizeof recipe_passes / sizeof *recipe_passes;
     }
     qn_job_tell(job, "rewriting", 0, 0);
+    QN_TRY(check_no_qonnx(job));
     QN_TRY(qn_job_note_ports(job));
     qn_match_mark(&job->settings.include, &job->graph, &job->arena);
     qn_match_mark(&job->settings.exclude, &job->graph, &job->arena);
