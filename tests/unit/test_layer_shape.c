@@ -9,6 +9,7 @@ struct case_ {
 
 static bool look(struct case_ *c, const char *node)
 {
+    qn_graph_release(&c->s.graph); /* of the look before */
     assert_ok(small_index(&c->s), &c->s.err);
     return qn_layer_shape(&c->s.graph, small_node(&c->s, node), &c->shape);
 }
