@@ -206,6 +206,12 @@ static const char *input_name(const struct sidecar *s, qn_node_id n, size_t slot
     return v == QN_NONE ? "" : s->plan->graph->values[v].name;
 }
 
+/* Other constants than the weights of layers are never clipped. */
+static const char *weight_range_of(const struct sidecar *s, bool layers)
+{
+    return !layers || s->report->settings->weight_range_how == QN_WEIGHT_MINMAX ? "absmax" : s->report->settings->weight_range;
+}
+
 static json_t *weight(struct sidecar *s, qn_node_id n, size_t slot, const struct qn_qparams *params)
 {
     const struct qn_node_plan *row = &s->plan->nodes[n];
@@ -219,7 +225,7 @@ static json_t *weight(struct sidecar *s, qn_node_id n, size_t slot, const struct
     }
     put_params(s, object, params);
     put_range(s, object, covered);
-    put(s, object, "observer", json_string(s->report->command ? "input_model" : s->plan->recipe ? s->plan->recipe->weights[n].row->name : row->rounded ? "fitted" : "absmax"));
+    put(s, object, "observer", json_string(s->report->command ? "input_model" : s->plan->recipe ? s->plan->recipe->weights[n].row->name : row->rounded ? "fitted" : weight_range_of(s, params == row->weight)));
     put_known(s, object, "sqnr_db", row->weight_sqnr);
     put(s, object, "node", json_integer(n));
     return object;

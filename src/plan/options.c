@@ -71,6 +71,8 @@ CHOICES(rounding_choice, { "auto", "nearest, or what the preset has on trial if 
 CHOICES(digest_choice, { "auto", "xxh3, and sha256 for files up to 64 MB" }, { "xxh3", "XXH3-128 only" }, { "sha256", "XXH3-128 and SHA-256" })
 CHOICES(weights_choice, { "codes", "integers with a DequantizeLinear" }, { "float", "floats with a QuantizeLinear too, as Brevitas' export_weight_q_node" })
 CHOICES(io_choice, { "float", "values, with the quantizers inside the model" }, { "uint8", "codes 0 … 255" }, { "int8", "codes -128 … 127" })
+CHOICES(range_choice, { "minmax", "all of it; nothing is clipped" }, { "mse", "what leaves the least squared error of rounding and clipping together" },
+        { "octav", "up to where clipping and even rounding errors balance" })
 CHOICES(duplicate_choice, { "auto", "where it makes finer steps, if the model's outputs keep more with it" }, { "on", "where it makes finer steps" }, { "off", "nowhere" })
 CHOICES(verify_choice, { "run", "run it in ONNX Runtime on a few calibration samples, and judge by its outputs" },
         { "full", "also see which kernels ONNX Runtime makes of it" },
@@ -93,6 +95,7 @@ static const struct row rows[] = {
     { { "weight-bits",  "N",           "8",       "bits that weight codes use of their type",                                                             "Quantization", "qd", false, true }, INT, AT(weight_bits), 2, 8 },
     { { "rounding",     "NAME",        "auto",    "how weights become codes",                                                                             "Quantization", "q", false, true }, TEXT, AT(rounding), .choice = rounding_choice },
     { { "damping",      "PERCENT",     "5",       "second-order rounding: so much of the mean square of a layer's inputs is added to each",                "Quantization", "q", false, true }, INT, AT(damping), 0, 100 },
+    { { "weight-range", "HOW",         "minmax",  "what a weight's codes cover, for each of its scales",                                                  "Quantization", "qd", false, true }, TEXT, AT(weight_range), .choice = range_choice },
     { { "per-channel",  "on|off",      "on",      "one scale for each output channel of a weight",                                                        "Quantization", "qd", false, true }, FLAG, AT(per_channel) },
     { { "embeddings",   "TYPE",        "float",   "tables that a Gather reads rows of",                                                                   "Quantization", "qd", false, true }, TEXT, AT(embeddings), .choice = embeddings_choice },
     { { "weights-as",   "FORM",        "codes",   "how qcdq holds quantized weights",                                                                     "Quantization", "q", false, true }, TEXT, AT(weights_as), .choice = weights_choice },
@@ -315,6 +318,7 @@ static qonnx_status read_recipe(struct qn_settings *settings, const struct qn_pr
 static void resolve(struct qn_settings *settings)
 {
     settings->target_row = qn_target_find(settings->target);
+    settings->weight_range_how = strcmp(settings->weight_range, "mse") == 0 ? QN_WEIGHT_MSE : strcmp(settings->weight_range, "octav") == 0 ? QN_WEIGHT_OCTAV : QN_WEIGHT_MINMAX;
     settings->observer_row = qn_observer_find(settings->observer);
     settings->act_qtype = qn_qtype_find(settings->act_type);
     settings->weight_qtype = qn_qtype_find(settings->weight_type);

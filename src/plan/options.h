@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "quant/observe.h"
 #include "quant/qtype.h"
+#include "quant/weight_range.h"
 
 struct qn_target;
 struct qn_preset;
@@ -23,7 +24,7 @@ enum { QN_MAX_OPTIONS = 128 };
 
 /* Options resolved: defaults, then the preset's values, then the user's. Texts live in the arena. */
 struct qn_settings {
-    const char *preset, *format, *target, *calib, *sidecar, *digest, *ort, *observer, *verify, *duplicate, *rounding;
+    const char *preset, *format, *target, *calib, *sidecar, *digest, *ort, *observer, *verify, *duplicate, *rounding, *weight_range;
     const char *act_type, *weight_type, *embeddings;
     const char *labels, *label_output;
     const char *config, *weights_as, *io_type;
@@ -38,6 +39,7 @@ struct qn_settings {
     const struct qn_target   *target_row;
     const struct qn_observer *observer_row;
     const struct qn_qtype    *act_qtype, *weight_qtype;
+    enum qn_weight_range      weight_range_how;
     struct qn_arena           arena;
 };
 

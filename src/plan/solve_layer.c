@@ -135,6 +135,7 @@ qonnx_status qn_solve_layer(struct qn_solver *s, qn_node_id n)
     absmax = qn_arena_array(&s->plan->arena, l.layout.channels, sizeof *absmax);
     if (!absmax) return qn_fail_nomem(s->err);
     QN_TRY(qn_channel_absmax(l.w, l.layout, absmax, s->threads, s->err));
+    QN_TRY(qn_weight_ranges(l.w, l.layout, row->weight->hi, settings->weight_range_how, absmax, s->threads, s->err));
     for (size_t i = 0; i < l.layout.channels; i++) qn_qparams_set_symmetric(row->weight, i, absmax[i], row->weight->hi);
     if (l.bias) QN_TRY(guard_bias(s, &l, row));
     QN_TRY(qn_round_take(s->plan, n, &l.b, l.b_count, s->err));
