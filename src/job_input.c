@@ -113,11 +113,11 @@ qonnx_status qn_job_run_passes(struct qn_job *job)
     qn_job_tell(job, "rewriting", 0, 0);
     QN_TRY(check_no_qonnx(job));
     QN_TRY(qn_job_note_ports(job));
-    qn_match_mark(&job->settings.include, &job->graph, &job->arena);
-    qn_match_mark(&job->settings.exclude, &job->graph, &job->arena);
     for (size_t i = 0; i < count; i++) {
         const struct qn_pass *pass = qn_pass_find(names[i]);
         qonnx_status          status;
+        qn_match_mark(&job->settings.include, &job->graph, &job->arena); /* nodes of functions and bodies come up on the way */
+        qn_match_mark(&job->settings.exclude, &job->graph, &job->arena);
         if (!pass) return qn_fail(job->err, QONNX_E_USAGE, "--pass: unknown pass '%s'", names[i]);
         if ((status = qn_pass_run(pass, &job->graph, job->err)) != QONNX_OK) return qn_wrap(job->err, status, "%s: pass %s", job->input, pass->name);
     }
@@ -155,15 +155,46 @@ static qonnx_status open_feed(struct qn_job *job, struct qn_arena *arena)
 
 static void on_progress(void *context, size_t done, size_t total) { qn_job_tell(context, "calibrating", done, total); }
 
+/* A size or rank that was never seen is wrong: exporters write down those of a trace, and tools forget to update them. */
+static bool contradicts(const struct qn_value *v, const struct qn_observed *seen)
+{
+    if (v->rank < 0 || seen->rank < 0) return false;
+    if (v->rank != seen->rank) return true;
+    for (int i = 0; i < seen->rank; i++)
+        if (v->dims[i] >= 0 && seen->dims[i] >= 0 && v->dims[i] != seen->dims[i]) return true;
+    return false;
+}
+
+/* Runtimes stumble over such declarations where a Q and DQ carry them on. */
+static qonnx_status drop_declarations(struct qn_job *job, const struct qn_names *wrong)
+{
+    Onnx__GraphProto *pb = job->graph.pb;
+    size_t            kept = 0;
+
+    if (qn_arena_failed(&job->arena)) return qn_fail_nomem(job->err);
+    if (!wrong->count) return QONNX_OK;
+    for (size_t i = 0; i < pb->n_value_info; i++)
+        if (!pb->value_info[i]->name || qn_names_find(wrong, pb->value_info[i]->name) == QN_NONE) pb->value_info[kept++] = pb->value_info[i];
+    if (kept < pb->n_value_info)
+        qn_warn(&job->warnings, "%zu declared shape%s dropped, which the model's own values contradict: '%.100s'%s", pb->n_value_info - kept,
+                pb->n_value_info - kept == 1 ? " is" : "s are", wrong->texts[0], wrong->count > 1 ? ", …" : "");
+    pb->n_value_info = kept;
+    return QONNX_OK;
+}
+
 /* What the runs showed fills gaps in the declared shapes: ranks always, sizes (which may be those of the samples only)
  * where the format asks for them. */
-static void learn(struct qn_job *job, qn_value_id id, const struct qn_observed *seen)
+static void learn(struct qn_job *job, qn_value_id id, const struct qn_observed *seen, struct qn_names *wrong)
 {
     struct qn_value *v = &job->graph.values[id];
     int64_t         *dims;
 
     job->stats[id] = &seen->stats;
     if (!v->dtype) v->dtype = seen->dtype;
+    if (v->producer != QN_NONE && !(v->flags & QN_OUTPUT) && contradicts(v, seen)) {
+        qn_names_intern(wrong, v->name);
+        v->rank = -1;
+    }
     if (seen->stats.samples) v->seen = seen->stats.count / seen->stats.samples;
     if (seen->rank < 0 || !(dims = (int64_t *)(void *)qn_arena_memdup(&job->arena, seen->dims, (size_t)seen->rank * sizeof *dims))) return;
     if (v->rank < 0 || v->rank == seen->rank) v->seen_dims = dims;
@@ -189,13 +220,16 @@ static qonnx_status choose_observed(struct qn_job *job, const qn_value_id **ids,
 
 qonnx_status qn_job_take_stats(struct qn_job *job)
 {
+    struct qn_names wrong;
+
+    qn_names_init(&wrong, &job->arena);
     job->stats = qn_arena_array(&job->arena, job->graph.value_count, sizeof(struct qn_stats *));
     if (!job->stats) return qn_fail_nomem(job->err);
     for (size_t i = 0; i < job->calibration.value_count; i++) {
         const qn_value_id v = qn_graph_find(&job->graph, job->calibration.values[i].name);
-        if (v != QN_NONE) learn(job, v, &job->calibration.values[i]);
+        if (v != QN_NONE) learn(job, v, &job->calibration.values[i], &wrong);
     }
-    return QONNX_OK;
+    return drop_declarations(job, &wrong);
 }
 
 qonnx_status qn_job_observe(struct qn_job *job)
@@ -208,6 +242,7 @@ qonnx_status qn_job_observe(struct qn_job *job)
     struct qn_channel_wish     *channels;
     size_t                      count;
     const struct qn_feed_info  *info;
+    qonnx_status                status;
 
     QN_TRY(choose_observed(job, &ids, &count));
     job->stats = qn_arena_array(&job->arena, job->graph.value_count, sizeof(struct qn_stats *));
@@ -222,7 +257,9 @@ qonnx_status qn_job_observe(struct qn_job *job)
     QN_TRY(qn_ort_load(&job->runtime, job->settings.ort, job->err));
     QN_TRY(open_feed(job, &job->arena));
     QN_TRY(qn_judge_begin(&job->judge, job->model.pb->graph->n_output, qn_feed_info(job->feed)->count, job->err));
-    QN_TRY(qn_calibrate(&job->calibration, job->runtime, &job->model, names, count, job->feed, &options, job->err));
+    status = qn_calibrate(&job->calibration, job->runtime, &job->model, names, count, job->feed, &options, job->err);
+    if (status == QONNX_E_RUNTIME) qn_wrap(job->err, status, "%s", job->input);
+    QN_TRY(status);
     QN_TRY(qn_job_take_stats(job));
     info = qn_feed_info(job->feed);
     if (info->nan_count)

@@ -10,10 +10,24 @@
 #include "job.h"
 #include "plan/presets.h"
 
+/* All layers stay in float, and all for what the data are. */
+static bool nothing_is_finite(const struct qn_job *job, const struct qn_plan_counts *counts)
+{
+    if (!counts->layers || counts->layers_quantized || job->settings.recipe) return false;
+    for (qn_node_id n = 0; n < job->graph.node_count; n++) {
+        const struct qn_node_plan *row = &job->plan.nodes[n];
+        if (row->rule && row->rule->kind == QN_KIND_LAYER && row->rule->in[1] == QN_ROLE_WEIGHT && row->reason != QN_REASON_NOT_FINITE) return false;
+    }
+    return true;
+}
+
 static qonnx_status check_strict(struct qn_job *job)
 {
     struct qn_plan_counts counts = qn_plan_count(&job->plan);
 
+    if (nothing_is_finite(job, &counts))
+        return qn_fail(job->err, QONNX_E_DATA, "%s: nothing can be quantized: NaN or infinity was seen in what each of the %zu layers reads or writes%s",
+                       job->settings.calib ? job->settings.calib : "synthetic data", counts.layers, job->feed && qn_feed_info(job->feed)->inf_count ? ", and the samples hold infinite values" : "");
     if (!counts.layers_quantized && !job->settings.recipe)
         qn_warn(&job->warnings, "no layer was quantized: %s", counts.layers ? "see the reasons in the report" : "the model has no Conv, Gemm or MatMul with constant weights");
     if (!job->settings.strict || counts.layers == counts.layers_quantized) return QONNX_OK;

@@ -80,8 +80,8 @@ bool qn_match_any(const char *pattern, const struct qn_graph *graph)
 
 void qn_match_mark(struct qn_list *patterns, const struct qn_graph *graph, struct qn_arena *arena)
 {
-    patterns->known = qn_arena_array(arena, patterns->count, sizeof *patterns->known);
-    for (size_t i = 0; patterns->known && i < patterns->count; i++) patterns->known[i] = qn_match_any(patterns->items[i], graph);
+    if (!patterns->known) patterns->known = qn_arena_array(arena, patterns->count, sizeof *patterns->known);
+    for (size_t i = 0; patterns->known && i < patterns->count; i++) patterns->known[i] |= qn_match_any(patterns->items[i], graph);
 }
 
 qonnx_status qn_match_check(const struct qn_list *patterns, const char *option, const struct qn_graph *graph,

@@ -263,8 +263,9 @@ qonnx_status qn_compare(struct qn_comparison *result, struct qn_runtime *runtime
     qonnx_status              status;
 
     memset(result, 0, sizeof *result);
-    status = runtime->open(runtime, first, &plain, &comparison.sessions[0], err);
-    if (status == QONNX_OK) status = runtime->open(runtime, second, &judged, &comparison.sessions[1], err);
+    status = qn_wrap(err, runtime->open(runtime, first, &plain, &comparison.sessions[0], err), "%s", first->path);
+    if (status == QONNX_OK)
+        status = qn_wrap(err, runtime->open(runtime, second, &judged, &comparison.sessions[1], err), "%s", second->path);
     if (status == QONNX_OK) status = compare(result, &comparison, feed, err);
     tear_down(&comparison, runtime);
     if (status != QONNX_OK) qn_comparison_release(result);

@@ -280,6 +280,50 @@ static void import_domain(struct qn_arena *arena, Onnx__ModelProto *model)
     model->n_opset_import = count;
 }
 
+static bool is_no_size(const Onnx__TensorShapeProto__Dimension *dim)
+{
+    return dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE && dim->dim_value <= 0;
+}
+
+/* Exporters write 0 for "unknown", which the runtime takes literally. */
+static Onnx__ValueInfoProto *open_sizes(struct qn_arena *arena, const Onnx__ValueInfoProto *port)
+{
+    Onnx__ValueInfoProto    *copy = (Onnx__ValueInfoProto *)(void *)qn_arena_memdup(arena, port, sizeof *copy);
+    Onnx__TypeProto         *type = copy ? (Onnx__TypeProto *)(void *)qn_arena_memdup(arena, copy->type, sizeof *type) : NULL;
+    Onnx__TypeProto__Tensor *tensor = type ? (Onnx__TypeProto__Tensor *)(void *)qn_arena_memdup(arena, type->tensor_type, sizeof *tensor) : NULL;
+    Onnx__TensorShapeProto  *shape = tensor ? (Onnx__TensorShapeProto *)(void *)qn_arena_memdup(arena, tensor->shape, sizeof *shape) : NULL;
+
+    if (!shape) return NULL;
+    copy->type = type;
+    type->tensor_type = tensor;
+    tensor->shape = shape;
+    shape->dim = (Onnx__TensorShapeProto__Dimension **)(void *)qn_arena_memdup(arena, shape->dim, shape->n_dim * sizeof *shape->dim);
+    for (size_t i = 0; shape->dim && i < shape->n_dim; i++) {
+        Onnx__TensorShapeProto__Dimension *dim;
+        if (!is_no_size(shape->dim[i])) continue;
+        if (!(dim = qn_arena_alloc(arena, sizeof *dim))) return NULL;
+        onnx__tensor_shape_proto__dimension__init(dim);
+        shape->dim[i] = dim;
+    }
+    return shape->dim ? copy : NULL;
+}
+
+static qonnx_status open_input_sizes(struct ort_model *packed, Onnx__GraphProto *graph, qonnx_error *err)
+{
+    Onnx__ValueInfoProto **list = (Onnx__ValueInfoProto **)(void *)qn_arena_memdup(&packed->arena, graph->input, graph->n_input * sizeof *list);
+
+    if (!list) return qn_fail_nomem(err);
+    for (size_t i = 0; i < graph->n_input; i++) {
+        const Onnx__TypeProto *type = list[i]->type;
+        bool                   open = false;
+        if (!type || type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE || !type->tensor_type || !type->tensor_type->shape) continue;
+        for (size_t k = 0; k < type->tensor_type->shape->n_dim; k++) open |= is_no_size(type->tensor_type->shape->dim[k]);
+        if (open && !(list[i] = open_sizes(&packed->arena, list[i]))) return qn_fail_nomem(err);
+    }
+    graph->input = list;
+    return QONNX_OK;
+}
+
 qonnx_status qn_ort_model_pack(struct ort_model *packed, const struct qn_model *model, const struct qn_model *files,
                                const struct ort_watch *watches, size_t watch_count, qonnx_error *err)
 {
@@ -294,7 +338,8 @@ qonnx_status qn_ort_model_pack(struct ort_model *packed, const struct qn_model *
     copy.graph = &graph;
     if (files) find_sources(&sources, files, &packed->arena);
     take_out_weights(packed, &graph, &sources);
-    status = set_observers(packed, &graph, watches, watch_count, err);
+    status = open_input_sizes(packed, &graph, err);
+    if (status == QONNX_OK) status = set_observers(packed, &graph, watches, watch_count, err);
     if (status == QONNX_OK) status = qn_scopes_close(&copy.graph, model, &graph, true, &packed->arena, err);
     if (watch_count) import_domain(&packed->arena, &copy);
     if (status == QONNX_OK && !qn_arena_failed(&packed->arena)) {

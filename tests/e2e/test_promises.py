@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import runs
 import zoo
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 PROMISES = []
 
@@ -124,6 +124,16 @@ def samples_with_nan_are_refused(program, folder, scratch):
     done = program(os.path.join(folder, "model.onnx"), out, "--calib", path, status=5)
     assert len(done.stderr.splitlines()) == 1 and path in done.stderr and "1 NaN" in done.stderr, done.stderr
     assert not os.path.exists(out)
+
+
+@promise
+def data_that_leave_nothing_to_quantize_are_an_error(program, folder, scratch):
+    data = calib_of(folder, 4)
+    next(iter(data.values()))[1].flat[0] = np.inf
+    bad, out = os.path.join(scratch, "inf.npz"), os.path.join(scratch, "out.onnx")
+    np.savez(bad, **data)
+    done = program(os.path.join(folder, "model.onnx"), out, "--calib", bad, status=5)
+    assert "inf.npz" in done.stderr and not os.path.exists(out), done.stderr
 
 
 @promise
@@ -297,7 +307,71 @@ def weights_may_lie_in_another_file(program, folder, scratch):
     assert read(out) == read(os.path.join(scratch, "direct.onnx"))
 
 
+# ---- models that declare what is not so ----
+
+def two_products(scratch, **declared):
+    """x [N, 8] · a · b; `declared` are shapes of values."""
+    rng = np.random.default_rng(1)
+    weights = [numpy_helper.from_array(rng.standard_normal(shape).astype(np.float32), name) for name, shape in (("a", (8, 16)), ("b", (16, 4)))]
+    nodes = [helper.make_node("MatMul", ["x", "a"], ["m"], name="one"), helper.make_node("MatMul", ["m", "b"], ["y"], name="two")]
+    info = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, declared.get(name, shape)) for name, shape in (("x", ["N", 8]), ("m", None), ("y", ["N", 4]))}
+    graph = helper.make_graph(nodes, "g", [info["x"]], [info["y"]], weights, value_info=[info["m"]] if "m" in declared else [])
+    path, data = os.path.join(scratch, "in.onnx"), os.path.join(scratch, "calib.npz")
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    np.savez(data, x=rng.standard_normal((8, 3, 8)).astype(np.float32))
+    return path, data
+
+
+@promise
+def shapes_that_the_values_contradict_are_dropped(program, folder, scratch):
+    for shape in ([3, 99], [3, 16, 1], [1, 16]):
+        model, data = two_products(scratch, m=shape)
+        out = os.path.join(scratch, "out.onnx")
+        done = program(model, out, "--calib", data)
+        assert "'m'" in done.stderr, done.stderr
+        onnx.checker.check_model(out, full_check=True)
+        compared = runs.compare(runs.run_samples(runs.session(model), dict(np.load(data)), 4), runs.session(out), dict(np.load(data)), ["y"])
+        assert compared.db()["y"] > 30, compared.db()
+    model, data = two_products(scratch, m=["N", 16])
+    assert "'m'" not in program(model, out, "--calib", data).stderr
+    assert any(v.name == "m" for v in onnx.load(out).graph.value_info), "what is true went too"
+
+
+@promise
+def a_declared_size_of_zero_is_an_unknown_one(program, folder, scratch):
+    model, data = two_products(scratch, x=[0, 8])
+    for extra in (["--calib", data], []):
+        program(model, os.path.join(scratch, "out.onnx"), *extra)
+        assert runs.sidecar(os.path.join(scratch, "out.onnx"))["model"]["layers_quantized"] == 2
+
+
+@promise
+def errors_of_the_runtime_name_the_file(program, folder, scratch):
+    path, good = os.path.join(scratch, "broken.onnx"), os.path.join(folder, "model.onnx")
+    model = onnx.load(good)
+    next(n for n in model.graph.node if n.op_type == "Conv").attribute.append(helper.make_attribute("auto_pad", "SOMEHOW"))
+    onnx.save(model, path)
+    for command in ([path, os.path.join(scratch, "out.onnx")], ["compare", good, path, "--calib", os.path.join(folder, "calib.npz")]):
+        done = program(*command, status=1)
+        assert f"{path}: " in done.stderr, done.stderr
+
+
 # ---- choices ----
+
+@promise
+def nested_nodes_are_chosen_by_name_or_path(program, folder, scratch):
+    net = zoo.make("branches_in_a_loop")
+    model, out, calib = (os.path.join(scratch, name) for name in ("in.onnx", "out.onnx", "calib.npz"))
+    onnx.save(net.model(), model)
+    np.savez(calib, **net.samples(8, 1))
+    for pattern in ("then_conv", "loop/body/choose/then_branch/then_conv", "*/then_branch/*"):
+        program(model, out, "--calib", calib, "--exclude", pattern)
+        rows = {row["name"]: row for row in runs.sidecar(out)["nodes"]}
+        assert rows["then_conv"]["reason"] == "excluded" and rows["else_conv"]["decision"] == "quantized", (pattern, rows)
+    assert rows["then_conv"]["scope"] == "loop/body/choose/then_branch" and rows["residual"]["scope"] == "loop/body", rows
+    assert not any("scope" in row for row in (rows["loop"], rows["head"])), rows
+    program(model, out, "--calib", calib, "--exclude", "loop/then_conv", status=2)
+
 
 @promise
 def excluded_nodes_stay_float(program, folder, scratch):
