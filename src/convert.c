@@ -32,6 +32,7 @@ static qonnx_status lift(struct conversion *c)
     qonnx_status   status;
 
     qn_job_tell(job, "reading quantizers", 0, 0);
+    QN_TRY(run_pass(job, "open_scopes"));
     QN_TRY(run_pass(job, "lift_constants"));
     if (qn_model_opset(&job->model, "") < job->emitter->min_opset || qn_lift_wants_opset_13(&job->graph))
         QN_TRY(run_pass(job, "raise_opset"));

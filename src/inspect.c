@@ -202,7 +202,8 @@ static qonnx_status read_model(struct inspector *in)
     QN_TRY(qn_job_open(job));
     in->found.opset = qn_model_opset(&job->model, "");
     in->found.ir = job->model.pb->ir_version;
-    status = qn_pass_run(qn_pass_find("lift_constants"), &job->graph, job->err);
+    status = qn_pass_run(qn_pass_find("open_scopes"), &job->graph, job->err);
+    if (status == QONNX_OK) status = qn_pass_run(qn_pass_find("lift_constants"), &job->graph, job->err);
     if (status == QONNX_OK && qn_lift_wants_opset_13(&job->graph))
         status = qn_pass_run(qn_pass_find("raise_opset"), &job->graph, job->err);
     if (status == QONNX_OK) status = qn_lift(&in->lift, &job->graph, &job->settings, job->err);

@@ -115,7 +115,7 @@ static void put_nodes(const struct qn_inspection *in, struct qn_strbuf *text)
         const char                *label = qn_node_label(in->graph, n);
         size_t                     w = width(label);
 
-        if (row->dropped) continue;
+        if (row->dropped || row->reason == QN_REASON_SCOPE) continue;
         qn_put_foreign(text, label);
         qn_strbuf_printf(text, "%*s  %s", w < widest ? (int)(widest - w) : 0, "", decision(row->reason));
         if (row->accumulator_bits) qn_strbuf_printf(text, ", sums of %d bits", row->accumulator_bits);
@@ -239,7 +239,7 @@ qonnx_status qn_inspection_json(const struct qn_inspection *in, struct qn_strbuf
 
     for (size_t i = 0; i < in->count; i++) qn_json_append(&json, tensors, tensor(&json, &in->tensors[i]));
     for (qn_node_id n = 0; n < in->graph->node_count; n++)
-        if (!in->lift->plan.nodes[n].dropped) qn_json_append(&json, nodes, node(&json, in, n));
+        if (!in->lift->plan.nodes[n].dropped && in->lift->plan.nodes[n].reason != QN_REASON_SCOPE) qn_json_append(&json, nodes, node(&json, in, n));
     for (size_t i = 0; i < in->remark_count; i++) qn_json_append(&json, remarks, qn_json_text(in->remarks[i]));
     qn_json_put(&json, root, "schema", json_string(SCHEMA));
     qn_json_put(&json, root, "producer", qn_json_producer());

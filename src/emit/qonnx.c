@@ -165,7 +165,7 @@ static void describe_all(const struct qn_plan *plan, struct qn_edit *edit)
 
 static qonnx_status emit(const struct qn_plan *plan, struct qn_edit *edit, qonnx_error *err)
 {
-    static const struct qn_style style = { activation, weight, bias, .anywhere = true };
+    static const struct qn_style style = { .activation = activation, .weight = weight, .bias = bias };
 
     describe_all(plan, edit);
     qn_edit_set_opset(edit, DOMAIN, DOMAIN_VERSION);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lift/lifter.h"
+#include "onnx/scopes.h"
 #include "onnx/attr.h"
 #include "onnx/dtype.h"
 #include "onnx/tensor.h"
@@ -19,6 +20,7 @@ qonnx_status qn_lift_rules(struct qn_lifter *l)
 
         row->reason = rule ? QN_REASON_QUANTIZED : QN_REASON_OP_NOT_IN_TABLE;
         if (qn_node_has_body(pb)) row->reason = QN_REASON_HAS_BODY;
+        if (qn_is_mark(pb)) row->reason = QN_REASON_SCOPE;
         if (!rule || qn_node_has_body(pb)) continue;
         if (!(own = qn_arena_alloc(l->arena, sizeof *own))) return qn_fail_nomem(l->err);
         *own = *rule;

@@ -7,7 +7,7 @@
 #include "onnx/attr.h"
 
 /* Marks are known by the address of these texts, which nothing that was read from a file can have. */
-static char mark_domain[] = "qonnx.scope", flat_body[] = "qonnx.scope";
+static char mark_domain[] = "nested", flat_body[] = "nested";
 
 static char *unconst(const char *text) { return (char *)(uintptr_t)text; } /* protobuf-c's texts are not const */
 

@@ -93,7 +93,7 @@ wiring("output_twice", [node("Relu", "x", "r"), q("r", "a"), dq("a", "y"), dq("a
 wiring("output_and_codes", [node("Relu", "x", "r"), q("r", "a"), dq("a", "y")], outputs=[*Y, ("a", T.UINT8, [1, 4])], qdq="Relu QuantizeLinear DequantizeLinear")
 wiring("input_is_output", [q("x", "a"), dq("a", "y")], qdq="QuantizeLinear DequantizeLinear")
 wiring("read_in_branches", [q("x", "a"), dq("a", "b"), node("If", "c", "y", then_branch=branch("t", "Neg", "b"), else_branch=branch("e", "Neg", "x"))],
-       inputs=[*X, ("c", T.BOOL, [])], qdq="QuantizeLinear DequantizeLinear If")
+       inputs=[*X, ("c", T.BOOL, [])], qdq="QuantizeLinear If")
 wiring("codes_read_in_branches",
        [q("x", "a"), dq("a", "b"), node("If", "c", "y", then_branch=branch("t", "Cast", "a", to=T.FLOAT), else_branch=branch("e", "Neg", "b"))],
        inputs=[*X, ("c", T.BOOL, [])])

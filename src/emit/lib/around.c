@@ -48,14 +48,14 @@ void qn_around_describe(struct qn_around *w, const char *name, int32_t dtype, qn
 
 /* ---- activations ---- */
 
-/* Kernels see a DQ only in their own graph: in a body a value from outside is quantized once more, which gives the same
- * codes if it had codes before. */
+/* Kernels see a DQ only in their own graph: each body that reads a value from outside has one for its codes. */
 static const char *view_in_scope(struct qn_around *w, qn_value_id v, qn_node_id scope)
 {
     const struct qn_tensor_plan *t = &w->plan->tensors[v];
     const char                  *name = w->plan->graph->values[v].name, *out;
     struct qn_view_in           *grown;
 
+    if (!w->codes[v]) return name;
     for (size_t i = 0; i < w->inner.count; i++)
         if (w->inner.list[i].value == v && w->inner.list[i].scope == scope) return w->inner.list[i].name;
     grown = qn_arena_grow(&w->scratch, w->inner.list, w->inner.count, &w->inner.room, sizeof *grown);
@@ -63,7 +63,7 @@ static const char *view_in_scope(struct qn_around *w, qn_value_id v, qn_node_id 
     out = qn_edit_name(w->edit, name, "_dequantized");
     w->inner.list = grown;
     grown[w->inner.count++] = (struct qn_view_in){ v, scope, out };
-    w->style->activation(w, (struct qn_place){ scope, false }, t->at_producer && w->views[v] ? w->views[v] : name, t->params, &w->params[t->group], name, out, v);
+    w->style->values(w, (struct qn_place){ scope, false }, w->codes[v], t->params, &w->params[t->group], name, out, v);
     return out;
 }
 
@@ -74,11 +74,11 @@ static const char *view_of(struct qn_around *w, qn_node_id node, size_t slot)
 
     if (v == QN_NONE) return "";
     if (!qn_plan_reads_codes(w->plan, node, slot) || !w->plan->tensors[v].quantized) return g->values[v].name;
-    if (!w->style->anywhere && qn_value_scope(g, v) != g->scopes[node]) return view_in_scope(w, v, g->scopes[node]);
+    if (w->style->codes && qn_value_scope(g, v) != g->scopes[node]) return view_in_scope(w, v, g->scopes[node]);
     return w->views[v] ? w->views[v] : g->values[v].name;
 }
 
-/* A value that only bodies read as codes needs none outside of them. */
+/* A value that only bodies read as codes needs no DQ outside of them. */
 static bool is_read_in_scope(const struct qn_around *w, qn_value_id v)
 {
     const struct qn_graph *g = w->plan->graph;
@@ -115,7 +115,6 @@ static void write_value(struct qn_around *w, qn_value_id v)
     bool                         is_output = t->at_producer && g->values[v].flags & (QN_OUTPUT | QN_CAPTURED);
     struct qn_place              place = { producer, producer == QN_NONE };
 
-    if (!t->at_producer && !w->style->anywhere && !is_read_in_scope(w, v)) return;
     view = is_output ? name : qn_edit_name(w->edit, name, "_dequantized");
     if (producer != QN_NONE && w->plan->nodes[producer].dropped) {
         x = view_of(w, producer, 0);
@@ -127,10 +126,15 @@ static void write_value(struct qn_around *w, qn_value_id v)
     } else if (qn_plan_fuses_unasked(w->plan, v)) {
         x = keep_float(w, v);
     }
-    w->style->activation(w, place, x, t->params, &w->params[t->group], name, view, v);
     w->views[v] = view;
     w->floats[v] = x;
     w->taken[v] = is_output;
+    if (!w->style->codes) {
+        w->style->activation(w, place, x, t->params, &w->params[t->group], name, view, v);
+        return;
+    }
+    w->codes[v] = w->style->codes(w, place, x, t->params, &w->params[t->group], name, v);
+    if (is_output || is_read_in_scope(w, v)) w->style->values(w, place, w->codes[v], t->params, &w->params[t->group], name, view, v);
 }
 
 /* On targets that ask for it the first reader has the pair that stands at the producer, and each further one its own. */
@@ -292,9 +296,10 @@ static qonnx_status write_all(struct qn_around *w)
     w->arena = qn_edit_arena(w->edit);
     w->params = qn_arena_array(&w->scratch, g->value_count, sizeof *w->params);
     w->views = qn_arena_array(&w->scratch, g->value_count, sizeof(char *));
+    w->codes = qn_arena_array(&w->scratch, g->value_count, sizeof(char *));
     w->floats = qn_arena_array(&w->scratch, g->value_count, sizeof(char *));
     w->taken = qn_arena_array(&w->scratch, g->value_count, sizeof *w->taken);
-    if (!w->params || !w->views || !w->floats || !w->taken) return qn_fail_nomem(w->err);
+    if (!w->params || !w->views || !w->codes || !w->floats || !w->taken) return qn_fail_nomem(w->err);
     for (qn_value_id v = 0; v < g->value_count; v++)
         if (w->plan->tensors[v].quantized && g->values[v].producer == QN_NONE) write_value(w, v);
     for (qn_node_id n = 0; n < g->node_count; n++) {

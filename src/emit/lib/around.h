@@ -19,11 +19,16 @@ struct qn_style {
      * initializers, made at the first use. `like` is the value whose type and shape x has. */
     void (*activation)(struct qn_around *w, struct qn_place place, const char *x, const struct qn_qparams *params,
                        struct qn_param_names *shared, const char *base, const char *out, qn_value_id like);
+    /* Its two halves where they can stand apart: Q, which gives the name of the codes, and DQ. NULL where nothing has to be
+     * fused: nested graphs then read the dequantized value from outside. */
+    const char *(*codes)(struct qn_around *w, struct qn_place place, const char *x, const struct qn_qparams *params,
+                         struct qn_param_names *shared, const char *base, qn_value_id like);
+    void (*values)(struct qn_around *w, struct qn_place place, const char *codes, const struct qn_qparams *params,
+                   const struct qn_param_names *shared, const char *base, const char *out, qn_value_id like);
     /* The dequantized weight or bias of a layer, standing before the layer; *out is its name. */
     qonnx_status (*weight)(struct qn_around *w, qn_node_id node, const char **out);
     qonnx_status (*bias)(struct qn_around *w, qn_node_id node, const char **out);
     void *context; /* the format's own */
-    bool  anywhere; /* nested graphs may read the dequantized value from outside: nothing has to be fused */
 };
 
 struct qn_around {
@@ -32,7 +37,7 @@ struct qn_around {
     struct qn_arena       *arena; /* the model's */
     const struct qn_style *style;
     struct qn_param_names *params; /* by group */
-    const char           **views;  /* by value: name of its dequantized form */
+    const char           **codes, **views; /* by value: name of its codes, where they stand apart, and of its dequantized form */
     const char           **floats; /* by value: name of the form that is quantized */
     bool                  *taken;  /* by value: the pair at its producer has its reader, on targets with a pair for each */
     struct qn_arena        scratch;
@@ -57,6 +62,8 @@ void qn_around_describe(struct qn_around *w, const char *name, int32_t dtype, qn
 
 /* Q, perhaps a Clip to the parameters' range, and DQ; constants as codes, with a Clip or not. */
 void         qn_qdq_activation(struct qn_around *w, struct qn_place place, const char *x, const struct qn_qparams *params, struct qn_param_names *shared, const char *base, const char *out, qn_value_id like);
+const char  *qn_qdq_codes(struct qn_around *w, struct qn_place place, const char *x, const struct qn_qparams *params, struct qn_param_names *shared, const char *base, qn_value_id like);
+void         qn_qdq_values(struct qn_around *w, struct qn_place place, const char *codes, const struct qn_qparams *params, const struct qn_param_names *shared, const char *base, const char *out, qn_value_id like);
 qonnx_status qn_qdq_weight(struct qn_around *w, qn_node_id node, bool clip, const char **out);
 qonnx_status qn_qdq_bias(struct qn_around *w, qn_node_id node, const char **out);
 

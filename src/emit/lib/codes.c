@@ -54,7 +54,7 @@ static void add_codes(struct qn_around *w, const char *name, const struct qn_qpa
     qn_edit_add_initializer(w->edit, codes);
 }
 
-void qn_qdq_activation(struct qn_around *w, struct qn_place place, const char *x, const struct qn_qparams *params, struct qn_param_names *shared, const char *base, const char *out, qn_value_id like)
+const char *qn_qdq_codes(struct qn_around *w, struct qn_place place, const char *x, const struct qn_qparams *params, struct qn_param_names *shared, const char *base, qn_value_id like)
 {
     const char      *codes = qn_edit_name(w->edit, base, "_quantized");
     const char      *inputs[] = { x, NULL, NULL };
@@ -70,9 +70,18 @@ void qn_qdq_activation(struct qn_around *w, struct qn_place place, const char *x
         if (node && params->axis >= 0) qn_attr_set_int(w->arena, node, "axis", params->axis);
         qn_around_describe(w, codes, params->type->onnx_type, like);
     }
-    if (needs_clip(params)) codes = clip(w, place, codes, params, base);
+    return needs_clip(params) ? clip(w, place, codes, params, base) : codes;
+}
+
+void qn_qdq_values(struct qn_around *w, struct qn_place place, const char *codes, const struct qn_qparams *params, const struct qn_param_names *shared, const char *base, const char *out, qn_value_id like)
+{
     dequantize(w, place, codes, *shared, params->axis, base, out);
     qn_around_describe(w, out, QN_FLOAT, like);
+}
+
+void qn_qdq_activation(struct qn_around *w, struct qn_place place, const char *x, const struct qn_qparams *params, struct qn_param_names *shared, const char *base, const char *out, qn_value_id like)
+{
+    qn_qdq_values(w, place, qn_qdq_codes(w, place, x, params, shared, base, like), params, shared, base, out, like);
 }
 
 /* The float weight with a QuantizeLinear of its own. */

@@ -358,7 +358,7 @@ static qonnx_status bias(struct qn_around *w, qn_node_id node, const char **out)
 static qonnx_status write(const struct qn_plan *plan, struct qn_edit *edit, struct training *t,
                           struct qn_arena *scratch, qonnx_error *err)
 {
-    struct qn_style style = { activation, weight, bias, t, true };
+    struct qn_style style = { .activation = activation, .weight = weight, .bias = bias, .context = t };
 
     t->scales = qn_arena_array(scratch, plan->graph->value_count, sizeof(char *));
     t->spread = qn_arena_array(scratch, plan->graph->value_count, sizeof *t->spread);
