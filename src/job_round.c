@@ -72,13 +72,13 @@ static void on_progress(void *context, size_t done, size_t total) { qn_job_tell(
 
 static qonnx_status gather(struct qn_job *job, struct waiting *turn, size_t count, struct qn_gram *grams, struct qn_gathered *gathered, size_t *used)
 {
-    const struct qn_gather_options options = { .threads = qn_job_run_threads(job), .on_progress = on_progress, .progress_context = job };
-    const size_t                   samples = qn_feed_info(job->feed)->count;
+    const size_t                   samples = qn_feed_info(job->feed)->count, judged = job->judge.samples < samples ? job->judge.samples : 0;
+    const struct qn_gather_options options = { .threads = qn_job_run_threads(job), .held_out = judged, .on_progress = on_progress, .progress_context = job };
 
     for (size_t i = 0; i < count; i++) {
         if (!i || !alike(&turn[i], &turn[i - 1])) {
             const size_t rows = qn_round_rows(&turn[i].window);
-            QN_TRY(qn_gram_init(&grams[*used], &turn[i].window, qn_round_absmax(&job->plan, turn[i].layer), samples ? (rows + samples - 1) / samples : rows, job->err));
+            QN_TRY(qn_gram_init(&grams[*used], &turn[i].window, qn_round_absmax(&job->plan, turn[i].layer), samples ? (rows + samples - judged - 1) / (samples - judged) : rows, job->err));
             gathered[*used] = (struct qn_gathered){ job->graph.values[turn[i].input].name, &grams[*used] };
             ++*used;
         }

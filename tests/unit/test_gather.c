@@ -80,6 +80,26 @@ static void each_matrix_is_of_its_own_value_whatever_the_threads(void **state)
     tear_down(&f);
 }
 
+static void samples_to_judge_by_are_held_out(void **state)
+{
+    struct fixture           f;
+    struct qn_gram           gram;
+    struct qn_gathered       list = { "a", &gram };
+    struct qn_gather_options options = { .threads = 2, .held_out = 5 };
+    int64_t                  total = 0;
+
+    (void)state;
+    set_up(&f);
+    make(&gram, QN_GRAM_STEPS);
+    assert_int_equal(qn_gather(&f.fake.base, &f.model, &list, 1, f.feed, &options, NULL), QONNX_OK);
+    for (int s = 5; s < SAMPLES; s++) total += (int64_t)f.data[s][1];
+    assert_int_equal(f.fake.runs, SAMPLES);
+    assert_int_equal(gram.rows, SAMPLES - 5);
+    assert_true(gram.totals[1] == total);
+    qn_gram_release(&gram);
+    tear_down(&f);
+}
+
 static void a_run_that_fails_is_the_result(void **state)
 {
     struct fixture     f;
@@ -102,6 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_matrix_is_of_its_own_value_whatever_the_threads),
+        cmocka_unit_test(samples_to_judge_by_are_held_out),
         cmocka_unit_test(a_run_that_fails_is_the_result),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
