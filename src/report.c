@@ -219,6 +219,24 @@ static void put_groups(const struct qn_report *report, const struct qn_plan_coun
 
 /* ---- what was done about trouble ---- */
 
+static void put_pairs(const struct qn_plan *plan, struct qn_strbuf *text)
+{
+    size_t moved = 0, raised = 0, held = 0, full = 0;
+
+    for (qn_node_id n = 0; n < plan->graph->node_count; n++) {
+        moved += plan->nodes[n].pair_moved;
+        raised += plan->nodes[n].pair_raised;
+        held += plan->nodes[n].pairing == QN_PAIRS_HELD;
+        full += plan->nodes[n].pairing == QN_PAIRS_FREE || plan->nodes[n].pairing == QN_PAIRS_EXEMPT;
+    }
+    if (held)
+        qn_strbuf_printf(text,
+                         "note: %zu scale%s and %zu code%s of weights in %zu layer%s gave way, so that no sum of two "
+                         "products passes 16 bits; %zu layer%s full range\n",
+                         raised, qn_plural(raised), moved, qn_plural(moved), held, qn_plural(held), full,
+                         full == 1 ? " keeps" : "s keep");
+}
+
 static void put_notes(const struct qn_report *report, struct qn_strbuf *text)
 {
     const struct qn_plan *plan = report->plan;
@@ -234,6 +252,7 @@ static void put_notes(const struct qn_report *report, struct qn_strbuf *text)
         qn_strbuf_printf(
             text, "note: %zu channel%s of %zu layer%s got a larger weight scale, so that the bias fits into 32 bits\n",
             raised, qn_plural(raised), layers, qn_plural(layers));
+    put_pairs(plan, text);
     if (masked)
         qn_strbuf_printf(
             text,

@@ -295,6 +295,19 @@ static void put_scope(struct sidecar *s, json_t *object, qn_node_id n)
     qn_strbuf_release(&path);
 }
 
+static void put_pairs(struct sidecar *s, json_t *object, const struct qn_node_plan *row)
+{
+    static const char *const words[] = {
+        [QN_PAIRS_EXEMPT] = "exempt", [QN_PAIRS_FREE] = "full_range", [QN_PAIRS_HELD] = "held"
+    };
+
+    if (row->pairing == QN_PAIRS_UNASKED) return;
+    put(s, object, "pairs", json_string(words[row->pairing]));
+    if (row->pairing != QN_PAIRS_HELD) return;
+    put(s, object, "pair_raised_channels", qn_json_uint(row->pair_raised));
+    put(s, object, "pair_moved_codes", qn_json_uint(row->pair_moved));
+}
+
 static json_t *node(struct sidecar *s, qn_node_id n)
 {
     const struct qn_node_plan *row = &s->plan->nodes[n];
@@ -325,6 +338,7 @@ static json_t *node(struct sidecar *s, qn_node_id n)
         put(s, object, "rounding", rounding);
     }
     if (row->raised) put(s, object, "raised_channels", qn_json_uint(row->raised));
+    put_pairs(s, object, row);
     return object;
 }
 

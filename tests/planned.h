@@ -62,6 +62,21 @@ static inline void planned_saw(struct planned *p, const char *name, float scale,
     p->stats[small_value(&p->s, name)] = stats;
 }
 
+/* Values of one sample whose channels, on axis 1, go evenly from low[c] to high[c]. */
+static inline void planned_saw_channels(struct planned *p, const char *name, size_t channels, const float *low, const float *high)
+{
+    enum { EACH = 101 };
+    struct qn_stats *stats = &p->made[p->made_count++];
+    float           *values = malloc(channels * EACH * sizeof *values);
+
+    for (size_t i = 0; i < channels * EACH; i++) values[i] = low[i / EACH] + (high[i / EACH] - low[i / EACH]) * (float)(i % EACH) / (EACH - 1);
+    assert_int_equal(qn_stats_init(stats, 0, NULL), QONNX_OK);
+    assert_int_equal(qn_stats_follow_channels(stats, channels, NULL), QONNX_OK);
+    qn_stats_add_channels(stats, &(struct qn_channel_view){ values, { 1, channels, EACH }, 1 });
+    p->stats[small_value(&p->s, name)] = stats;
+    free(values);
+}
+
 /* The same for every value the plan asks for. */
 static inline void planned_saw_all(struct planned *p, float scale)
 {

@@ -149,6 +149,9 @@ static inline void fill_plan(struct fixture *f)
     f->plan.nodes[0].bias = b;
     f->plan.nodes[0].bias_count = 2;
     f->plan.nodes[0].raised = 1;
+    f->plan.nodes[0].pairing = QN_PAIRS_HELD;
+    f->plan.nodes[0].pair_raised = 2;
+    f->plan.nodes[0].pair_moved = 7;
     f->plan.nodes[0].accumulator_bits = 33;
     decide(f, 1, QN_REASON_FUSED, NAN);
     f->plan.nodes[1].fused_into = 0;

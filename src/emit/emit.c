@@ -80,15 +80,15 @@ qonnx_status qn_emit_weight(Onnx__TensorProto **codes, struct qn_edit *edit, con
     struct qn_layout          layout;
     const float              *w;
     size_t                    count;
-    void                     *bytes;
+    void                     *bytes = plan->nodes[node].weight_codes;
 
-    QN_TRY(qn_tensor_floats(weight, arena, &w, &count, err));
-    QN_TRY(qn_layout_init(&layout, weight->dims, weight->n_dims, params->axis < 0 ? QN_NO_AXIS : params->axis, err));
-    if (!(bytes = qn_arena_alloc_raw(arena, count * params->type->code_size))) return qn_fail_nomem(err);
-    if (plan->nodes[node].weight_codes)
-        memcpy(bytes, plan->nodes[node].weight_codes, count * params->type->code_size);
-    else
+    QN_TRY(qn_tensor_count(weight, &count, err));
+    if (!bytes) {
+        QN_TRY(qn_tensor_floats(weight, arena, &w, &count, err));
+        QN_TRY(qn_layout_init(&layout, weight->dims, weight->n_dims, params->axis < 0 ? QN_NO_AXIS : params->axis, err));
+        if (!(bytes = qn_arena_alloc_raw(arena, count * params->type->code_size))) return qn_fail_nomem(err);
         QN_TRY(qn_quantize(w, layout, params, plan->rounding, bytes, settings->threads ? (int)settings->threads : qn_cpu_count(), err));
+    }
     *codes = qn_emit_codes(edit, qn_edit_name(edit, weight->name, "_quantized"), params->type, weight->n_dims, weight->dims, bytes, count);
     return *codes ? QONNX_OK : qn_fail_nomem(err);
 }

@@ -47,7 +47,7 @@ static qonnx_status solve_weight(struct qn_plan *plan, qn_node_id n, qonnx_error
     QN_TRY(qn_layout_init(&layout, weight->dims, weight->n_dims, axis < 0 ? QN_NO_AXIS : axis, err));
     if (!(row->weight = qn_arena_alloc(&plan->arena, sizeof *row->weight))) return qn_fail_nomem(err);
     QN_TRY(qn_quantizer_weight(q, w, layout, axis, &plan->arena, thread_count(plan), row->weight, err));
-    QN_TRY(qn_quantization_error(w, layout, row->weight, &sums, thread_count(plan), err));
+    QN_TRY(qn_quantization_error(w, layout, row->weight, NULL, &sums, thread_count(plan), err));
     row->weight_sqnr = qn_sqnr_db(sums);
     return QONNX_OK;
 }

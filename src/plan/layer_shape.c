@@ -21,21 +21,26 @@ static bool conv(const Onnx__NodeProto *pb, const Onnx__TensorProto *w, struct q
     int64_t groups = qn_attr_int(pb, "group", 1);
 
     if (w->n_dims < 2 || groups < 1 || w->dims[0] % groups) return false;
-    *s = (struct qn_layer_shape){ .outputs = (size_t)w->dims[0], .groups = (size_t)groups, .taps = 1, .channels = (size_t)w->dims[1], .tap_stride = 1, .input_axis = 1, .pads = conv_pads(pb) };
-    for (size_t i = 2; i < w->n_dims; i++) s->taps *= (size_t)w->dims[i]; /* the tensor's count was checked */
-    s->in_stride = s->taps;
-    s->out_stride = s->taps * s->channels;
+    *s = (struct qn_layer_shape){ .input_axis = 1, .pads = conv_pads(pb) };
+    s->weight = (struct qn_products){ .outputs = (size_t)w->dims[0], .groups = (size_t)groups, .taps = 1, .channels = (size_t)w->dims[1], .tap_stride = 1 };
+    for (size_t i = 2; i < w->n_dims; i++) s->weight.taps *= (size_t)w->dims[i]; /* the tensor's count was checked */
+    s->weight.in_stride = s->weight.taps;
+    s->weight.out_stride = s->weight.taps * s->weight.channels;
     return true;
 }
 
 static bool matrix(const Onnx__TensorProto *w, bool transposed, struct qn_layer_shape *s)
 {
+    size_t rows, columns;
+
     if (w->n_dims != 2) return false;
-    *s = (struct qn_layer_shape){ .groups = 1, .taps = 1, .input_axis = -1 };
-    s->outputs = (size_t)w->dims[transposed ? 0 : 1];
-    s->channels = (size_t)w->dims[transposed ? 1 : 0];
-    s->out_stride = transposed ? s->channels : 1;
-    s->in_stride = transposed ? 1 : s->outputs;
+    rows = (size_t)w->dims[0];
+    columns = (size_t)w->dims[1];
+    *s = (struct qn_layer_shape){ .input_axis = -1 };
+    if (transposed)
+        s->weight = (struct qn_products){ .outputs = rows, .groups = 1, .taps = 1, .channels = columns, .out_stride = columns, .in_stride = 1 };
+    else
+        s->weight = (struct qn_products){ .outputs = columns, .groups = 1, .taps = 1, .channels = rows, .out_stride = 1, .in_stride = columns };
     return true;
 }
 

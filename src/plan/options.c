@@ -78,6 +78,9 @@ CHOICES(verify_choice, { "run", "run it in ONNX Runtime on a few calibration sam
         { "full", "also see which kernels ONNX Runtime makes of it" },
         { "time", "and measure how fast it is against the input, on one thread" }, { "off", "do neither" })
 
+CHOICES(pair_choice, { "auto", "where the calibration data can make such a sum saturate, on targets that form it" },
+        { "always", "for whatever data" }, { "off", "nowhere" })
+
 #define AT(member) offsetof(struct qn_settings, member)
 /* clang-format off */
 /*    name             argument       default    help                                                                                                   group          commands  type  member … */
@@ -98,6 +101,7 @@ static const struct row rows[] = {
     { { "weight-range", "HOW",         "minmax",  "what a weight's codes cover, for each of its scales",                                                  "Quantization", "qd", false, true }, TEXT, AT(weight_range), .choice = range_choice },
     { { "per-channel",  "on|off",      "on",      "one scale for each output channel of a weight",                                                        "Quantization", "qd", false, true }, FLAG, AT(per_channel) },
     { { "embeddings",   "TYPE",        "float",   "tables that a Gather reads rows of",                                                                   "Quantization", "qd", false, true }, TEXT, AT(embeddings), .choice = embeddings_choice },
+    { { "pair-safe",    "WHEN",        "auto",    "keep the sum of two neighbouring products within 16 bits, in which x86 CPUs without VNNI form it",       "Quantization", "qd", false, true }, TEXT, AT(pair_safe), .choice = pair_choice },
     { { "weights-as",   "FORM",        "codes",   "how qcdq holds quantized weights",                                                                     "Quantization", "q", false, true }, TEXT, AT(weights_as), .choice = weights_choice },
     { { "io-type",      "TYPE",        "float",   "what the model's inputs and outputs hold: codes, where they are quantized so; scales and zero points are in the sidecar", "Quantization", "qv" }, TEXT, AT(io_type), .choice = io_choice },
     { { "pass",         "NAME",        NULL,      "run these float passes instead of the default ones",                                                   "Quantization", "qd", true, true }, LIST, AT(pass) },

@@ -26,8 +26,8 @@ static void follow_channels(struct qn_plan *plan)
 
         if (row->reason != QN_REASON_QUANTIZED || row->rule->kind != QN_KIND_LAYER || !qn_layer_shape(plan->graph, n, &shape)) continue;
         input = &plan->tensors[qn_node_input(plan->graph, n, 0)];
-        if (input->channels || shape.channels > QN_CHANNELS_MAX / shape.groups || shape.groups * shape.channels > budget) continue;
-        input->channels = shape.groups * shape.channels;
+        if (input->channels || shape.weight.channels > QN_CHANNELS_MAX / shape.weight.groups || shape.weight.groups * shape.weight.channels > budget) continue;
+        input->channels = shape.weight.groups * shape.weight.channels;
         input->channel_axis = shape.input_axis;
         budget -= input->channels;
     }

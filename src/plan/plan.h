@@ -28,6 +28,14 @@ struct qn_tensor_plan {
     double             sqnr;        /* by solve: dB that the tensor keeps on the calibration data; NAN when not measured */
 };
 
+/* Whether neighbouring codes of a weight are held within what sums of two products can take (quant/pair_safe.h). */
+enum qn_pairing {
+    QN_PAIRS_UNASKED,
+    QN_PAIRS_EXEMPT, /* a depthwise convolution: its kernels add no pairs in 16 bits */
+    QN_PAIRS_FREE,   /* nothing had to give way */
+    QN_PAIRS_HELD,
+};
+
 /* A node. */
 struct qn_node_plan {
     const struct qn_rule *rule;   /* this node's own row; NULL without a rule */
@@ -48,6 +56,8 @@ struct qn_node_plan {
     size_t             bias_count, raised; /* channels whose weight scale the overflow guard raised */
     float             *least_scale;        /* what the bias needs each weight scale to be; NULL: nothing */
     const struct qn_rounded *rounded;      /* whose codes and scales the weight has; NULL: nearest codes */
+    enum qn_pairing    pairing;
+    size_t             pair_raised, pair_moved; /* scales and codes that pairs changed */
     double             weight_sqnr;
     double             weight_power, weight_noise; /* squares of an output channel's weights, and of their errors: sums, mean over channels */
     int                accumulator_bits;

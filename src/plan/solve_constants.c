@@ -52,7 +52,7 @@ static qonnx_status solve_constant(struct qn_solver *s, qn_node_id n, size_t slo
         if (status == QONNX_OK && !(absmax = qn_arena_array(&scratch, layout.channels, sizeof *absmax))) status = qn_fail_nomem(s->err);
         if (status == QONNX_OK) status = qn_channel_absmax(x, layout, absmax, s->threads, s->err);
         for (size_t i = 0; status == QONNX_OK && i < layout.channels; i++) qn_qparams_set_symmetric(*params, i, absmax[i], (*params)->hi);
-        if (status == QONNX_OK) status = qn_quantization_error(x, layout, *params, &lost, s->threads, s->err);
+        if (status == QONNX_OK) status = qn_quantization_error(x, layout, *params, NULL, &lost, s->threads, s->err);
         sums->signal += lost.signal;
         sums->noise += lost.noise;
     }

@@ -53,6 +53,7 @@ static qonnx_status load_layer(struct qn_solver *s, struct qn_open_layer *l, boo
     l->axis = row->rule->axis < 0 ? (int)l->weight->n_dims - 1 : row->rule->axis;
     l->input_scale = input->scale[0];
     QN_TRY(qn_tensor_floats(l->weight, &s->plan->arena, &l->w, &l->w_count, s->err));
+    l->shaped = qn_layer_shape(g, l->node, &l->shape);
     QN_TRY(qn_layout_init(&l->layout, l->weight->dims, l->weight->n_dims, l->axis, s->err));
     l->products = count_products(s, l, false);
     if (!qn_all_finite(l->w, l->w_count)) {
@@ -120,7 +121,7 @@ qonnx_status qn_solve_layer(struct qn_solver *s, qn_node_id n)
 {
     const struct qn_settings *settings = s->plan->settings;
     struct qn_node_plan      *row = &s->plan->nodes[n];
-    struct qn_open_layer           l = { .node = n };
+    struct qn_open_layer      l = { .node = n };
     struct qn_error_sums      sums;
     float                    *absmax;
     bool                      usable, per_channel;
@@ -138,10 +139,17 @@ qonnx_status qn_solve_layer(struct qn_solver *s, qn_node_id n)
     QN_TRY(qn_weight_ranges(l.w, l.layout, row->weight->hi, settings->weight_range_how, absmax, s->threads, s->err));
     for (size_t i = 0; i < l.layout.channels; i++) qn_qparams_set_symmetric(row->weight, i, absmax[i], row->weight->hi);
     if (l.bias) QN_TRY(guard_bias(s, &l, row));
+    QN_TRY(qn_solve_pairs_begin(s, &l));
+    QN_TRY(qn_solve_pair_scales(s, &l));
     QN_TRY(qn_round_take(s->plan, n, &l.b, l.b_count, s->err));
     if (l.bias) QN_TRY(solve_bias(s, &l, row));
-    QN_TRY(qn_quantization_error(l.w, l.layout, row->weight, &sums, s->threads, s->err));
+    QN_TRY(qn_solve_pair_codes(s, &l));
+    QN_TRY(qn_quantization_error(l.w, l.layout, row->weight, row->weight_codes, &sums, s->threads, s->err));
     row->weight_sqnr = qn_sqnr_db(sums);
+    if (row->weight_codes) { /* codes moved where that costs the output little, whatever it does to the weights */
+        QN_TRY(qn_quantization_error(l.w, l.layout, row->weight, NULL, &sums, s->threads, s->err));
+        sums.noise += l.moved_cost;
+    }
     row->weight_power = sums.signal / (double)l.weight->dims[l.axis];
     row->weight_noise = sums.noise / (double)l.weight->dims[l.axis];
     row->accumulator_bits = qn_accumulator_bits(settings->act_qtype->bits, row->weight->bits, count_products(s, &l, true), l.bias ? 32 : 0);

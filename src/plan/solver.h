@@ -3,6 +3,7 @@
 #ifndef QN_PLAN_SOLVER_H
 #define QN_PLAN_SOLVER_H
 
+#include "plan/layer_shape.h"
 #include "plan/solve.h"
 #include "quant/pack.h"
 
@@ -32,12 +33,25 @@ struct qn_open_layer {
     int                      axis;
     float                    input_scale;
     uint64_t                 products; /* summed up for one output */
+    struct qn_layer_shape    shape;
+    bool                     shaped; /* it has one */
+    uint8_t                 *most;       /* by channel of the input: the largest code, as if unsigned; NULL: pairs may saturate */
+    float                   *importance; /* by channel of the input: of the square of a weight's error */
+    bool                    *tight;      /* by output: its codes are to be looked at */
+    size_t                   tight_count;
+    double                   moved_cost; /* squares of weight, those of a channel of average importance */
 };
 
 bool qn_all_finite(const float *x, size_t n);
 
 /* The constants of a node that multiplies by or reads from them, whatever its other inputs are: an LSTM, a table. */
 QONNX_MUST_CHECK qonnx_status qn_solve_constants(struct qn_solver *s, qn_node_id n);
+/* Whether codes are to be held so that pairs of products do not saturate, and by which inputs. */
+QONNX_MUST_CHECK qonnx_status qn_solve_pairs_begin(struct qn_solver *s, struct qn_open_layer *l);
+/* Then: raises scales; and when they are final, makes the codes unless nearest ones will do. */
+QONNX_MUST_CHECK qonnx_status qn_solve_pair_scales(struct qn_solver *s, struct qn_open_layer *l);
+QONNX_MUST_CHECK qonnx_status qn_solve_pair_codes(struct qn_solver *s, struct qn_open_layer *l);
+
 /* Weight and bias of a quantized layer, whose input has its parameters by now. */
 QONNX_MUST_CHECK qonnx_status qn_solve_layer(struct qn_solver *s, qn_node_id n);
 

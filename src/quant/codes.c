@@ -215,7 +215,10 @@ static void error_run(const struct job *job, size_t at, size_t n, size_t first, 
         const size_t slot = walks ? first + done : first;
         some = n - done < SMALL ? n - done : SMALL;
         memcpy(x, job->x + at + done, some * sizeof *x);
-        job->quantize[walks](x, some, qp->scale + slot, qp->zero_point + slot, qp->lo, qp->hi, codes);
+        if (job->codes)
+            memcpy(codes, job->codes + (at + done) * qp->type->code_size, some * qp->type->code_size);
+        else
+            job->quantize[walks](x, some, qp->scale + slot, qp->zero_point + slot, qp->lo, qp->hi, codes);
         job->dequantize[walks](codes, some, qp->scale + slot, qp->zero_point + slot, back);
         add_errors(x, back, keep_finite(x, back, some), lanes);
     }
@@ -238,9 +241,9 @@ qonnx_status qn_dequantize(const void *codes, struct qn_layout layout, const str
 }
 
 qonnx_status qn_quantization_error(const float *x, struct qn_layout layout, const struct qn_qparams *qp,
-                                   struct qn_error_sums *sums, int threads, qonnx_error *err)
+                                   const void *codes, struct qn_error_sums *sums, int threads, qonnx_error *err)
 {
-    struct job           job = { .x = x, .run = error_run };
+    struct job           job = { .x = x, .codes = (char *)(uintptr_t)codes, .run = error_run };
     struct qn_error_sums result = { 0, 0 };
     size_t               pieces;
     qonnx_status         status;

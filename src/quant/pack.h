@@ -42,13 +42,14 @@ QONNX_MUST_CHECK qonnx_status qn_channel_ranges(const float *x, struct qn_layout
 QONNX_MUST_CHECK qonnx_status qn_channel_absmax(const float *x, struct qn_layout layout, float *out, int threads,
                                                 qonnx_error *err);
 
-/* Sum of x^2 and of (x - dequantized)^2 over the tensor, for the signal-to-noise ratio of a quantized weight. */
+/* Sum of x^2 and of (x - dequantized)^2 over the tensor, for the signal-to-noise ratio of a quantized weight. `codes` are
+ * those of qn_quantize, NULL: the nearest ones. */
 struct qn_error_sums {
     double signal, noise;
 };
 QONNX_MUST_CHECK qonnx_status qn_quantization_error(const float *x, struct qn_layout layout,
-                                                    const struct qn_qparams *qp, struct qn_error_sums *sums,
-                                                    int threads, qonnx_error *err);
+                                                    const struct qn_qparams *qp, const void *codes,
+                                                    struct qn_error_sums *sums, int threads, qonnx_error *err);
 
 /* 10 log10(signal / noise), within ±QN_SQNR_MAX; no noise gives QN_SQNR_MAX. */
 #define QN_SQNR_MAX 200.0

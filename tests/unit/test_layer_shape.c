@@ -28,18 +28,18 @@ static void a_grouped_convolution_reads_its_groups_channels(void **state)
     qn_attr_set_ints(&c.s.model.arena, conv, "pads", 4, (int64_t[]){ 0, 0, 0, 1 });
     small_output(&c.s, "y");
     assert_true(look(&c, "y"));
-    assert_int_equal(c.shape.outputs, 12);
-    assert_int_equal(c.shape.groups, 3);
-    assert_int_equal(c.shape.channels, 5);
-    assert_int_equal(c.shape.taps, 6);
-    assert_int_equal(c.shape.out_stride, 30);
-    assert_int_equal(c.shape.in_stride, 6);
-    assert_int_equal(c.shape.tap_stride, 1);
+    assert_int_equal(c.shape.weight.outputs, 12);
+    assert_int_equal(c.shape.weight.groups, 3);
+    assert_int_equal(c.shape.weight.channels, 5);
+    assert_int_equal(c.shape.weight.taps, 6);
+    assert_int_equal(c.shape.weight.out_stride, 30);
+    assert_int_equal(c.shape.weight.in_stride, 6);
+    assert_int_equal(c.shape.weight.tap_stride, 1);
     assert_int_equal(c.shape.input_axis, 1);
     assert_true(c.shape.pads);
-    assert_int_equal(qn_layer_first_channel(&c.shape, 3), 0);
-    assert_int_equal(qn_layer_first_channel(&c.shape, 4), 5);
-    assert_int_equal(qn_layer_first_channel(&c.shape, 11), 10);
+    assert_int_equal(qn_products_first_channel(&c.shape.weight, 3), 0);
+    assert_int_equal(qn_products_first_channel(&c.shape.weight, 4), 5);
+    assert_int_equal(qn_products_first_channel(&c.shape.weight, 11), 10);
     small_close(&c.s);
 }
 
@@ -76,10 +76,10 @@ static void a_matrix_may_be_transposed(void **state)
     qn_attr_set_int(&c.s.model.arena, c.s.model.pb->graph->node[1], "transB", 1);
     small_output(&c.s, "g");
     assert_true(look(&c, "m"));
-    assert_true(c.shape.outputs == 4 && c.shape.channels == 7 && c.shape.in_stride == 4 && c.shape.out_stride == 1 &&
+    assert_true(c.shape.weight.outputs == 4 && c.shape.weight.channels == 7 && c.shape.weight.in_stride == 4 && c.shape.weight.out_stride == 1 &&
                 c.shape.input_axis == -1);
     assert_true(look(&c, "g"));
-    assert_true(c.shape.outputs == 9 && c.shape.channels == 4 && c.shape.in_stride == 1 && c.shape.out_stride == 4 &&
+    assert_true(c.shape.weight.outputs == 9 && c.shape.weight.channels == 4 && c.shape.weight.in_stride == 1 && c.shape.weight.out_stride == 4 &&
                 !c.shape.pads);
     small_close(&c.s);
 }

@@ -108,7 +108,7 @@ static void check_estimate(const float *x, size_t n, size_t most, struct qn_rang
 
     qn_qparams_set_affine(&qp, 0, range, QN_UNBOUNDED);
     qn_stats_add(&stats, x, n);
-    assert_int_equal(qn_quantization_error(x, QN_LAYOUT_FLAT(n), &qp, &real, 1, NULL), QONNX_OK);
+    assert_int_equal(qn_quantization_error(x, QN_LAYOUT_FLAT(n), &qp, NULL, &real, 1, NULL), QONNX_OK);
     estimate = qn_sqnr_db(qn_stats_noise(&stats, &qp, QN_UNBOUNDED));
     if (fabs(estimate - qn_sqnr_db(real)) > tolerance_db)
         fail_msg("estimated %.2f dB, real %.2f dB", estimate, qn_sqnr_db(real));

@@ -196,7 +196,7 @@ static void quantization_error_is_measured_against_the_dequantized_value(void **
     struct qn_error_sums sums;
 
     (void)state;
-    assert_int_equal(qn_quantization_error(x, QN_LAYOUT_FLAT(5), &qp, &sums, 1, NULL), QONNX_OK);
+    assert_int_equal(qn_quantization_error(x, QN_LAYOUT_FLAT(5), &qp, NULL, &sums, 1, NULL), QONNX_OK);
     assert_true(sums.signal == 0.0625 + 1 + 6.25 + 90000);
     assert_true(sums.noise == 0.0625 + 0 + 0.25 + 173.0 * 173);
     assert_true(qn_sqnr_db((struct qn_error_sums){ 100, 1 }) == 20);

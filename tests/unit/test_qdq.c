@@ -37,7 +37,7 @@ static void begin(struct planned *p)
     small_conv(&p->s, "c", "b", NULL);
     small_op(&p->s, "Abs", "y", "c");
     small_output(&p->s, "y");
-    planned_make(p, NO_OPTIONS);
+    planned_make(p, OPTIONS("pair-safe", "off"));
 }
 
 static void each_quantized_tensor_has_one_pair_and_every_reader_shares_it(void **state)

@@ -79,7 +79,7 @@ static void rounded_weights_are_taken_by_the_next_plan(void **state)
     bool                       moved = false;
 
     (void)state;
-    begin(&f, OPTIONS("rounding", "second-order"));
+    begin(&f, OPTIONS("rounding", "second-order", "pair-safe", "off"));
     a = small_node(&f.p.s, "a");
     memcpy(before, node_of(&f.p, "a")->bias_codes, sizeof before);
     assert_true(qn_round_wanted(&f.p.plan, a, &f.window));

@@ -48,7 +48,7 @@ static void bias_scale_is_input_times_weight_scale(void **state)
 
     (void)state;
     begin(&p);
-    planned_make(&p, NO_OPTIONS);
+    planned_make(&p, OPTIONS("pair-safe", "off"));
     for (int i = 0; i < 16; i++) constant(&p, "a_w")[i] = 0.017f * (float)(i + 1); /* four channels of four */
     for (int i = 0; i < 4; i++) constant(&p, "a_bias")[i] = 0.3f * (float)(i - 1);
     planned_saw_all(&p, 0.7f);

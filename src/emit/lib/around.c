@@ -21,6 +21,7 @@ struct qn_written {
     qn_value_id              value;
     qn_node_id               scope;
     const struct qn_qparams *params;
+    const void              *codes; /* the plan's, NULL for the nearest */
     const char              *name; /* of the dequantized value */
 };
 
@@ -192,22 +193,39 @@ static bool same_params(const struct qn_qparams *a, const struct qn_qparams *b)
            memcmp(a->scale, b->scale, a->count * sizeof *a->scale) == 0 && memcmp(a->zero_point, b->zero_point, a->count * sizeof *a->zero_point) == 0;
 }
 
+/* Codes of one value with one set of parameters; NULL for the nearest. */
+static bool same_codes(const struct qn_around *w, qn_value_id value, const struct qn_qtype *type, const void *a, const void *b)
+{
+    size_t count;
+
+    if (!a || !b) return a == b;
+    return qn_tensor_count(w->plan->graph->values[value].init, &count, NULL) == QONNX_OK && memcmp(a, b, count * type->code_size) == 0;
+}
+
+static const char *find_written(const struct qn_around *w, qn_value_id value, qn_node_id scope, const struct qn_qparams *params, const void *codes)
+{
+    for (size_t i = 0; i < w->written.count; i++) {
+        const struct qn_written *other = &w->written.list[i];
+        if (other->value == value && other->scope == scope && same_params(other->params, params) && same_codes(w, value, params->type, other->codes, codes)) return other->name;
+    }
+    return NULL;
+}
+
 static qonnx_status write_weight(struct qn_around *w, qn_node_id n)
 {
     const struct qn_qparams *params = w->plan->nodes[n].weight;
     qn_value_id              value = qn_node_input(w->plan->graph, n, 1);
     qn_node_id               scope = w->plan->graph->scopes[n];
-    const char              *out = NULL;
+    const void              *codes = w->plan->nodes[n].weight_codes;
+    const char              *out = find_written(w, value, scope, params, codes);
     struct qn_written       *grown;
 
-    for (size_t i = 0; i < w->written.count && !out; i++)
-        if (w->written.list[i].value == value && w->written.list[i].scope == scope && same_params(w->written.list[i].params, params)) out = w->written.list[i].name;
     if (!out) {
         QN_TRY(w->style->weight(w, n, &out));
         grown = qn_arena_grow(&w->scratch, w->written.list, w->written.count, &w->written.room, sizeof *grown);
         if (!grown) return qn_fail_nomem(w->err);
         w->written.list = grown;
-        grown[w->written.count++] = (struct qn_written){ value, scope, params, out };
+        grown[w->written.count++] = (struct qn_written){ value, scope, params, codes, out };
     }
     qn_edit_set_input(w->edit, n, 1, out);
     return QONNX_OK;

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The codes of pairs that do not fit. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/pool.h"
+#include "quant/pair_safe.h"
+
+enum { TILE = 16, WORTH_THREADS = 1 << 18 };
+
+struct job {
+    const struct qn_pair_task *task;
+    size_t                     positions; /* of one output */
+    int8_t                    *codes;
+    size_t                    *moved; /* by output, as is the next */
+    double                    *cost;
+};
+
+/* A pair's members: weight in steps, largest input code, importance. */
+struct member {
+    double  x, cost;
+    int32_t most, code;
+};
+
+/* With both weights positive: of all codes that fit those that cost least. The first is never more than its nearest. */
+static void choose(struct member *a, struct member *b, int32_t limit)
+{
+    const int32_t nearest_a = a->code, nearest_b = b->code;
+    double        least = INFINITY;
+
+    for (int32_t q = nearest_a; q >= 0; q--) {
+        const double  da = a->x - q, alone = a->cost * da * da;
+        const int32_t room = (limit - a->most * q) / b->most, r = room < nearest_b ? room : nearest_b;
+        const double  db = b->x - r, cost = alone + b->cost * db * db;
+        if (alone >= least) break;
+        if (cost >= least) continue;
+        least = cost;
+        a->code = q;
+        b->code = r;
+    }
+}
+
+static bool fits(int32_t m1, int32_t q1, int32_t m2, int32_t q2)
+{
+    const int32_t up = m1 * (q1 > 0 ? q1 : 0) + m2 * (q2 > 0 ? q2 : 0);
+    const int32_t down = m1 * (q1 < 0 ? q1 : 0) + m2 * (q2 < 0 ? q2 : 0);
+    return up <= INT16_MAX && down >= INT16_MIN;
+}
+
+/* Where in an output's weights a position is. */
+struct cursor {
+    size_t tap, channel;
+};
+
+static void advance(struct cursor *at, const struct qn_products *p)
+{
+    if (++at->channel < p->channels) return;
+    at->channel = 0;
+    at->tap++;
+}
+
+/* One product is at most 255 * 127 and fits, so codes that do not are of one sign. */
+static void move(const struct qn_pair_task *task, size_t output, const size_t *at, const size_t *channel, int8_t *codes)
+{
+    const double  scale = (double)task->scale[task->scale_count == 1 ? 0 : output];
+    const int32_t sign = codes[at[0]] > 0 ? 1 : -1;
+    struct member member[2];
+
+    for (int i = 0; i < 2; i++) {
+        const double x = sign * (double)task->w[at[i]] / scale;
+        member[i] =
+            (struct member){ x, (double)task->importance[channel[i]], task->most[channel[i]], sign * codes[at[i]] };
+    }
+    choose(&member[0], &member[1], sign > 0 ? INT16_MAX : -INT16_MIN);
+    for (int i = 0; i < 2; i++) codes[at[i]] = (int8_t)(sign * member[i].code);
+}
+
+static double cost_of(const struct qn_pair_task *task, size_t output, size_t at, size_t channel, int8_t code)
+{
+    const double error = (double)task->w[at] - (double)code * (double)task->scale[task->scale_count == 1 ? 0 : output];
+    return (double)task->importance[channel] * error * error;
+}
+
+static void fix_pair(const struct job *job, size_t output, const struct cursor *pair)
+{
+    const struct qn_pair_task *task = job->task;
+    const struct qn_products  *p = &task->products;
+    const size_t               first = qn_products_first_channel(p, output);
+    size_t                     at[2], channel[2];
+    int8_t                     before[2];
+
+    for (int i = 0; i < 2; i++) {
+        at[i] = output * p->out_stride + pair[i].tap * p->tap_stride + pair[i].channel * p->in_stride;
+        channel[i] = first + pair[i].channel;
+        before[i] = job->codes[at[i]];
+    }
+    if (fits(task->most[channel[0]], before[0], task->most[channel[1]], before[1])) return;
+    move(task, output, at, channel, job->codes);
+    for (int i = 0; i < 2; i++) {
+        job->moved[output] += job->codes[at[i]] != before[i];
+        job->cost[output] += cost_of(task, output, at[i], channel[i], job->codes[at[i]]) -
+                             cost_of(task, output, at[i], channel[i], before[i]);
+    }
+}
+
+/* Outputs side by side, whose codes may be neighbours in memory. */
+static qonnx_status fix_tile(void *context, size_t index, int worker, qonnx_error *err)
+{
+    const struct job         *job = context;
+    const struct qn_products *p = &job->task->products;
+    const size_t              begin = index * TILE, end = p->outputs - begin < TILE ? p->outputs : begin + TILE;
+    size_t                    tight[TILE], count = 0;
+    struct cursor             pair[2] = { { 0, 0 }, { 0, 0 } };
+
+    (void)worker, (void)err;
+    for (size_t o = begin; o < end; o++)
+        if (job->task->tight[o]) tight[count++] = o;
+    for (size_t k = 0; count && k + 1 < job->positions; k += 2) {
+        pair[1] = pair[0];
+        advance(&pair[1], p);
+        for (size_t i = 0; i < count; i++) fix_pair(job, tight[i], pair);
+        pair[0] = pair[1];
+        advance(&pair[0], p);
+    }
+    return QONNX_OK;
+}
+
+qonnx_status qn_pair_codes(const struct qn_pair_task *task, int8_t *codes, size_t *moved, double *cost, int threads,
+                           qonnx_error *err)
+{
+    const size_t outputs = task->products.outputs, positions = task->products.taps * task->products.channels;
+    struct job   job = { .task = task, .positions = positions };
+    qonnx_status status;
+
+    job.codes = codes;
+    if (outputs * positions < WORTH_THREADS) threads = 1;
+    job.moved = calloc(outputs, sizeof *job.moved);
+    job.cost = calloc(outputs, sizeof *job.cost);
+    status = job.moved && job.cost ? qn_parallel_for((outputs + TILE - 1) / TILE, threads, fix_tile, &job, err)
+                                   : qn_fail_nomem(err);
+    *moved = 0;
+    *cost = 0;
+    for (size_t o = 0; status == QONNX_OK && o < outputs; o++) {
+        *moved += job.moved[o];
+        *cost += job.cost[o];
+    }
+    free(job.moved);
+    free(job.cost);
+    return status;
+}
+
+void qn_pair_code_range(const void *limits, size_t row, size_t i, const int32_t *codes, int32_t *lo, int32_t *hi)
+{
+    const struct qn_pair_limits *l = limits;
+    const size_t                 position = i % l->taps * l->channels + i / l->taps, other = position ^ 1;
+    int32_t                      q, m1, m2, up, down;
+
+    (void)row;
+    if (other >= l->taps * l->channels) return;
+    q = codes[other % l->channels * l->taps + other / l->channels];
+    m1 = l->most[position % l->channels];
+    m2 = l->most[other % l->channels];
+    if (!m1) return;
+    up = (INT16_MAX - m2 * (q > 0 ? q : 0)) / m1;
+    down = (INT16_MIN - m2 * (q < 0 ? q : 0)) / m1;
+    if (*hi > up) *hi = up;
+    if (*lo < down) *lo = down;
+}
