@@ -14,7 +14,6 @@
 
 enum { SHARE = 32 /* one more column in so many */, LEAST_CHANNELS = 32 };
 #define GAIN 0.7f   /* of the largest magnitude: what is not cut to this share of it is not worth the columns */
-#define GAIN_DB 0.1 /* of the outputs */
 
 struct spread {
     qn_value_id            value;
@@ -212,12 +211,16 @@ static qonnx_status duplicate(struct duplication *d)
     if (!(job->wider = calloc(d->count, sizeof *job->wider))) return qn_fail_nomem(job->err);
     job->wider_count = d->count;
     for (size_t i = 0; i < d->count; i++) QN_TRY(widen_stats(&job->wider[i], &d->spreads[i], job->err));
-    if (judged) QN_TRY(qn_job_measure(job, &without));
+    if (judged) {
+        QN_TRY(qn_job_solve(job));
+        QN_TRY(qn_job_judge(job, &without));
+    }
     QN_TRY(rewrite(d));
     QN_TRY(plan_anew(d));
     if (!judged) return QONNX_OK;
-    QN_TRY(qn_job_measure(job, &with));
-    if (with.mean > without.mean + GAIN_DB) return plan_anew(d); /* without the verdicts of that trial */
+    QN_TRY(qn_job_solve(job));
+    QN_TRY(qn_job_judge(job, &with));
+    if (qn_judgement_is_better(with, without)) return plan_anew(d); /* without the verdicts of that trial */
     qn_job_release_wider(job);
     *job->model.pb = before;
     qn_graph_release(&job->graph);

@@ -7,6 +7,13 @@
 
 #include "onnx/dtype.h"
 
+#define GAIN_DB 0.1
+
+bool qn_judgement_is_better(struct qn_judgement now, struct qn_judgement before)
+{
+    return now.mean > before.mean + GAIN_DB;
+}
+
 qonnx_status qn_judge_begin(struct qn_judge *judge, size_t outputs, size_t samples, qonnx_error *err)
 {
     size_t share = samples / QN_JUDGE_SHARE;

@@ -28,6 +28,8 @@ struct qn_judgement {
     double mean; /* of the samples' own, each at most QN_JUDGE_CAP: shows what helps all the others, too */
 };
 #define QN_JUDGE_CAP 60.0
+/* By more than chance. */
+bool qn_judgement_is_better(struct qn_judgement now, struct qn_judgement before);
 
 /* Runs the model on the first samples of the feed, which is rewound. */
 QONNX_MUST_CHECK qonnx_status qn_judge_run(const struct qn_judge *judge, struct qn_runtime *runtime, const struct qn_model *model, struct qn_feed *feed, struct qn_judgement *judgement, qonnx_error *err);

@@ -8,7 +8,6 @@
  *     part      while an output keeps less than asked for, stretches of the graph are quantized one at a time to see
  *               what noise they make; the noisiest are halved, and the quietest that go together are taken */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +21,6 @@ enum {
     STRETCHES = 8,  /* to begin with */
     ROUNDS = 4      /* candidates kept back for the end */
 };
-#define GAIN_DB 0.1  /* less is chance */
 #define RATE_DB 25.0 /* what all of the work is worth */
 #define LEAST_WORK 1e-3
 #define STEP 1.26 /* 1 dB of noise: less is not tried */
@@ -32,7 +30,7 @@ enum {
 struct stretch {
     size_t begin, end; /* in search.nodes */
     double noise, work;
-    bool   quantized;
+    bool   quantized, before; /* in the choice that is tried; in the one tried before */
 };
 
 struct search {
@@ -44,6 +42,7 @@ struct search {
     size_t             count, stretch_count;
     struct stretch    *stretches;
     size_t             left;        /* candidates that may still be run */
+    bool               stale;       /* the plan is not that of the verdicts and settings as they are */
     double             least, wish; /* dB asked for; dB beyond which nothing goes to float any more */
 };
 
@@ -70,11 +69,19 @@ static qonnx_status raise_floor(struct search *s)
 
 /* ---- candidates ---- */
 
+/* The model of the solved plan. */
+static qonnx_status judge(struct search *s, struct qn_judgement *judged_as)
+{
+    if (s->left) s->left--;
+    return qn_job_judge(s->job, judged_as);
+}
+
 /* The model as the verdicts and settings ask for. Leaves its plan solved. */
 static qonnx_status measure(struct search *s, struct qn_judgement *judged_as)
 {
-    if (s->left) s->left--;
-    return qn_job_measure(s->job, judged_as);
+    s->stale = false;
+    QN_TRY(qn_job_solve(s->job));
+    return judge(s, judged_as);
 }
 
 /* ---- trials ---- */
@@ -108,10 +115,12 @@ static qonnx_status try_methods(struct search *s)
         if (is_first(trials, i) || !qn_settings_on_trial(settings, trials[i].option)) continue;
         QN_TRY(qn_settings_try(settings, trials[i].option, trials[i].value, s->job->err));
         QN_TRY(measure(s, &now));
-        if (now.mean > s->job->judged.mean + GAIN_DB)
+        if (qn_judgement_is_better(now, s->job->judged)) {
             s->job->judged = now;
-        else
-            QN_TRY(qn_settings_try(settings, trials[i].option, before, s->job->err));
+            continue;
+        }
+        QN_TRY(qn_settings_try(settings, trials[i].option, before, s->job->err));
+        s->stale = true;
     }
     return QONNX_OK;
 }
@@ -193,18 +202,22 @@ static void buy(struct search *s, double total)
     }
 }
 
-/* The cheapest stretches that together stay below `limit`. */
-static void choose(struct search *s, double limit)
+/* The cheapest stretches that together stay below `limit`. True when they are others than before. */
+static bool choose(struct search *s, double limit)
 {
     double total = 0;
+    bool   changed = false;
 
     qsort(s->stretches, s->stretch_count, sizeof *s->stretches, by_price);
     for (size_t i = 0; i < s->stretch_count; i++) {
         struct stretch *stretch = &s->stretches[i];
+        stretch->before = stretch->quantized;
         stretch->quantized = total + stretch->noise <= limit;
         if (stretch->quantized) total += stretch->noise;
     }
     buy(s, total);
+    for (size_t i = 0; i < s->stretch_count; i++) changed |= s->stretches[i].quantized != s->stretches[i].before;
+    return changed;
 }
 
 static qonnx_status list_nodes(struct search *s)
@@ -241,27 +254,39 @@ static struct stretch *noisiest(struct search *s, double limit)
     return worst;
 }
 
-static double quantized_work(const struct search *s)
+/* Of the chosen stretches. */
+static struct stretch sum_up(const struct search *s)
 {
-    double work = 0;
+    struct stretch sum = { 0 };
 
-    for (size_t i = 0; i < s->stretch_count; i++) work += s->stretches[i].quantized ? s->stretches[i].work : 0;
-    return work;
+    for (size_t i = 0; i < s->stretch_count; i++) {
+        if (!s->stretches[i].quantized) continue;
+        sum.noise += s->stretches[i].noise;
+        sum.work += s->stretches[i].work;
+    }
+    return sum;
+}
+
+static qonnx_status leave_all_in_float(struct search *s)
+{
+    for (size_t i = 0; i < s->stretch_count; i++) s->stretches[i].quantized = false;
+    return measure_stretches(s, &s->job->judged);
 }
 
 /* Noise does not quite add up: how much of it may be added is found by measuring, from both sides. */
 static qonnx_status settle(struct search *s)
 {
-    const double wanted = noise_of(s->least);
-    double       limit = wanted, good = 0, bad = INFINITY, most = -1, last = -1;
+    const double        wanted = noise_of(s->least);
+    double              limit = wanted, good = 0, bad = INFINITY, most = -1, last = -1;
+    struct qn_judgement now;
 
     for (int round = 0; round < ROUNDS || most < 0; round++) {
-        struct qn_judgement now;
+        const bool           changed = choose(s, limit);
+        const struct stretch chosen = sum_up(s);
 
-        choose(s, limit);
-        if (quantized_work(s) == last && most >= 0) break;
-        last = quantized_work(s);
-        QN_TRY(measure_stretches(s, &now));
+        if (chosen.work == last && most >= 0) break;
+        last = chosen.work;
+        if (changed || !round) QN_TRY(measure_stretches(s, &now));
         if (now.sqnr >= s->least) {
             good = limit;
             if (last > most) {
@@ -269,6 +294,8 @@ static qonnx_status settle(struct search *s)
                 s->job->judged = now;
                 memcpy(s->best, s->job->verdicts, s->job->graph.node_count * sizeof *s->best);
             }
+        } else if (most < 0 && !(chosen.noise > 0)) {
+            return leave_all_in_float(s); /* each alone makes no noise, so that no limit takes them apart */
         } else {
             bad = limit;
         }
@@ -279,6 +306,7 @@ static qonnx_status settle(struct search *s)
                               : fmin(wanted / noise_of(now.sqnr), 1 / STEP);
     }
     memcpy(s->job->verdicts, s->best, s->job->graph.node_count * sizeof *s->best);
+    s->stale = true;
     return QONNX_OK;
 }
 
@@ -311,12 +339,10 @@ static qonnx_status search(struct search *s)
     QN_TRY(begin_trials(&job->settings, job->err));
     QN_TRY(raise_floor(s));
     if (!job->runtime || strcmp(job->settings.verify, "off") == 0) return QONNX_OK;
-    QN_TRY(measure(s, &job->judged));
+    QN_TRY(judge(s, &job->judged)); /* the floor has left it solved */
     QN_TRY(try_methods(s));
-    if (job->judged.sqnr < s->least) {
-        QN_TRY(part(s));
-    }
-    return qn_job_solve(job);
+    if (job->judged.sqnr < s->least) QN_TRY(part(s));
+    return s->stale ? qn_job_solve(job) : QONNX_OK;
 }
 
 qonnx_status qn_job_search(struct qn_job *job)

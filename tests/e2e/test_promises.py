@@ -434,6 +434,23 @@ def a_demanded_quality_leaves_more_in_float(program, folder, scratch):
 
 
 @promise
+def a_demand_that_only_float_meets_ends_in_float(program, folder, scratch):
+    """Layers none of which pays by itself, though all together do: each makes no noise alone, so that none seems to be at fault."""
+    rng = np.random.default_rng(0)
+    model, out = os.path.join(scratch, "chain.onnx"), os.path.join(scratch, "out.onnx")
+    weights = [numpy_helper.from_array((rng.standard_normal((16, 3 if not i else 16, 3, 3)) / 12).astype(np.float32), f"w{i}") for i in range(8)]
+    nodes = [helper.make_node(op, inputs, [result], **attributes) for i in range(8) for op, inputs, result, attributes in (
+        ("Conv", [f"r{i - 1}" if i else "x", f"w{i}"], f"c{i}", {"pads": [1] * 4}), ("Relu", [f"c{i}"], f"r{i}", {}))]
+    ports = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, channels, 32, 32])] for name, channels in (("x", 3), ("r7", 16))]
+    onnx.save(helper.make_model(helper.make_graph(nodes, "chain", *ports, weights), opset_imports=[helper.make_opsetid("", 13)], ir_version=8), model)
+    program(model, out, "--min-sqnr", 60, "-o", "only-faster=on", timeout=60)
+    data = {"x": rng.standard_normal((4, 1, 3, 32, 32)).astype(np.float32)}
+    wanted = runs.run_samples(runs.session(model), data, 4)
+    compared = runs.compare(wanted, runs.session(out), data, ["r7"])
+    assert min(compared.db().values()) >= 57, compared.db()
+
+
+@promise
 def without_verification_the_bytes_are_the_same(program, folder, scratch):
     """Unless there are methods on trial, which are chosen by running."""
     made = []
