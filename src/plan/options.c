@@ -68,6 +68,8 @@ CHOICES(embeddings_choice, { "float", "as they are" }, { "int8", "int8 with a sc
 CHOICES(rounding_choice, { "auto", "nearest, or what the preset has on trial if the outputs keep more with it" }, { "nearest", "each weight to the code nearest to it" },
         { "small", "by the error of the layer's output where few products make one: depthwise and first convolutions" },
         { "second-order", "by the error of the layer's output: GPTQ's order, then descent; runs the data once more" })
+CHOICES(bias_choice, { "auto", "off, or what the preset has on trial and the outputs keep more with" }, { "on", "from the means of the channels that a layer reads" },
+        { "off", "biases are rounded as they are" })
 CHOICES(digest_choice, { "auto", "xxh3, and sha256 for files up to 64 MB" }, { "xxh3", "XXH3-128 only" }, { "sha256", "XXH3-128 and SHA-256" })
 CHOICES(weights_choice, { "codes", "integers with a DequantizeLinear" }, { "float", "floats with a QuantizeLinear too, as Brevitas' export_weight_q_node" })
 CHOICES(io_choice, { "float", "values, with the quantizers inside the model" }, { "uint8", "codes 0 … 255" }, { "int8", "codes -128 … 127" })
@@ -98,6 +100,7 @@ static const struct row rows[] = {
     { { "weight-bits",  "N",           "8",       "bits that weight codes use of their type",                                                             "Quantization", "qd", false, true }, INT, AT(weight_bits), 2, 8 },
     { { "rounding",     "NAME",        "auto",    "how weights become codes",                                                                             "Quantization", "q", false, true }, TEXT, AT(rounding), .choice = rounding_choice },
     { { "damping",      "PERCENT",     "5",       "second-order rounding: so much of the mean square of a layer's inputs is added to each",                "Quantization", "q", false, true }, INT, AT(damping), 0, 100 },
+    { { "bias-correction", "WHEN",     "auto",    "make good in the bias what rounded weights take from the mean of a layer's output",                     "Quantization", "q", false, true }, TEXT, AT(bias_correction), .choice = bias_choice },
     { { "weight-range", "HOW",         "minmax",  "what a weight's codes cover, for each of its scales",                                                  "Quantization", "qd", false, true }, TEXT, AT(weight_range), .choice = range_choice },
     { { "per-channel",  "on|off",      "on",      "one scale for each output channel of a weight",                                                        "Quantization", "qd", false, true }, FLAG, AT(per_channel) },
     { { "embeddings",   "TYPE",        "float",   "tables that a Gather reads rows of",                                                                   "Quantization", "qd", false, true }, TEXT, AT(embeddings), .choice = embeddings_choice },

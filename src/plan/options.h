@@ -24,7 +24,7 @@ enum { QN_MAX_OPTIONS = 128 };
 
 /* Options resolved: defaults, then the preset's values, then the user's. Texts live in the arena. */
 struct qn_settings {
-    const char *preset, *format, *target, *calib, *sidecar, *digest, *ort, *observer, *verify, *duplicate, *rounding, *weight_range;
+    const char *preset, *format, *target, *calib, *sidecar, *digest, *ort, *observer, *verify, *duplicate, *rounding, *weight_range, *bias_correction;
     const char *act_type, *weight_type, *embeddings, *pair_safe;
     const char *labels, *label_output;
     const char *config, *weights_as, *io_type;

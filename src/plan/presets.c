@@ -23,15 +23,15 @@ static const struct qn_preset presets[] = {
       .values = {
         { "format", "qdq" }, { "target", "generic" }, { "observer", "auto" }, { "per-channel", "on" }, { "min-sqnr", "25" }, { "duplicate", "auto" },
       },
-      .trials = { { "observer", "minmax" }, { "observer", "mse" } } },
+      .trials = { { "bias-correction", "on" }, { "observer", "minmax" }, { "observer", "mse" }, { "bias-correction", "off" } } },
     { "int8-best", "int8, with more time spent on accuracy: weights are rounded by the error of each layer's output where that helps",
       .values = {
         { "format", "qdq" }, { "target", "generic" }, { "observer", "auto" }, { "per-channel", "on" }, { "min-sqnr", "25" }, { "duplicate", "auto" },
       },
-      .trials = { { "observer", "minmax" }, { "observer", "mse" }, { "rounding", "nearest" }, { "rounding", "second-order" } } },
+      .trials = { { "bias-correction", "on" }, { "observer", "minmax" }, { "observer", "mse" }, { "bias-correction", "off" }, { "rounding", "nearest" }, { "rounding", "second-order" } } },
     { "w4a8", "4-bit weights per channel, in 8-bit integers, with 8-bit activations: for what packs them; no smaller as it is",
       .values = {
-        { "format", "qdq" }, { "target", "generic" }, { "observer", "minmax" }, { "per-channel", "on" }, { "weight-bits", "4" }, { "rounding", "second-order" },
+        { "format", "qdq" }, { "target", "generic" }, { "observer", "minmax" }, { "per-channel", "on" }, { "weight-bits", "4" }, { "rounding", "second-order" }, { "bias-correction", "on" },
       } },
     { "brevitas-int8", "Brevitas' default quantizers, exactly",
       .values = { { "format", "qcdq" } },

@@ -142,8 +142,9 @@ qonnx_status qn_solve_layer(struct qn_solver *s, qn_node_id n)
     QN_TRY(qn_solve_pairs_begin(s, &l));
     QN_TRY(qn_solve_pair_scales(s, &l));
     QN_TRY(qn_round_take(s->plan, n, &l.b, l.b_count, s->err));
-    if (l.bias) QN_TRY(solve_bias(s, &l, row));
     QN_TRY(qn_solve_pair_codes(s, &l));
+    QN_TRY(qn_solve_correct_bias(s, &l));
+    if (l.bias) QN_TRY(solve_bias(s, &l, row));
     QN_TRY(qn_quantization_error(l.w, l.layout, row->weight, row->weight_codes, &sums, s->threads, s->err));
     row->weight_sqnr = qn_sqnr_db(sums);
     if (row->weight_codes) { /* codes moved where that costs the output little, whatever it does to the weights */

@@ -13,12 +13,12 @@ enum { MARGIN = 24 };
 /* Even a channel that was never anything but zero counts: as this share of the average one. */
 #define LEAST_IMPORTANCE 1e-3
 
-static const struct qn_channel_stats *channels_of(const struct qn_solver *s, const struct qn_open_layer *l)
+const struct qn_channel_stats *qn_solver_channels(const struct qn_solver *s, const struct qn_open_layer *l)
 {
     const struct qn_stats *stats = s->stats[qn_node_input(s->plan->graph, l->node, 0)];
     const size_t           channels = l->shape.weight.groups * l->shape.weight.channels;
 
-    if (!s->plan->settings->calib || !stats || !stats->channels || !qn_channel_stats_usable(stats->channels)) return NULL;
+    if (!l->shaped || !s->plan->settings->calib || !stats || !stats->channels || !qn_channel_stats_usable(stats->channels)) return NULL;
     return stats->channels->channels == channels ? stats->channels : NULL;
 }
 
@@ -64,7 +64,7 @@ qonnx_status qn_solve_pairs_begin(struct qn_solver *s, struct qn_open_layer *l)
     l->importance = qn_arena_array(&s->plan->arena, count, sizeof *l->importance);
     l->tight = qn_arena_array(&s->plan->arena, p->outputs, sizeof *l->tight);
     if (!l->most || !l->importance || !l->tight) return qn_fail_nomem(s->err);
-    stats = channels_of(s, l);
+    stats = qn_solver_channels(s, l);
     for (size_t c = 0; c < count; c++) {
         l->most[c] = stats && strcmp(settings->pair_safe, "always") != 0 ? most_of(l, input, qn_channel_range(stats, c)) : UINT8_MAX;
         l->importance[c] = stats ? (float)qn_channel_mean_square(stats, c) : 1;

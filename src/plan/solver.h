@@ -46,6 +46,10 @@ bool qn_all_finite(const float *x, size_t n);
 
 /* The constants of a node that multiplies by or reads from them, whatever its other inputs are: an LSTM, a table. */
 QONNX_MUST_CHECK qonnx_status qn_solve_constants(struct qn_solver *s, qn_node_id n);
+/* What was seen of the channels of the layer's input, one for each that its weights are multiplied by; NULL: nothing. */
+const struct qn_channel_stats *qn_solver_channels(const struct qn_solver *s, const struct qn_open_layer *l);
+/* The layer's bias makes good what its final codes take from the mean of each output, if that is asked for. */
+QONNX_MUST_CHECK qonnx_status qn_solve_correct_bias(struct qn_solver *s, struct qn_open_layer *l);
 /* Whether codes are to be held so that pairs of products do not saturate, and by which inputs. */
 QONNX_MUST_CHECK qonnx_status qn_solve_pairs_begin(struct qn_solver *s, struct qn_open_layer *l);
 /* Then: raises scales; and when they are final, makes the codes unless nearest ones will do. */
