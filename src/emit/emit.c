@@ -71,16 +71,17 @@ Onnx__TensorProto *qn_emit_codes(struct qn_edit *edit, const char *name, const s
     return qn_tensor_new(arena, name, type->onnx_type, rank, dims, bytes, size);
 }
 
-qonnx_status qn_emit_weight(Onnx__TensorProto **codes, struct qn_edit *edit, const struct qn_plan *plan, qn_node_id node, qonnx_error *err)
+qonnx_status qn_emit_weight(Onnx__TensorProto **codes, struct qn_edit *edit, const struct qn_plan *plan, qn_node_id node, size_t slot, qonnx_error *err)
 {
     struct qn_arena          *arena = qn_edit_arena(edit);
-    const Onnx__TensorProto  *weight = qn_node_constant(plan->graph, node, qn_plan_weight_slot(&plan->nodes[node]));
-    const struct qn_qparams  *params = plan->nodes[node].weight;
+    const struct qn_node_plan *row = &plan->nodes[node];
+    const Onnx__TensorProto  *weight = qn_node_constant(plan->graph, node, slot);
+    const struct qn_qparams  *params = qn_plan_weight(row, slot);
     const struct qn_settings *settings = plan->settings;
     struct qn_layout          layout;
     const float              *w;
     size_t                    count;
-    void                     *bytes = plan->nodes[node].weight_codes;
+    void                     *bytes = params == row->weight ? row->weight_codes : NULL;
 
     QN_TRY(qn_tensor_count(weight, &count, err));
     if (!bytes) {

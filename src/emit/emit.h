@@ -34,9 +34,9 @@ struct qn_param_names {
 struct qn_param_names qn_emit_params(struct qn_edit *edit, const struct qn_qparams *params, const char *base);
 /* Codes, one in type->code_size bytes, as a tensor; they must outlive it. NULL when memory is out. */
 Onnx__TensorProto *qn_emit_codes(struct qn_edit *edit, const char *name, const struct qn_qtype *type, size_t rank, const int64_t *dims, const void *codes, size_t count);
-/* The weight of a solved layer as an initializer of codes; its shape is the float weight's. NULL on failure (sticky, or
- * in err). */
-QONNX_MUST_CHECK qonnx_status qn_emit_weight(Onnx__TensorProto **codes, struct qn_edit *edit, const struct qn_plan *plan, qn_node_id node, qonnx_error *err);
+/* A constant of a solved node (its weight, or an LSTM's recurrent one) as an initializer of codes; its shape is the float
+ * one's. NULL on failure (sticky, or in err). */
+QONNX_MUST_CHECK qonnx_status qn_emit_weight(Onnx__TensorProto **codes, struct qn_edit *edit, const struct qn_plan *plan, qn_node_id node, size_t slot, qonnx_error *err);
 
 /* The form of an LSTM that ONNX Runtime multiplies on integers, in place of the node; it reads its other inputs as they
  * are in `inputs`. */

@@ -6,7 +6,7 @@
  * input and weight scale. */
 #include "emit/lib/around.h"
 
-static qonnx_status weight(struct qn_around *w, qn_node_id node, const char **out) { return qn_qdq_weight(w, node, false, out); }
+static qonnx_status weight(struct qn_around *w, qn_node_id node, size_t slot, const char **out) { return qn_qdq_weight(w, node, slot, false, out); }
 
 static qonnx_status emit(const struct qn_plan *plan, struct qn_edit *edit, qonnx_error *err)
 {

@@ -65,10 +65,10 @@ static void activation(struct qn_around *w, struct qn_place place, const char *x
     qn_around_describe(w, out, QN_FLOAT, like);
 }
 
-static qonnx_status weight(struct qn_around *w, qn_node_id node, const char **out)
+static qonnx_status weight(struct qn_around *w, qn_node_id node, size_t slot, const char **out)
 {
     const struct qn_node_plan *row = &w->plan->nodes[node];
-    const Onnx__TensorProto   *tensor = qn_node_constant(w->plan->graph, node, 1);
+    const Onnx__TensorProto   *tensor = qn_node_constant(w->plan->graph, node, slot);
     struct qn_param_names      own = { 0 };
     const char                *x = tensor->name;
 

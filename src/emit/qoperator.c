@@ -371,7 +371,7 @@ static qonnx_status fold(const struct qn_graph *graph, struct qn_edit *edit, qon
     return status;
 }
 
-static qonnx_status weight(struct qn_around *w, qn_node_id node, const char **out) { return qn_qdq_weight(w, node, false, out); }
+static qonnx_status weight(struct qn_around *w, qn_node_id node, size_t slot, const char **out) { return qn_qdq_weight(w, node, slot, false, out); }
 
 static qonnx_status emit(const struct qn_plan *plan, struct qn_edit *edit, qonnx_error *err)
 {

@@ -79,6 +79,26 @@ static enum qn_reason check_wanted(const struct qn_planner *p, const struct qn_r
     return QN_REASON_NOT_NEEDED;
 }
 
+/* Where only weights become codes, all that matters is whether there are any: what computes with them is a float operator,
+ * whatever its attributes. The rule's own refinement still says where its channels lie. */
+static enum qn_reason classify_weights(const struct qn_planner *p, qn_node_id n, struct qn_rule *own)
+{
+    const struct qn_graph *g = p->graph;
+    enum qn_reason         reason = own->refine ? own->refine(g, n, own) : QN_REASON_QUANTIZED;
+
+    switch (own->kind) {
+    case QN_KIND_LAYER:
+        if (own->in[1] == QN_ROLE_ACT) return qn_node_constant(g, n, 0) ? reason : QN_REASON_ACT_TIMES_ACT;
+        return (reason = check_weight(g, qn_node_input(g, n, 1), 2)) == QN_REASON_QUANTIZED ? QN_REASON_NOT_NEEDED : reason;
+    case QN_KIND_RECURRENT:
+        if (strcmp(p->settings->format, "qonnx") == 0) return QN_REASON_NOT_PORTABLE;
+        if ((reason = check_weight(g, qn_node_input(g, n, 1), 3)) != QN_REASON_QUANTIZED) return reason;
+        return (reason = check_weight(g, qn_node_input(g, n, 2), 3)) == QN_REASON_QUANTIZED ? QN_REASON_NOT_NEEDED : reason;
+    case QN_KIND_TABLE: return check_wanted(p, own);
+    default: return QN_REASON_ONLY_WEIGHTS;
+    }
+}
+
 static enum qn_reason classify(const struct qn_planner *p, qn_node_id n, struct qn_rule *own)
 {
     const struct qn_graph *g = p->graph;
@@ -91,16 +111,17 @@ static enum qn_reason classify(const struct qn_planner *p, qn_node_id n, struct 
     if (pb->domain && *pb->domain && strcmp(pb->domain, "ai.onnx") != 0) return QN_REASON_OTHER_DOMAIN;
     if (qn_node_is(g, n, "QuantizeLinear") || qn_node_is(g, n, "DequantizeLinear")) return QN_REASON_ALREADY_QUANTIZED;
     if (qn_node_is(g, n, "Einsum")) return QN_REASON_EINSUM;
-    reason = kept_float(p, pb->op_type);
+    reason = p->settings->acts == QN_ACTS_FLOAT ? QN_REASON_QUANTIZED : kept_float(p, pb->op_type);
     if (!(rule = qn_rule_find(pb->op_type))) {
         if (reason != QN_REASON_QUANTIZED) return reason;
-        if (!p->settings->target_row->every_tensor) return QN_REASON_OP_NOT_IN_TABLE;
+        if (p->settings->acts == QN_ACTS_FLOAT || !p->settings->target_row->every_tensor) return QN_REASON_OP_NOT_IN_TABLE;
         rule = &any_operator;
     }
     *own = *rule;
     if (p->settings->include.count && !user_selects(&p->settings->include, g, n)) return QN_REASON_NOT_INCLUDED;
     if (user_selects(&p->settings->exclude, g, n)) return QN_REASON_EXCLUDED;
     if (reason != QN_REASON_QUANTIZED) return reason;
+    if (p->settings->acts == QN_ACTS_FLOAT) return classify_weights(p, n, own);
     if (rule->since > qn_model_opset(g->model, "")) return QN_REASON_OPSET;
     if (rule->kind == QN_KIND_RECURRENT && (reason = check_wanted(p, rule)) != QN_REASON_NOT_NEEDED) return reason;
     if (rule->refine && (reason = rule->refine(g, n, own)) != QN_REASON_QUANTIZED) return reason;

@@ -70,6 +70,7 @@ CHOICES(rounding_choice, { "auto", "nearest, or what the preset has on trial if 
         { "second-order", "by the error of the layer's output: GPTQ's order, then descent; runs the data once more" })
 CHOICES(bias_choice, { "auto", "off, or what the preset has on trial and the outputs keep more with" }, { "on", "from the means of the channels that a layer reads" },
         { "off", "biases are rounded as they are" })
+CHOICES(activations_choice, { "static", "codes, with ranges from samples of real inputs" }, { "float", "as they are: only weights become codes, and no samples are needed" })
 CHOICES(digest_choice, { "auto", "xxh3, and sha256 for files up to 64 MB" }, { "xxh3", "XXH3-128 only" }, { "sha256", "XXH3-128 and SHA-256" })
 CHOICES(weights_choice, { "codes", "integers with a DequantizeLinear" }, { "float", "floats with a QuantizeLinear too, as Brevitas' export_weight_q_node" })
 CHOICES(io_choice, { "float", "values, with the quantizers inside the model" }, { "uint8", "codes 0 … 255" }, { "int8", "codes -128 … 127" })
@@ -95,6 +96,7 @@ static const struct row rows[] = {
     { { "config",       "FILE.json",   NULL,      "a recipe: which quantizer each layer's weight, bias, input and output has; see docs/recipes.md",         "Quantization", "qd" },  TEXT, AT(config) },
     { { "only-faster",  "on|off",      "on",      "leave in float what is not faster on the target when quantized; off also quantizes that, for size", "Quantization", "qd", false, true }, FLAG, AT(only_faster) },
     { { "strict",       NULL,          "off",     "fail with status 3 when a layer with weights stays in float",                                          "Quantization", "q" },   FLAG, AT(strict) },
+    { { "activations",  "HOW",         "static",  "what becomes of the values between operators",                                                         "Quantization", "qd", false, true }, TEXT, AT(activations), .choice = activations_choice },
     { { "act-type",     "TYPE",        NULL,      "integer type of activations; without it the target's default",                                                                "Quantization", "qd", false, true }, TEXT, AT(act_type), .choice = act_choice },
     { { "weight-type",  "TYPE",        NULL,      "integer type of weights; without it the target's default",                                                                "Quantization", "qd", false, true }, TEXT, AT(weight_type), .choice = weight_choice },
     { { "weight-bits",  "N",           "8",       "bits that weight codes use of their type",                                                             "Quantization", "qd", false, true }, INT, AT(weight_bits), 2, 8 },
@@ -326,6 +328,7 @@ static void resolve(struct qn_settings *settings)
 {
     settings->target_row = qn_target_find(settings->target);
     settings->weight_range_how = strcmp(settings->weight_range, "mse") == 0 ? QN_WEIGHT_MSE : strcmp(settings->weight_range, "octav") == 0 ? QN_WEIGHT_OCTAV : QN_WEIGHT_MINMAX;
+    settings->acts = strcmp(settings->activations, "float") == 0 ? QN_ACTS_FLOAT : QN_ACTS_STATIC;
     settings->observer_row = qn_observer_find(settings->observer);
     settings->act_qtype = qn_qtype_find(settings->act_type);
     settings->weight_qtype = qn_qtype_find(settings->weight_type);

@@ -14,6 +14,12 @@ struct qn_target;
 struct qn_preset;
 struct qn_recipe;
 
+/* What becomes of activations. */
+enum qn_acts {
+    QN_ACTS_STATIC, /* codes, with ranges from data */
+    QN_ACTS_FLOAT,  /* they stay as they are: only weights become codes */
+};
+
 struct qn_list {
     const char **items;
     size_t       count, capacity;
@@ -25,7 +31,7 @@ enum { QN_MAX_OPTIONS = 128 };
 /* Options resolved: defaults, then the preset's values, then the user's. Texts live in the arena. */
 struct qn_settings {
     const char *preset, *format, *target, *calib, *sidecar, *digest, *ort, *observer, *verify, *duplicate, *rounding, *weight_range, *bias_correction;
-    const char *act_type, *weight_type, *embeddings, *pair_safe;
+    const char *act_type, *weight_type, *embeddings, *pair_safe, *activations;
     const char *labels, *label_output;
     const char *config, *weights_as, *io_type;
     struct qn_list dim, input_shape, state, include, exclude, pass, fail_below;
@@ -40,6 +46,7 @@ struct qn_settings {
     const struct qn_observer *observer_row;
     const struct qn_qtype    *act_qtype, *weight_qtype;
     enum qn_weight_range      weight_range_how;
+    enum qn_acts              acts;
     struct qn_arena           arena;
 };
 

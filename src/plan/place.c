@@ -430,8 +430,19 @@ static void mark_readers(struct qn_planner *p)
     }
 }
 
+/* Every weight that can be. */
+static void place_weights(struct qn_planner *p)
+{
+    for (qn_node_id n = 0; n < p->graph->node_count; n++)
+        if (open_node(p, n)) p->plan->nodes[n].reason = QN_REASON_QUANTIZED;
+}
+
 void qn_plan_place(struct qn_planner *p)
 {
+    if (p->settings->acts == QN_ACTS_FLOAT) {
+        place_weights(p);
+        return;
+    }
     if (p->settings->target_row->every_tensor) {
         qn_plan_place_all(p);
         mark_readers(p);

@@ -53,6 +53,7 @@ static qonnx_status make(struct qn_planner *p, const struct qn_verdict *verdicts
     for (qn_node_id n = 0; n < nodes; n++)
         if (!(p->plan->nodes[n].reads = qn_arena_array(&p->plan->arena, p->graph->pb->node[n]->n_input, sizeof(bool)))) return qn_fail_nomem(err);
     qn_plan_place(p);
+    if (p->settings->acts == QN_ACTS_FLOAT) return QONNX_OK;
     follow_channels(p->plan);
     return qn_plan_find_useful(p, err);
 }
@@ -97,6 +98,8 @@ void qn_plan_release(struct qn_plan *plan)
 }
 
 size_t qn_plan_weight_slot(const struct qn_node_plan *row) { return row->rule && row->rule->kind == QN_KIND_TABLE ? 0 : 1; }
+
+const struct qn_qparams *qn_plan_weight(const struct qn_node_plan *row, size_t slot) { return slot == qn_plan_weight_slot(row) ? row->weight : row->recurrent; }
 
 struct qn_use qn_plan_bias(const struct qn_plan *plan, qn_node_id layer)
 {

@@ -90,6 +90,8 @@ void qn_plan_release(struct qn_plan *plan);
 
 /* The input slot of the constant that a node's `weight` is about. */
 size_t qn_plan_weight_slot(const struct qn_node_plan *row);
+/* The quantizer of the constant in a slot. */
+const struct qn_qparams *qn_plan_weight(const struct qn_node_plan *row, size_t slot);
 /* Where a layer's bias is read: its own third input or, in a plan that obeys a recipe, an operand of the Add behind a
  * MatMul. */
 struct qn_use qn_plan_bias(const struct qn_plan *plan, qn_node_id layer);

@@ -29,6 +29,10 @@ static const struct qn_preset presets[] = {
         { "format", "qdq" }, { "target", "generic" }, { "observer", "auto" }, { "per-channel", "on" }, { "min-sqnr", "25" }, { "duplicate", "auto" },
       },
       .trials = { { "bias-correction", "on" }, { "observer", "minmax" }, { "observer", "mse" }, { "bias-correction", "off" }, { "rounding", "nearest" }, { "rounding", "second-order" } } },
+    { "int8-weights", "8-bit weights only, per channel, for a file of a fourth of the size; activations stay as they are, and no samples are needed",
+      .values = {
+        { "format", "qdq" }, { "target", "generic" }, { "activations", "float" }, { "per-channel", "on" },
+      } },
     { "w4a8", "4-bit weights per channel, in 8-bit integers, with 8-bit activations: for what packs them; no smaller as it is",
       .values = {
         { "format", "qdq" }, { "target", "generic" }, { "observer", "minmax" }, { "per-channel", "on" }, { "weight-bits", "4" }, { "rounding", "second-order" }, { "bias-correction", "on" },

@@ -161,7 +161,7 @@ qonnx_status qn_solve(struct qn_plan *plan, const struct qn_stats *const *stats,
     for (qn_node_id n = 0; n < plan->graph->node_count; n++) {
         const struct qn_node_plan *row = &plan->nodes[n];
         qonnx_status               status;
-        bool                       constants = row->rule && (row->rule->kind == QN_KIND_RECURRENT || row->rule->kind == QN_KIND_TABLE);
+        bool constants = row->rule && (plan->settings->acts == QN_ACTS_FLOAT || row->rule->kind == QN_KIND_RECURRENT || row->rule->kind == QN_KIND_TABLE);
         if (row->reason != QN_REASON_QUANTIZED || !(constants || qn_rule_is_layer(row->rule))) continue;
         if ((status = (constants ? qn_solve_constants : qn_solve_layer)(&s, n)) != QONNX_OK) return qn_wrap(err, status, "%s", qn_node_label(plan->graph, n));
     }

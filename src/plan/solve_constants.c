@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Constants of nodes whose activations are none of the plan's business: an LSTM's weights, with a scale for each gate of
- * each unit, and an embedding's table, with one for each column. */
+ * each unit, an embedding's table, with one for each column, and all weights where only weights become codes. */
 #include <math.h>
 
 #include "onnx/tensor.h"
 #include "plan/presets.h"
 #include "plan/solver.h"
 
-/* How a constant lies: a table is [rows][columns], an LSTM's weights are [directions × 4 hidden][inputs]. */
-static struct qn_layout layout_of(const struct qn_solver *s, const struct qn_rule *rule, const Onnx__TensorProto *t, size_t count)
-{
-    size_t first = (size_t)t->dims[0], channels;
+/* The form of an LSTM that takes codes has a scale for each direction's, even where there is one for a tensor. */
+static bool has_integer_form(const struct qn_solver *s, const struct qn_rule *rule) { return rule->kind == QN_KIND_RECURRENT && s->plan->settings->acts != QN_ACTS_FLOAT; }
 
-    if (rule->kind == QN_KIND_TABLE && !s->plan->settings->per_channel) return QN_LAYOUT_FLAT(count);
-    if (rule->kind == QN_KIND_TABLE) return (struct qn_layout){ first, (size_t)t->dims[1], 1 };
-    channels = first * (s->plan->settings->per_channel ? (size_t)t->dims[1] : 1);
-    return (struct qn_layout){ 1, channels, count / channels };
+/* How a constant lies. A float LSTM's directions share their scales: those stand along one axis. */
+static qonnx_status find_layout(const struct qn_solver *s, const struct qn_rule *rule, const Onnx__TensorProto *t, size_t count, struct qn_layout *layout)
+{
+    size_t channels = (size_t)t->dims[0] * (s->plan->settings->per_channel ? (size_t)t->dims[1] : 1);
+
+    if (!has_integer_form(s, rule)) return qn_layout_init(layout, t->dims, t->n_dims, s->plan->settings->per_channel ? rule->axis : QN_NO_AXIS, s->err);
+    *layout = (struct qn_layout){ 1, channels, count / channels };
+    return QONNX_OK;
 }
 
 /* An LSTM's activations take any code up to 255, and two products of it and 64 still fit 16 bits. */
@@ -23,7 +25,7 @@ static void keep_pairs_safe(const struct qn_solver *s, const struct qn_rule *rul
 {
     enum { SAFE = 64 };
 
-    if (rule->kind != QN_KIND_RECURRENT || !s->plan->settings->target_row->adds_pairs) return;
+    if (!has_integer_form(s, rule) || !s->plan->settings->target_row->adds_pairs) return;
     params->hi = SAFE;
     params->lo = -SAFE;
 }
@@ -35,6 +37,7 @@ static qonnx_status solve_constant(struct qn_solver *s, qn_node_id n, size_t slo
     const Onnx__TensorProto   *t = qn_node_constant(s->plan->graph, n, slot);
     struct qn_arena            scratch = { 0 };
     struct qn_error_sums       lost = { 0 };
+    const int                  axis = row->rule->axis < 0 ? (int)t->n_dims - 1 : row->rule->axis;
     struct qn_layout           layout;
     const float               *x;
     float                     *absmax = NULL;
@@ -46,11 +49,12 @@ static qonnx_status solve_constant(struct qn_solver *s, qn_node_id n, size_t slo
     } else if (status == QONNX_OK && !qn_all_finite(x, count)) {
         qn_solver_condemn(s, n, QN_REASON_WEIGHT_NOT_FINITE, NAN);
     } else if (status == QONNX_OK) {
-        layout = layout_of(s, row->rule, t, count);
-        status = qn_solver_params(s, params, s->plan->settings->weight_qtype, true, layout.channels > 1 ? row->rule->axis : -1, layout.channels);
+        status = find_layout(s, row->rule, t, count, &layout);
+        if (status == QONNX_OK) status = qn_solver_params(s, params, s->plan->settings->weight_qtype, true, layout.channels > 1 ? axis : -1, layout.channels);
         if (status == QONNX_OK) keep_pairs_safe(s, row->rule, *params);
         if (status == QONNX_OK && !(absmax = qn_arena_array(&scratch, layout.channels, sizeof *absmax))) status = qn_fail_nomem(s->err);
         if (status == QONNX_OK) status = qn_channel_absmax(x, layout, absmax, s->threads, s->err);
+        if (status == QONNX_OK && row->rule->kind == QN_KIND_LAYER) status = qn_weight_ranges(x, layout, (*params)->hi, s->plan->settings->weight_range_how, absmax, s->threads, s->err);
         for (size_t i = 0; status == QONNX_OK && i < layout.channels; i++) qn_qparams_set_symmetric(*params, i, absmax[i], (*params)->hi);
         if (status == QONNX_OK) status = qn_quantization_error(x, layout, *params, NULL, &lost, s->threads, s->err);
         sums->signal += lost.signal;

@@ -24,6 +24,26 @@ static void inputs_of_layers_are_quantized_and_graph_outputs_are_not(void **stat
     planned_close(&p);
 }
 
+static void where_only_weights_count_every_layer_has_codes_and_no_tensor_does(void **state)
+{
+    struct planned p;
+
+    (void)state;
+    planned_open(&p, 2);
+    small_gemm(&p.s, "a", "x");
+    small_op(&p.s, "Softmax", "b", "a");
+    small_gemm(&p.s, "y", "b");
+    small_op(&p.s, "MatMul", "z", "y", "a");
+    small_output(&p.s, "z");
+    planned_make(&p, OPTIONS("preset", "int8-weights"));
+    for (qn_value_id v = 0; v < p.s.graph.value_count; v++) assert_false(p.plan.tensors[v].quantized);
+    assert_reason(&p, "a", QN_REASON_QUANTIZED);
+    assert_reason(&p, "y", QN_REASON_QUANTIZED);
+    assert_reason(&p, "z", QN_REASON_ACT_TIMES_ACT);
+    assert_true(node_of(&p, "b")->reason != QN_REASON_QUANTIZED);
+    planned_close(&p);
+}
+
 static void a_clamp_vanishes_into_the_layer_before_it(void **state)
 {
     struct planned p;
@@ -550,6 +570,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(inputs_of_layers_are_quantized_and_graph_outputs_are_not),
+        cmocka_unit_test(where_only_weights_count_every_layer_has_codes_and_no_tensor_does),
         cmocka_unit_test(a_clamp_vanishes_into_the_layer_before_it),
         cmocka_unit_test(a_clamp_that_others_see_through_stays),
         cmocka_unit_test(bounds_must_hold_zero_and_be_constant),

@@ -211,23 +211,23 @@ static const char *find_written(const struct qn_around *w, qn_value_id value, qn
     return NULL;
 }
 
-static qonnx_status write_weight(struct qn_around *w, qn_node_id n)
+static qonnx_status write_weight(struct qn_around *w, qn_node_id n, size_t slot)
 {
-    const struct qn_qparams *params = w->plan->nodes[n].weight;
-    qn_value_id              value = qn_node_input(w->plan->graph, n, 1);
+    const struct qn_qparams *params = qn_plan_weight(&w->plan->nodes[n], slot);
+    qn_value_id              value = qn_node_input(w->plan->graph, n, slot);
     qn_node_id               scope = w->plan->graph->scopes[n];
-    const void              *codes = w->plan->nodes[n].weight_codes;
+    const void              *codes = slot == 1 ? w->plan->nodes[n].weight_codes : NULL;
     const char              *out = find_written(w, value, scope, params, codes);
     struct qn_written       *grown;
 
     if (!out) {
-        QN_TRY(w->style->weight(w, n, &out));
+        QN_TRY(w->style->weight(w, n, slot, &out));
         grown = qn_arena_grow(&w->scratch, w->written.list, w->written.count, &w->written.room, sizeof *grown);
         if (!grown) return qn_fail_nomem(w->err);
         w->written.list = grown;
         grown[w->written.count++] = (struct qn_written){ value, scope, params, codes, out };
     }
-    qn_edit_set_input(w->edit, n, 1, out);
+    qn_edit_set_input(w->edit, n, slot, out);
     return QONNX_OK;
 }
 
@@ -295,9 +295,10 @@ static qonnx_status write_layer(struct qn_around *w, qn_node_id n)
     struct qn_use              at;
     const char                *out;
 
-    if (row->recurrent) return write_lstm(w, n);
+    if (row->recurrent && w->plan->settings->acts != QN_ACTS_FLOAT) return write_lstm(w, n);
     if (row->weight && row->rule->kind == QN_KIND_TABLE) return qn_emit_table(w->edit, w->plan, n, w->err);
-    if (row->weight) QN_TRY(write_weight(w, n));
+    if (row->weight) QN_TRY(write_weight(w, n, 1));
+    if (row->recurrent) QN_TRY(write_weight(w, n, 2));
     if (row->bias) {
         at = qn_plan_bias(w->plan, n);
         QN_TRY(w->style->bias(w, n, &out));

@@ -25,8 +25,8 @@ struct qn_style {
                          struct qn_param_names *shared, const char *base, qn_value_id like);
     void (*values)(struct qn_around *w, struct qn_place place, const char *codes, const struct qn_qparams *params,
                    const struct qn_param_names *shared, const char *base, const char *out, qn_value_id like);
-    /* The dequantized weight or bias of a layer, standing before the layer; *out is its name. */
-    qonnx_status (*weight)(struct qn_around *w, qn_node_id node, const char **out);
+    /* The dequantized weight (the constant in that slot) or bias of a layer, standing before the layer; *out is its name. */
+    qonnx_status (*weight)(struct qn_around *w, qn_node_id node, size_t slot, const char **out);
     qonnx_status (*bias)(struct qn_around *w, qn_node_id node, const char **out);
     void *context; /* the format's own */
 };
@@ -64,7 +64,7 @@ void qn_around_describe(struct qn_around *w, const char *name, int32_t dtype, qn
 void         qn_qdq_activation(struct qn_around *w, struct qn_place place, const char *x, const struct qn_qparams *params, struct qn_param_names *shared, const char *base, const char *out, qn_value_id like);
 const char  *qn_qdq_codes(struct qn_around *w, struct qn_place place, const char *x, const struct qn_qparams *params, struct qn_param_names *shared, const char *base, qn_value_id like);
 void         qn_qdq_values(struct qn_around *w, struct qn_place place, const char *codes, const struct qn_qparams *params, const struct qn_param_names *shared, const char *base, const char *out, qn_value_id like);
-qonnx_status qn_qdq_weight(struct qn_around *w, qn_node_id node, bool clip, const char **out);
+qonnx_status qn_qdq_weight(struct qn_around *w, qn_node_id node, size_t slot, bool clip, const char **out);
 qonnx_status qn_qdq_bias(struct qn_around *w, qn_node_id node, const char **out);
 
 #endif

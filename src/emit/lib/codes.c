@@ -85,9 +85,9 @@ void qn_qdq_activation(struct qn_around *w, struct qn_place place, const char *x
 }
 
 /* The float weight with a QuantizeLinear of its own. */
-static const char *quantize_weight(struct qn_around *w, qn_node_id node, struct qn_param_names params, int axis)
+static const char *quantize_weight(struct qn_around *w, qn_node_id node, size_t slot, struct qn_param_names params, int axis)
 {
-    const char      *base = qn_node_constant(w->plan->graph, node, 1)->name, *out = qn_edit_name(w->edit, base, "_quantized");
+    const char      *base = qn_node_constant(w->plan->graph, node, slot)->name, *out = qn_edit_name(w->edit, base, "_quantized");
     const char      *inputs[] = { base, params.scale, params.zero_point };
     Onnx__NodeProto *q = qn_around_node(w, (struct qn_place){ node, true }, "QuantizeLinear", base, 3, inputs, out);
 
@@ -95,19 +95,19 @@ static const char *quantize_weight(struct qn_around *w, qn_node_id node, struct 
     return out;
 }
 
-qonnx_status qn_qdq_weight(struct qn_around *w, qn_node_id node, bool with_clip, const char **out)
+qonnx_status qn_qdq_weight(struct qn_around *w, qn_node_id node, size_t slot, bool with_clip, const char **out)
 {
     const struct qn_node_plan *row = &w->plan->nodes[node];
-    const struct qn_qparams   *params = row->weight;
-    const char                *base = qn_node_constant(w->plan->graph, node, 1)->name, *name;
+    const struct qn_qparams   *params = qn_plan_weight(row, slot);
+    const char                *base = qn_node_constant(w->plan->graph, node, slot)->name, *name;
     struct qn_param_names      names = qn_emit_params(w->edit, params, base);
     struct qn_place            place = { node, true };
     Onnx__TensorProto         *codes;
 
     if (with_clip && !row->weight_codes && w->plan->settings->weights_as && strcmp(w->plan->settings->weights_as, "float") == 0) {
-        name = quantize_weight(w, node, names, params->axis);
+        name = quantize_weight(w, node, slot, names, params->axis);
     } else {
-        QN_TRY(qn_emit_weight(&codes, w->edit, w->plan, node, w->err));
+        QN_TRY(qn_emit_weight(&codes, w->edit, w->plan, node, slot, w->err));
         qn_edit_add_initializer(w->edit, codes);
         name = codes->name;
     }

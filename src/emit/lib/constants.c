@@ -23,7 +23,7 @@ qonnx_status qn_emit_table(struct qn_edit *edit, const struct qn_plan *plan, qn_
     Onnx__TensorProto       *codes;
     Onnx__NodeProto         *dequantize;
 
-    QN_TRY(qn_emit_weight(&codes, edit, plan, node, err));
+    QN_TRY(qn_emit_weight(&codes, edit, plan, node, 0, err));
     qn_edit_add_initializer(edit, codes);
     qn_edit_set_input(edit, node, 0, codes->name);
     qn_edit_set_output(edit, node, 0, read);

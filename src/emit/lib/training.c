@@ -245,10 +245,10 @@ static const char *initializer(struct qn_around *w, const Onnx__TensorProto *lik
     return name;
 }
 
-static qonnx_status weight(struct qn_around *w, qn_node_id node, const char **out)
+static qonnx_status weight(struct qn_around *w, qn_node_id node, size_t slot, const char **out)
 {
-    const struct qn_qparams *params = w->plan->nodes[node].weight;
-    const Onnx__TensorProto *tensor = qn_node_constant(w->plan->graph, node, 1);
+    const struct qn_qparams *params = qn_plan_weight(&w->plan->nodes[node], slot);
+    const Onnx__TensorProto *tensor = qn_node_constant(w->plan->graph, node, slot);
     struct qn_layout         layout;
     const float             *x;
     float                   *values;
