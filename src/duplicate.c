@@ -120,6 +120,7 @@ static qonnx_status widen_stats(struct qn_stats *made, const struct spread *s, q
         add_channel(made, c, from, c, share);
         for (uint32_t k = 1; k < s->copies[c]; k++) add_channel(made, to++, from, c, share);
     }
+    qn_channel_stats_assume_pairs(made->channels);
     made->channels->count = from->count;
     made->channels->summed = from->summed;
     made->samples = s->stats->samples;

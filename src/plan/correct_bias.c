@@ -40,10 +40,10 @@ static double shift_of(const struct qn_open_layer *l, const struct qn_qparams *w
 
 qonnx_status qn_solve_correct_bias(struct qn_solver *s, struct qn_open_layer *l)
 {
-    const struct qn_node_plan     *row = &s->plan->nodes[l->node];
-    const struct qn_channel_stats *input = qn_solver_channels(s, l);
-    const int8_t                  *codes;
-    float                         *corrected;
+    const struct qn_node_plan *row = &s->plan->nodes[l->node];
+    const struct qn_stats     *input = qn_solver_channels(s, l);
+    const int8_t              *codes;
+    float                     *corrected;
 
     if (strcmp(s->plan->settings->bias_correction, "on") != 0 || row->rounded || !l->b || !input) return QONNX_OK;
     if (l->b_count != l->shape.weight.outputs || row->weight->type->code_size != 1 || !row->weight->is_signed)
@@ -51,7 +51,7 @@ qonnx_status qn_solve_correct_bias(struct qn_solver *s, struct qn_open_layer *l)
     QN_TRY(codes_of(s, l, &codes));
     if (!(corrected = qn_arena_array(&s->plan->arena, l->b_count, sizeof *corrected))) return qn_fail_nomem(s->err);
     for (size_t o = 0; o < l->b_count; o++)
-        corrected[o] = (float)((double)l->b[o] + shift_of(l, row->weight, codes, input, o));
+        corrected[o] = (float)((double)l->b[o] + shift_of(l, row->weight, codes, input->channels, o));
     l->b = corrected;
     return QONNX_OK;
 }

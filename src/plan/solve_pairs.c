@@ -7,19 +7,21 @@
 #include "plan/presets.h"
 #include "plan/solver.h"
 
-/* Data that was not seen goes beyond what was seen: on real models by up to the channel's whole range again, and by some
- * codes where that is next to nothing. A channel that never changed tells nothing. */
-enum { MARGIN = 24 };
+/* Data that was not seen goes beyond what was seen. Of a single channel, on real models, by up to its whole range again,
+ * and by some codes where that is next to nothing; of the sum of two, which are seldom largest in one place, by less, and
+ * the less the more samples there were. */
+enum { MARGIN = 24, PAIR_MARGIN = 8 };
+#define PAIR_SHARE 0.25
+#define PAIR_SAMPLES 2.0 /* over the root of how many there were */
 /* Even a channel that was never anything but zero counts: as this share of the average one. */
 #define LEAST_IMPORTANCE 1e-3
 
-const struct qn_channel_stats *qn_solver_channels(const struct qn_solver *s, const struct qn_open_layer *l)
+const struct qn_stats *qn_solver_channels(const struct qn_solver *s, const struct qn_open_layer *l)
 {
     const struct qn_stats *stats = s->stats[qn_node_input(s->plan->graph, l->node, 0)];
-    const size_t           channels = l->shape.weight.groups * l->shape.weight.channels;
 
     if (!l->shaped || !s->plan->settings->calib || !stats || !stats->channels || !qn_channel_stats_usable(stats->channels)) return NULL;
-    return stats->channels->channels == channels ? stats->channels : NULL;
+    return stats->channels->channels == l->shape.weight.groups * l->shape.weight.channels ? stats : NULL;
 }
 
 static bool is_asked_for(const struct qn_solver *s, const struct qn_open_layer *l)
@@ -38,46 +40,83 @@ static int32_t code_of(const struct qn_qparams *input, float x)
     return (int32_t)fmin(fmax(code, 0), input->hi - input->lo);
 }
 
-static uint8_t most_of(const struct qn_open_layer *l, const struct qn_qparams *input, struct qn_range seen)
+/* A channel that never changed tells nothing. */
+static int32_t most_of(const struct qn_qparams *input, struct qn_range seen)
 {
-    const int32_t low = code_of(input, seen.min), high = code_of(input, seen.max), zero = input->zero_point[0] - input->lo;
-    const int32_t top = input->hi - input->lo, most = high + (high - low) + MARGIN;
+    const int32_t low = code_of(input, seen.min), high = code_of(input, seen.max), top = input->hi - input->lo;
+    const int32_t most = high + (high - low) + MARGIN;
 
-    if (high == low || most > top) return (uint8_t)top;
-    return (uint8_t)(l->shape.pads && most < zero ? zero : most);
+    return high == low || most > top ? top : most;
+}
+
+/* Of the largest sums of two neighbouring channels' codes. */
+static int32_t both_of(const struct qn_qparams *input, const struct qn_stats *stats, size_t c, int32_t all)
+{
+    const struct qn_range a = qn_channel_range(stats->channels, c), b = qn_channel_range(stats->channels, c + 1);
+    const int32_t         low_a = code_of(input, a.min), low_b = code_of(input, b.min), low = low_a + low_b;
+    const double          high = rint((double)stats->channels->pair[c] / (double)input->scale[0]) + 2 * (input->zero_point[0] - input->lo) + 1;
+    const double          share = PAIR_SHARE + PAIR_SAMPLES / sqrt((double)stats->samples);
+
+    if (low_a == code_of(input, a.max) || low_b == code_of(input, b.max) || !(high < all)) return all;
+    return (int32_t)fmin(fmax(high, low) + ceil(share * fmax(high - low, 0)) + PAIR_MARGIN, all);
+}
+
+/* An input that the operator before cuts off may be at its bound in any channel, as it was in others. */
+static bool is_cut_off(const struct qn_solver *s, const struct qn_open_layer *l)
+{
+    const qn_value_id x = qn_node_input(s->plan->graph, l->node, 0);
+    return s->plan->tensors[s->plan->tensors[x].group].bounds.max < INFINITY;
+}
+
+/* What the input can be: anything (stats NULL), or what it was seen to be and some more. */
+static qonnx_status fill_inputs(const struct qn_solver *s, struct qn_open_layer *l, const struct qn_stats *stats)
+{
+    const struct qn_qparams *input = s->plan->tensors[qn_node_input(s->plan->graph, l->node, 0)].params;
+    const size_t             count = l->shape.weight.groups * l->shape.weight.channels;
+    const int32_t            zero = l->shape.pads ? input->zero_point[0] - input->lo : 0;
+    uint8_t                 *most = qn_arena_array(&s->plan->arena, count, sizeof *most);
+    uint16_t                *both = qn_arena_array(&s->plan->arena, count, sizeof *both);
+
+    if (!most || !both) return qn_fail_nomem(s->err);
+    for (size_t c = 0; c < count; c++) {
+        const int32_t all = stats ? most_of(input, qn_channel_range(stats->channels, c)) : UINT8_MAX;
+        most[c] = (uint8_t)(all < zero ? zero : all);
+    }
+    for (size_t c = 0; c + 1 < count; c++) {
+        const int32_t all = most[c] + most[c + 1], sum = stats && c % 2 == 0 ? both_of(input, stats, c, all) : all;
+        both[c] = (uint16_t)(sum < 2 * zero ? 2 * zero : sum);
+    }
+    l->inputs = (struct qn_pair_inputs){ most, both };
+    return QONNX_OK;
 }
 
 qonnx_status qn_solve_pairs_begin(struct qn_solver *s, struct qn_open_layer *l)
 {
-    const struct qn_settings      *settings = s->plan->settings;
-    struct qn_node_plan           *row = &s->plan->nodes[l->node];
-    const struct qn_products      *p = &l->shape.weight;
-    const struct qn_channel_stats *stats;
-    const struct qn_qparams       *input = s->plan->tensors[qn_node_input(s->plan->graph, l->node, 0)].params;
-    size_t                         count = p->groups * p->channels;
-    double                         sum = 0;
+    struct qn_node_plan      *row = &s->plan->nodes[l->node];
+    const struct qn_products *p = &l->shape.weight;
+    const struct qn_stats    *stats = qn_solver_channels(s, l);
+    const bool                anything = strcmp(s->plan->settings->pair_safe, "always") == 0 || is_cut_off(s, l);
+    size_t                    count = p->groups * p->channels;
+    double                    sum = 0;
 
     if (!is_asked_for(s, l)) return QONNX_OK;
     row->pairing = p->groups > 1 && p->channels == 1 ? QN_PAIRS_EXEMPT : QN_PAIRS_FREE;
     if (row->pairing == QN_PAIRS_EXEMPT) return QONNX_OK;
-    l->most = qn_arena_array(&s->plan->arena, count, sizeof *l->most);
     l->importance = qn_arena_array(&s->plan->arena, count, sizeof *l->importance);
     l->tight = qn_arena_array(&s->plan->arena, p->outputs, sizeof *l->tight);
-    if (!l->most || !l->importance || !l->tight) return qn_fail_nomem(s->err);
-    stats = qn_solver_channels(s, l);
+    if (!l->importance || !l->tight) return qn_fail_nomem(s->err);
     for (size_t c = 0; c < count; c++) {
-        l->most[c] = stats && strcmp(settings->pair_safe, "always") != 0 ? most_of(l, input, qn_channel_range(stats, c)) : UINT8_MAX;
-        l->importance[c] = stats ? (float)qn_channel_mean_square(stats, c) : 1;
+        l->importance[c] = stats ? (float)qn_channel_mean_square(stats->channels, c) : 1;
         sum += (double)l->importance[c];
     }
     for (size_t c = 0; c < count; c++) l->importance[c] += sum > 0 ? (float)(LEAST_IMPORTANCE * sum / (double)count) : 1;
-    return QONNX_OK;
+    return fill_inputs(s, l, anything ? NULL : stats);
 }
 
 static struct qn_pair_task task_of(const struct qn_solver *s, const struct qn_open_layer *l)
 {
     const struct qn_qparams *weight = s->plan->nodes[l->node].weight;
-    return (struct qn_pair_task){ l->w, l->shape.weight, l->most, l->importance, weight->scale, weight->count, weight->hi, l->tight };
+    return (struct qn_pair_task){ l->w, l->shape.weight, l->inputs, l->importance, weight->scale, weight->count, weight->hi, l->tight };
 }
 
 qonnx_status qn_solve_pair_scales(struct qn_solver *s, struct qn_open_layer *l)
@@ -85,7 +124,7 @@ qonnx_status qn_solve_pair_scales(struct qn_solver *s, struct qn_open_layer *l)
     struct qn_node_plan *row = &s->plan->nodes[l->node];
     struct qn_pair_task  task = task_of(s, l);
 
-    if (!l->most) return QONNX_OK;
+    if (!l->inputs.most) return QONNX_OK;
     QN_TRY(qn_pair_scales(&task, &row->pair_raised, &l->tight_count, s->threads, s->err));
     if (row->pair_raised) row->pairing = QN_PAIRS_HELD;
     return QONNX_OK;
@@ -98,8 +137,8 @@ qonnx_status qn_solve_pair_codes(struct qn_solver *s, struct qn_open_layer *l)
     double               importance = 0;
     int8_t              *codes;
 
-    for (size_t i = 0; l->most && row->rounded && i < l->shape.weight.outputs; i++) l->tight[i] = true; /* other codes */
-    if (!l->most || (!l->tight_count && !row->rounded)) return QONNX_OK;
+    for (size_t i = 0; l->inputs.most && row->rounded && i < l->shape.weight.outputs; i++) l->tight[i] = true; /* other codes */
+    if (!l->inputs.most || (!l->tight_count && !row->rounded)) return QONNX_OK;
     if (!(codes = qn_arena_alloc_raw(&s->plan->arena, l->w_count))) return qn_fail_nomem(s->err);
     if (row->weight_codes)
         memcpy(codes, row->weight_codes, l->w_count);

@@ -35,7 +35,7 @@ struct qn_open_layer {
     uint64_t                 products; /* summed up for one output */
     struct qn_layer_shape    shape;
     bool                     shaped; /* it has one */
-    uint8_t                 *most;       /* by channel of the input: the largest code, as if unsigned; NULL: pairs may saturate */
+    struct qn_pair_inputs    inputs;     /* without `most`: pairs may saturate */
     float                   *importance; /* by channel of the input: of the square of a weight's error */
     bool                    *tight;      /* by output: its codes are to be looked at */
     size_t                   tight_count;
@@ -46,8 +46,8 @@ bool qn_all_finite(const float *x, size_t n);
 
 /* The constants of a node that multiplies by or reads from them, whatever its other inputs are: an LSTM, a table. */
 QONNX_MUST_CHECK qonnx_status qn_solve_constants(struct qn_solver *s, qn_node_id n);
-/* What was seen of the channels of the layer's input, one for each that its weights are multiplied by; NULL: nothing. */
-const struct qn_channel_stats *qn_solver_channels(const struct qn_solver *s, const struct qn_open_layer *l);
+/* What was seen of the layer's input where that has channels, one for each that its weights are multiplied by; NULL: nothing. */
+const struct qn_stats *qn_solver_channels(const struct qn_solver *s, const struct qn_open_layer *l);
 /* The layer's bias makes good what its final codes take from the mean of each output, if that is asked for. */
 QONNX_MUST_CHECK qonnx_status qn_solve_correct_bias(struct qn_solver *s, struct qn_open_layer *l);
 /* Whether codes are to be held so that pairs of products do not saturate, and by which inputs. */

@@ -22,7 +22,7 @@ qonnx_status qn_channel_stats_init(struct qn_channel_stats *stats, size_t channe
     memset(stats, 0, sizeof *stats);
     if (channels > QN_CHANNELS_MAX) return qn_fail(err, QONNX_E_LIMIT, "%zu channels are too many to follow", channels);
     stats->channels = channels;
-    stats->ends = calloc(4 * channels + 1, sizeof *stats->ends);
+    stats->ends = calloc(5 * channels + 1, sizeof *stats->ends);
     stats->sums = calloc(2 * channels + 1, sizeof *stats->sums);
     stats->sample_sums = calloc(2 * channels + 1, sizeof *stats->sample_sums);
     if (!stats->ends || !stats->sums || !stats->sample_sums) {
@@ -33,13 +33,14 @@ qonnx_status qn_channel_stats_init(struct qn_channel_stats *stats, size_t channe
     stats->max = stats->min + channels;
     stats->sample_min = stats->max + channels;
     stats->sample_max = stats->sample_min + channels;
+    stats->pair = stats->sample_max + channels;
     stats->sum = stats->sums;
     stats->sum2 = stats->sum + channels;
     stats->sample_sum = stats->sample_sums;
     stats->sample_sum2 = stats->sample_sum + channels;
     for (size_t c = 0; c < channels; c++) {
         stats->min[c] = stats->sample_min[c] = INFINITY;
-        stats->max[c] = stats->sample_max[c] = -INFINITY;
+        stats->max[c] = stats->sample_max[c] = stats->pair[c] = -INFINITY;
     }
     return QONNX_OK;
 }
@@ -57,6 +58,7 @@ void qn_channel_stats_release(struct qn_channel_stats *stats)
 /* Lane `place * width + channel` of a block. */
 struct lanes {
     float    min[LANES * WIDEST], max[LANES * WIDEST], sum[LANES * WIDEST], sum2[LANES * WIDEST];
+    float    pair[LANES * WIDEST]; /* sums with the lane behind: of use for even ones */
     uint32_t odd[LANES * WIDEST], zeros[LANES * WIDEST];
 };
 
@@ -70,6 +72,15 @@ struct lanes {
                 l->min[j] = LOWER(value, l->min[j]);                                                                   \
                 l->max[j] = UPPER(value, l->max[j]);                                                                   \
                 l->odd[j] += fabsf(x[j]) < QN_MASKED_FROM ? 0u : 1u;                                                   \
+            }                                                                                                          \
+    }                                                                                                                  \
+    /* Reads one value more. */                                                                                        \
+    QN_CLONES static void scan_pairs_##width(const float *restrict x, size_t steps, struct lanes *restrict l)          \
+    {                                                                                                                  \
+        for (size_t i = 0; i < steps; i++, x += LANES * width)                                                         \
+            for (size_t j = 0; j < LANES * width; j++) {                                                               \
+                const float value = x[j] + x[j + 1];                                                                   \
+                l->pair[j] = UPPER(value, l->pair[j]);                                                                 \
             }                                                                                                          \
     }                                                                                                                  \
     QN_CLONES static void scan_sums_##width(const float *restrict x, size_t steps, struct lanes *restrict l)           \
@@ -89,7 +100,7 @@ static void start(struct lanes *l, size_t count)
 {
     for (size_t j = 0; j < count; j++) {
         l->min[j] = INFINITY;
-        l->max[j] = -INFINITY;
+        l->max[j] = l->pair[j] = -INFINITY;
         l->sum[j] = l->sum2[j] = 0;
         l->odd[j] = l->zeros[j] = 0;
     }
@@ -107,28 +118,34 @@ static void scan_rest(const float *x, size_t n, struct lanes *l)
         l->zeros[j] += value == 0 ? 1u : 0u;
         l->odd[j] += fabsf(x[j]) < QN_MASKED_FROM ? 0u : 1u;
     }
+    for (size_t j = 0; j < n; j += 2) {
+        const float value = x[j] + x[j + 1];
+        l->pair[j] = UPPER(value, l->pair[j]);
+    }
 }
 
 /* The lanes of a block, of which `count` channels from `first` on are asked for, into the sample's figures. */
 QN_CLONES static void finish_ends(struct qn_channel_stats *stats, const struct lanes *l, size_t width, size_t first,
                                   size_t count)
 {
-    float    min[WIDEST], max[WIDEST];
+    float    min[WIDEST], max[WIDEST], pair[WIDEST];
     uint32_t odd = 0;
 
     for (size_t c = 0; c < WIDEST; c++) {
         min[c] = INFINITY;
-        max[c] = -INFINITY;
+        max[c] = pair[c] = -INFINITY;
     }
     for (size_t j = 0; j < LANES * width; j += width)
         for (size_t c = 0; c < width; c++) {
             min[c] = LOWER(l->min[j + c], min[c]);
             max[c] = UPPER(l->max[j + c], max[c]);
+            pair[c] = UPPER(l->pair[j + c], pair[c]);
             odd |= l->odd[j + c];
         }
     for (size_t c = 0; c < count; c++) {
         stats->sample_min[first + c] = LOWER(min[c], stats->sample_min[first + c]);
         stats->sample_max[first + c] = UPPER(max[c], stats->sample_max[first + c]);
+        stats->pair[first + c] = UPPER(pair[c], stats->pair[first + c]);
     }
     stats->sample_odd |= odd != 0;
 }
@@ -156,13 +173,20 @@ QN_CLONES static void finish_sums(struct qn_channel_stats *stats, const struct l
 static void add_block(struct qn_channel_stats *stats, const float *x, size_t places, size_t width, size_t first,
                       size_t count, bool summed)
 {
-    const size_t steps = places / LANES;
+    const size_t steps = places / LANES, step = LANES * width;
     struct lanes lanes;
+    float        last[LANES * WIDEST + 1];
 
-    start(&lanes, LANES * width);
+    start(&lanes, step);
     (width == NARROW ? scan_ends_8 : scan_ends_16)(x, steps, &lanes);
     if (summed) (width == NARROW ? scan_sums_8 : scan_sums_16)(x, steps, &lanes);
-    scan_rest(x + steps * LANES * width, places % LANES * width, &lanes);
+    if (steps) { /* the last value of all has none behind it */
+        memcpy(last, x + (steps - 1) * step, step * sizeof *last);
+        last[step] = 0;
+        (width == NARROW ? scan_pairs_8 : scan_pairs_16)(x, steps - 1, &lanes);
+        (width == NARROW ? scan_pairs_8 : scan_pairs_16)(last, 1, &lanes);
+    }
+    scan_rest(x + steps * step, places % LANES * width, &lanes);
     finish_ends(stats, &lanes, width, first, count);
     if (summed) finish_sums(stats, &lanes, width, first, count);
 }
@@ -207,6 +231,14 @@ QN_CLONES static uint32_t scan_row(const float *restrict x, size_t n, float *res
     return odd;
 }
 
+QN_CLONES static void pair_row(const float *restrict x, size_t n, float *restrict pair)
+{
+    for (size_t i = 0; i + 1 < n; i++) {
+        const float value = x[i] + x[i + 1];
+        pair[i] = UPPER(value, pair[i]);
+    }
+}
+
 QN_CLONES static uint32_t sum_row(const float *restrict clean, size_t n, double *restrict sum, double *restrict sum2)
 {
     uint32_t zeros = 0;
@@ -230,6 +262,7 @@ static void add_rows(struct qn_channel_stats *stats, const float *x, size_t rows
         for (size_t r = 0; r < rows; r++) {
             stats->sample_odd |=
                 scan_row(x + r * channels + first, n, stats->sample_min + first, stats->sample_max + first, clean) != 0;
+            pair_row(x + r * channels + first, n, stats->pair + first);
             stats->sample_zeros += sum_row(clean, n, stats->sample_sum + first, stats->sample_sum2 + first);
         }
     }
@@ -302,6 +335,7 @@ void qn_channel_stats_merge(struct qn_channel_stats *stats, const struct qn_chan
     for (size_t c = 0; c < stats->channels; c++) {
         stats->min[c] = LOWER(other->min[c], stats->min[c]);
         stats->max[c] = UPPER(other->max[c], stats->max[c]);
+        stats->pair[c] = UPPER(other->pair[c], stats->pair[c]);
         qn_fixed_sum_merge(&stats->sum[c], &other->sum[c]);
         qn_fixed_sum_merge(&stats->sum2[c], &other->sum2[c]);
     }
@@ -322,4 +356,9 @@ double qn_channel_mean(const struct qn_channel_stats *stats, size_t channel)
 double qn_channel_mean_square(const struct qn_channel_stats *stats, size_t channel)
 {
     return qn_fixed_sum_value(&stats->sum2[channel]) / (double)stats->summed;
+}
+
+void qn_channel_stats_assume_pairs(struct qn_channel_stats *stats)
+{
+    for (size_t c = 0; c + 1 < stats->channels; c++) stats->pair[c] = stats->max[c] + stats->max[c + 1];
 }

@@ -17,6 +17,7 @@ struct qn_channel_stats {
     uint64_t             summed;   /* values in the sums: of large tensors not all */
     bool                 mismatch; /* a sample had another number of channels: nothing below means anything */
     float               *min, *max;
+    float               *pair; /* by even channel: the largest sum of its value and its neighbour's in one place */
     struct qn_fixed_sum *sum, *sum2;
     /* Of the sample in work: */
     float               *sample_min, *sample_max;
@@ -50,5 +51,7 @@ bool            qn_channel_stats_usable(const struct qn_channel_stats *stats);
 struct qn_range qn_channel_range(const struct qn_channel_stats *stats, size_t channel);
 double          qn_channel_mean(const struct qn_channel_stats *stats, size_t channel);
 double          qn_channel_mean_square(const struct qn_channel_stats *stats, size_t channel);
+/* For statistics that were not gathered: pairs as if both were largest in the same place. */
+void            qn_channel_stats_assume_pairs(struct qn_channel_stats *stats);
 
 #endif

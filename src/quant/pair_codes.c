@@ -8,6 +8,9 @@
 
 enum { TILE = 16, WORTH_THREADS = 1 << 18 };
 
+#define LOWER(a, b) ((a) < (b) ? (a) : (b))
+#define UPPER(a, b) ((a) > (b) ? (a) : (b))
+
 struct job {
     const struct qn_pair_task *task;
     size_t                     positions; /* of one output */
@@ -16,21 +19,42 @@ struct job {
     double                    *cost;
 };
 
-/* A pair's members: weight in steps, largest input code, importance. */
+struct qn_pair_corners qn_pair_corners(const struct qn_pair_inputs *inputs, size_t first, size_t second, bool together)
+{
+    const int32_t m1 = inputs->most[first], m2 = inputs->most[second], all = m1 + m2;
+    int32_t       sum = all;
+
+    if (inputs->both && together && first % 2 == 0 && inputs->both[first] < all) sum = inputs->both[first];
+    return (struct qn_pair_corners){ { m1, sum > m2 ? sum - m2 : 0 }, { sum > m1 ? sum - m1 : 0, m2 } };
+}
+
+/* A pair's members: weight in steps and importance. */
 struct member {
     double  x, cost;
-    int32_t most, code;
+    int32_t code;
 };
 
-/* With both weights positive: of all codes that fit those that cost least. The first is never more than its nearest. */
-static void choose(struct member *a, struct member *b, int32_t limit)
+/* The most that the second code may be beside the first, both positive. */
+static int32_t room_beside(const struct qn_pair_corners *c, int32_t first, int32_t limit)
+{
+    int32_t room = INT8_MAX;
+
+    for (int i = 0; i < 2; i++) {
+        const int32_t left = limit - c->first[i] * first;
+        if (c->second[i] && left / c->second[i] < room) room = left / c->second[i];
+    }
+    return room;
+}
+
+/* With both weights positive: of all codes that fit those that cost least. Neither is ever more than its nearest. */
+static void choose(struct member *a, struct member *b, const struct qn_pair_corners *corners, int32_t limit)
 {
     const int32_t nearest_a = a->code, nearest_b = b->code;
     double        least = INFINITY;
 
     for (int32_t q = nearest_a; q >= 0; q--) {
         const double  da = a->x - q, alone = a->cost * da * da;
-        const int32_t room = (limit - a->most * q) / b->most, r = room < nearest_b ? room : nearest_b;
+        const int32_t room = room_beside(corners, q, limit), r = room < nearest_b ? room : nearest_b;
         const double  db = b->x - r, cost = alone + b->cost * db * db;
         if (alone >= least) break;
         if (cost >= least) continue;
@@ -40,11 +64,14 @@ static void choose(struct member *a, struct member *b, int32_t limit)
     }
 }
 
-static bool fits(int32_t m1, int32_t q1, int32_t m2, int32_t q2)
+static bool fits(const struct qn_pair_corners *c, int32_t q1, int32_t q2)
 {
-    const int32_t up = m1 * (q1 > 0 ? q1 : 0) + m2 * (q2 > 0 ? q2 : 0);
-    const int32_t down = m1 * (q1 < 0 ? q1 : 0) + m2 * (q2 < 0 ? q2 : 0);
-    return up <= INT16_MAX && down >= INT16_MIN;
+    for (int i = 0; i < 2; i++) {
+        const int32_t up = c->first[i] * (q1 > 0 ? q1 : 0) + c->second[i] * (q2 > 0 ? q2 : 0);
+        const int32_t down = c->first[i] * (q1 < 0 ? q1 : 0) + c->second[i] * (q2 < 0 ? q2 : 0);
+        if (up > INT16_MAX || down < INT16_MIN) return false;
+    }
+    return true;
 }
 
 /* Where in an output's weights a position is. */
@@ -60,7 +87,8 @@ static void advance(struct cursor *at, const struct qn_products *p)
 }
 
 /* One product is at most 255 * 127 and fits, so codes that do not are of one sign. */
-static void move(const struct qn_pair_task *task, size_t output, const size_t *at, const size_t *channel, int8_t *codes)
+static void move(const struct qn_pair_task *task, const struct qn_pair_corners *corners, size_t output,
+                 const size_t *at, const size_t *channel, int8_t *codes)
 {
     const double  scale = (double)task->scale[task->scale_count == 1 ? 0 : output];
     const int32_t sign = codes[at[0]] > 0 ? 1 : -1;
@@ -68,16 +96,16 @@ static void move(const struct qn_pair_task *task, size_t output, const size_t *a
 
     for (int i = 0; i < 2; i++) {
         const double x = sign * (double)task->w[at[i]] / scale;
-        member[i] =
-            (struct member){ x, (double)task->importance[channel[i]], task->most[channel[i]], sign * codes[at[i]] };
+        member[i] = (struct member){ x, (double)task->importance[channel[i]], sign * codes[at[i]] };
     }
-    choose(&member[0], &member[1], sign > 0 ? INT16_MAX : -INT16_MIN);
+    choose(&member[0], &member[1], corners, sign > 0 ? INT16_MAX : -INT16_MIN);
     for (int i = 0; i < 2; i++) codes[at[i]] = (int8_t)(sign * member[i].code);
 }
 
 static double cost_of(const struct qn_pair_task *task, size_t output, size_t at, size_t channel, int8_t code)
 {
-    const double error = (double)task->w[at] - (double)code * (double)task->scale[task->scale_count == 1 ? 0 : output];
+    const double scale = (double)task->scale[task->scale_count == 1 ? 0 : output];
+    const double error = (double)task->w[at] - (double)code * scale;
     return (double)task->importance[channel] * error * error;
 }
 
@@ -86,6 +114,7 @@ static void fix_pair(const struct job *job, size_t output, const struct cursor *
     const struct qn_pair_task *task = job->task;
     const struct qn_products  *p = &task->products;
     const size_t               first = qn_products_first_channel(p, output);
+    struct qn_pair_corners     corners;
     size_t                     at[2], channel[2];
     int8_t                     before[2];
 
@@ -94,8 +123,9 @@ static void fix_pair(const struct job *job, size_t output, const struct cursor *
         channel[i] = first + pair[i].channel;
         before[i] = job->codes[at[i]];
     }
-    if (fits(task->most[channel[0]], before[0], task->most[channel[1]], before[1])) return;
-    move(task, output, at, channel, job->codes);
+    corners = qn_pair_corners(&task->inputs, channel[0], channel[1], pair[0].tap == pair[1].tap);
+    if (fits(&corners, before[0], before[1])) return;
+    move(task, &corners, output, at, channel, job->codes);
     for (int i = 0; i < 2; i++) {
         job->moved[output] += job->codes[at[i]] != before[i];
         job->cost[output] += cost_of(task, output, at[i], channel[i], job->codes[at[i]]) -
@@ -153,16 +183,18 @@ void qn_pair_code_range(const void *limits, size_t row, size_t i, const int32_t 
 {
     const struct qn_pair_limits *l = limits;
     const size_t                 position = i % l->taps * l->channels + i / l->taps, other = position ^ 1;
-    int32_t                      q, m1, m2, up, down;
+    const size_t                 a = position < other ? position : other, b = a + 1;
+    struct qn_pair_corners       c;
+    int32_t                      q;
 
     (void)row;
     if (other >= l->taps * l->channels) return;
     q = codes[other % l->channels * l->taps + other / l->channels];
-    m1 = l->most[position % l->channels];
-    m2 = l->most[other % l->channels];
-    if (!m1) return;
-    up = (INT16_MAX - m2 * (q > 0 ? q : 0)) / m1;
-    down = (INT16_MIN - m2 * (q < 0 ? q : 0)) / m1;
-    if (*hi > up) *hi = up;
-    if (*lo < down) *lo = down;
+    c = qn_pair_corners(&l->inputs, a % l->channels, b % l->channels, a / l->channels == b / l->channels);
+    for (int k = 0; k < 2; k++) {
+        const int32_t own = position == a ? c.first[k] : c.second[k], its = position == a ? c.second[k] : c.first[k];
+        if (!own) continue;
+        *hi = LOWER(*hi, (INT16_MAX - its * (q > 0 ? q : 0)) / own);
+        *lo = UPPER(*lo, (INT16_MIN - its * (q < 0 ? q : 0)) / own);
+    }
 }

@@ -3,10 +3,11 @@
  *
  * x86 processors without VNNI multiply unsigned 8-bit inputs by signed 8-bit weights and add the products of neighbours
  * in 16 bits, which saturate. Neighbours are positions 2i and 2i + 1 of an output's weights in the order in which kernels
- * go through them: tap by tap, and channel by channel in each. With m the largest code that an input channel takes, all
- * is well when in each pair m1 q1 + m2 q2 of the positive codes is at most 32767 and of the negative ones at least
- * -32768. Where weights as they are would break that, either the output's scale grows a little or the codes of the pair
- * are chosen anew, whichever costs the output less. */
+ * go through them: tap by tap, and channel by channel in each. With m the largest code that an input channel takes and S
+ * the largest sum that two of them take in one place, no input is beyond the corners (m1, S - m1) and (S - m2, m2). All is
+ * well when at both the positive codes of each pair make at most 32767 and the negative ones at least -32768. Where
+ * weights as they are would break that, either the output's scale grows a little or the codes of the pair are chosen anew,
+ * whichever costs the output less. */
 #ifndef QN_QUANT_PAIR_SAFE_H
 #define QN_QUANT_PAIR_SAFE_H
 
@@ -25,16 +26,27 @@ static inline size_t qn_products_first_channel(const struct qn_products *p, size
     return o / (p->outputs / p->groups) * p->channels;
 }
 
+/* What a layer's input can be, by channel, in unsigned codes. */
+struct qn_pair_inputs {
+    const uint8_t  *most; /* the largest */
+    const uint16_t *both; /* of even channels: the largest sum with the neighbour behind; NULL: not known */
+};
+
+/* The corners of what the inputs of a pair can be: first and second input, twice. `together`: in one place. */
+struct qn_pair_corners {
+    int32_t first[2], second[2];
+};
+struct qn_pair_corners qn_pair_corners(const struct qn_pair_inputs *inputs, size_t first, size_t second, bool together);
+
 struct qn_pair_task {
-    const float       *w;
-    struct qn_products products;
-    /* By channel of the input, groups * channels of them: */
-    const uint8_t     *most;       /* the largest code, zero point included */
-    const float       *importance; /* what the square of a weight's error costs; > 0 */
-    float             *scale;      /* of the codes -hi … hi: one for each output, or one for all */
-    size_t             scale_count;
-    int32_t            hi;
-    bool              *tight; /* by output: made by qn_pair_scales, read by qn_pair_codes */
+    const float          *w;
+    struct qn_products    products;
+    struct qn_pair_inputs inputs;
+    const float          *importance; /* by channel of the input: what the square of a weight's error costs; > 0 */
+    float                *scale;      /* of the codes -hi … hi: one for each output, or one for all */
+    size_t                scale_count;
+    int32_t               hi;
+    bool                 *tight; /* by output: made by qn_pair_scales, read by qn_pair_codes */
 };
 
 /* Raises scales where that costs less than moving codes would; returns in *raised how many, and in *tight how many
@@ -50,8 +62,8 @@ QONNX_MUST_CHECK qonnx_status qn_pair_codes(const struct qn_pair_task *task, int
 /* What one code may be while its neighbour is what it is: for methods that change codes one by one. i counts one output's
  * weights channel by channel, and tap by tap in each. */
 struct qn_pair_limits {
-    size_t         taps, channels;
-    const uint8_t *most; /* of the group's channels */
+    size_t                taps, channels;
+    struct qn_pair_inputs inputs; /* of the group's channels */
 };
 void qn_pair_code_range(const void *limits, size_t row, size_t i, const int32_t *codes, int32_t *lo, int32_t *hi);
 

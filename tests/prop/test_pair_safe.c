@@ -14,6 +14,7 @@ struct layer {
     struct qn_pair_task task;
     float              *w, *importance, *scale, *full; /* full: scales of full range */
     uint8_t            *most;
+    uint16_t           *both;
     bool               *tight;
     int8_t             *codes;
     size_t              count, raised, tight_count, moved;
@@ -22,11 +23,12 @@ struct layer {
 
 enum kind { CONV, MATMUL, TRANSPOSED };
 
-/* Weights with a few large ones, so that both scales and codes have to give way. */
+/* Sometimes weights with a few large ones, so that codes give way rather than scales. */
 static void make(struct layer *l, struct rng *rng, enum kind kind, size_t groups, size_t per_group, size_t taps,
                  size_t channels, bool per_tensor)
 {
     struct qn_products p = { groups * per_group, groups, taps, channels, taps * channels, 1, taps };
+    const bool         few_large = rng_below(rng, 2);
     float              largest = 0;
 
     if (kind == MATMUL) p = (struct qn_products){ per_group, 1, 1, channels, 1, 0, per_group };
@@ -36,14 +38,20 @@ static void make(struct layer *l, struct rng *rng, enum kind kind, size_t groups
     l->w = malloc(l->count * sizeof *l->w);
     l->codes = malloc(l->count);
     l->most = malloc(p.groups * p.channels);
+    l->both = malloc(p.groups * p.channels * sizeof *l->both);
     l->importance = malloc(p.groups * p.channels * sizeof *l->importance);
     l->scale = malloc(p.outputs * sizeof *l->scale);
     l->full = malloc(p.outputs * sizeof *l->full);
     l->tight = malloc(p.outputs * sizeof *l->tight);
-    for (size_t i = 0; i < l->count; i++) l->w[i] = rng_normal(rng) * (rng_below(rng, 9) ? 0.3f : 1);
+    for (size_t i = 0; i < l->count; i++) l->w[i] = rng_normal(rng) * (few_large && rng_below(rng, 9) ? 0.3f : 1);
     for (size_t c = 0; c < p.groups * p.channels; c++) {
         l->most[c] = (uint8_t)(rng_below(rng, 2) ? 255 : rng_below(rng, 256));
         l->importance[c] = rng_between(rng, 0.01f, 1);
+    }
+    for (size_t c = 0; c < p.groups * p.channels; c++) { /* no less than one of them, no more than both */
+        const unsigned next = c + 1 < p.groups * p.channels ? l->most[c + 1] : 0;
+        const unsigned larger = l->most[c] > next ? l->most[c] : next;
+        l->both[c] = (uint16_t)(larger + rng_below(rng, l->most[c] + next - larger + 1u));
     }
     for (size_t o = 0; o < p.outputs; o++) {
         float absmax = 0;
@@ -57,7 +65,8 @@ static void make(struct layer *l, struct rng *rng, enum kind kind, size_t groups
     if (per_tensor) l->scale[0] = largest / HI;
     memcpy(l->full, l->scale, p.outputs * sizeof *l->full);
     l->task =
-        (struct qn_pair_task){ l->w, p, l->most, l->importance, l->scale, per_tensor ? 1 : p.outputs, HI, l->tight };
+        (struct qn_pair_task){ l->w, p,       { l->most, l->both }, l->importance, l->scale, per_tensor ? 1 : p.outputs,
+                               HI,   l->tight };
 }
 
 static void drop(struct layer *l)
@@ -65,6 +74,7 @@ static void drop(struct layer *l)
     free(l->w);
     free(l->codes);
     free(l->most);
+    free(l->both);
     free(l->importance);
     free(l->scale);
     free(l->full);
@@ -112,19 +122,32 @@ static void solve(struct layer *l, int threads)
     assert_true(fabs(after - before - l->cost) <= 1e-9 * after); /* what it says is what it is */
 }
 
-static int most_of(const struct layer *l, size_t o, size_t k)
+/* The most that the pair at position k makes of two positive numbers: a linear function over a polygon, tried at all
+ * places where that can be. */
+static int most_of(const struct layer *l, size_t o, size_t k, int first, int second)
 {
     const struct qn_products *p = &l->task.products;
-    return l->most[o / (p->outputs / p->groups) * p->channels + k % p->channels];
+    const size_t              from = o / (p->outputs / p->groups) * p->channels;
+    const size_t              a = from + k % p->channels, b = from + (k + 1) % p->channels;
+    const bool                together = k / p->channels == (k + 1) / p->channels && a % 2 == 0;
+    const int                 m1 = l->most[a], m2 = l->most[b], sum = together ? l->both[a] : m1 + m2;
+    int                       most = 0;
+
+    for (int i = 0; i < 3; i++) {
+        int x = i == 0 ? 0 : i == 1 ? sum - m2 : m1, y;
+        if (x < 0) x = 0;
+        if (x > m1) x = m1;
+        y = sum - x < m2 ? sum - x : m2;
+        if (x * first + y * second > most) most = x * first + y * second;
+    }
+    return most;
 }
 
-/* Of the codes of one pair, with the inputs that add up to most in either direction. */
+/* Of the codes of one pair. */
 static bool saturates(const struct layer *l, size_t o, size_t k, int first, int second)
 {
-    const int m1 = most_of(l, o, k), m2 = most_of(l, o, k + 1);
-    const int up = (first > 0 ? m1 * first : 0) + (second > 0 ? m2 * second : 0);
-    const int down = (first < 0 ? m1 * first : 0) + (second < 0 ? m2 * second : 0);
-    return up > INT16_MAX || down < INT16_MIN;
+    return most_of(l, o, k, first > 0 ? first : 0, second > 0 ? second : 0) > INT16_MAX ||
+           most_of(l, o, k, first < 0 ? -first : 0, second < 0 ? -second : 0) > -INT16_MIN;
 }
 
 static const struct {
@@ -179,8 +202,10 @@ static void nothing_changes_where_nothing_can_saturate(void **state)
             struct layer l;
             make(&l, &rng, shapes[i].kind, shapes[i].groups, shapes[i].per_group, shapes[i].taps, shapes[i].channels,
                  per_tensor);
-            for (size_t c = 0; c < l.task.products.groups * l.task.products.channels; c++)
-                l.most[c] %= 128; /* 127 * 254 fits */
+            for (size_t c = 0; c < l.task.products.groups * l.task.products.channels; c++) {
+                l.most[c] = (uint8_t)(shapes[i].channels % 2 ? l.most[c] % 128 : 255);
+                l.both[c] = 258; /* 127 * 258 fits */
+            }
             solve(&l, 1);
             assert_int_equal(l.raised, 0);
             assert_int_equal(l.tight_count, 0);
@@ -235,6 +260,7 @@ static void the_scale_is_close_to_the_best_there_is(void **state)
         float        chosen;
         make(&l, &rng, MATMUL, 1, 1, 1, 2000, round % 2);
         memset(l.most, 255 - round, 2000);
+        for (size_t c = 0; c < 2000; c++) l.both[c] = (uint16_t)(round % 3 ? 510 : 420);
         for (size_t i = 0; i < 2000; i++) l.w[i] = round < 3 ? rng_normal(&rng) / 4 : rng_between(&rng, -1, 1);
         for (size_t i = 0; i < 2000; i++) l.full[0] = fmaxf(i ? l.full[0] : 0, fabsf(l.w[i]) / HI);
         l.scale[0] = l.full[0];
@@ -288,22 +314,28 @@ static void the_range_of_a_code_is_what_its_neighbour_leaves(void **state)
     for (int round = 0; round < 2000; round++) {
         uint8_t               most[6];
         int32_t               codes[18];
-        struct qn_pair_limits limits = { 1 + rng_below(&rng, 3), 1 + rng_below(&rng, 6), most };
+        uint16_t              both[6];
+        struct qn_pair_limits limits = { 1 + rng_below(&rng, 3), 1 + rng_below(&rng, 6), { most, both } };
         const size_t          positions = limits.taps * limits.channels, position = rng_below(&rng, positions),
                      other = position ^ 1;
         const size_t i = position % limits.channels * limits.taps + position / limits.channels;
         int32_t      lo = -HI, hi = HI;
         for (size_t c = 0; c < limits.channels; c++) most[c] = (uint8_t)rng_below(&rng, 256);
+        for (size_t c = 0; c < limits.channels; c++) {
+            const unsigned next = c + 1 < limits.channels ? most[c + 1] : 0, larger = most[c] > next ? most[c] : next;
+            both[c] = (uint16_t)(larger + rng_below(&rng, most[c] + next - larger + 1u));
+        }
         for (size_t k = 0; k < positions; k++) codes[k] = (int32_t)rng_below(&rng, 255) - HI;
         qn_pair_code_range(&limits, 0, i, codes, &lo, &hi);
         for (int32_t q = -HI; q <= HI; q++) {
             bool fits = true;
             if (other < positions) {
-                const int m1 = most[position % limits.channels], m2 = most[other % limits.channels];
-                const int neighbour = codes[other % limits.channels * limits.taps + other / limits.channels];
-                const int up = m1 * (q > 0 ? q : 0) + m2 * (neighbour > 0 ? neighbour : 0);
-                const int down = m1 * (q < 0 ? q : 0) + m2 * (neighbour < 0 ? neighbour : 0);
-                fits = up <= INT16_MAX && down >= INT16_MIN;
+                const size_t       first = position < other ? position : other;
+                const int          neighbour = codes[other % limits.channels * limits.taps + other / limits.channels];
+                const struct layer one = { .most = most,
+                                           .both = both,
+                                           .task = { .products = { 1, 1, limits.taps, limits.channels, 0, 0, 0 } } };
+                fits = !saturates(&one, 0, first, position == first ? q : neighbour, position == first ? neighbour : q);
             }
             assert_int_equal(fits, q >= lo && q <= hi);
         }

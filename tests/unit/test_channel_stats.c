@@ -25,6 +25,7 @@ static void same_stats(const struct qn_channel_stats *a, const struct qn_channel
     assert_int_equal(a->mismatch, b->mismatch);
     assert_memory_equal(a->min, b->min, a->channels * sizeof *a->min);
     assert_memory_equal(a->max, b->max, a->channels * sizeof *a->max);
+    for (size_t c = 0; c + 1 < a->channels; c += 2) assert_true(a->pair[c] == b->pair[c]);
     assert_memory_equal(a->sum, b->sum, a->channels * sizeof *a->sum);
     assert_memory_equal(a->sum2, b->sum2, a->channels * sizeof *a->sum2);
 }
@@ -60,6 +61,18 @@ static void a_blocked_layout_leaves_no_trace(void **state)
     }
 }
 
+static float largest_sum(const float *x, struct qn_layout l, size_t c)
+{
+    float largest = -INFINITY;
+
+    for (size_t o = 0; o < l.outer; o++)
+        for (size_t p = 0; p < l.inner; p++) {
+            const float *at = x + (o * l.channels + c) * l.inner + p;
+            largest = fmaxf(largest, at[0] + at[l.inner]);
+        }
+    return largest;
+}
+
 /* Of long channels only some values enter the sums, so those are compared where the values repeat. */
 static void the_figures_are_those_of_each_channel(void **state)
 {
@@ -93,6 +106,7 @@ static void the_figures_are_those_of_each_channel(void **state)
                     sum2 += (double)value * (double)value;
                 }
             assert_true(qn_channel_range(&stats, c).min == min && qn_channel_range(&stats, c).max == max);
+            if (c % 2 == 0 && c + 1 < l.channels) assert_true(stats.pair[c] == largest_sum(x, l, c));
             if (l.inner > 512 && l.inner % 64) continue;
             assert_true(fabs(qn_channel_mean(&stats, c) - sum / count) < 1e-5 * (1 + fabs(sum / count)));
             assert_true(fabs(qn_channel_mean_square(&stats, c) - sum2 / count) < 1e-5 * (1 + sum2 / count));

@@ -78,6 +78,33 @@ static void with_data_only_pairs_that_can_saturate_give_way(void **state)
     planned_close(&p);
 }
 
+/* Channels 0 and 1 reach 255 both, but never in one place: their sum is seen to stay at 255. */
+static void channels_that_are_never_large_in_one_place_keep_full_range(void **state)
+{
+    enum { EACH = 101 };
+    struct planned   p;
+    struct qn_stats *stats;
+    float            values[4 * EACH];
+    bool             again;
+
+    (void)state;
+    begin(&p);
+    planned_make(&p, OPTIONS("calib", "samples.npz"));
+    for (int i = 0; i < 4 * EACH; i++) values[i] = i / EACH % 2 ? (float)(i % EACH) / 100 : 1 - (float)(i % EACH) / 100;
+    stats = &p.made[p.made_count++];
+    assert_int_equal(qn_stats_init(stats, 0, NULL), QONNX_OK);
+    assert_int_equal(qn_stats_follow_channels(stats, 4, NULL), QONNX_OK);
+    qn_stats_add_channels(stats, &(struct qn_channel_view){ values, { 1, 4, EACH }, 1 });
+    stats->samples = 1000000; /* hardly any margin */
+    planned_saw_channels(&p, "c", 4, zeros, ones);
+    p.stats[small_value(&p.s, "x")] = stats;
+    for (int i = 0; i < 16; i++) weights(&p, "c_w")[i] = i % 2 ? 0.01f : 0.5f; /* codes 127 and 3 */
+    assert_ok(qn_solve(&p.plan, p.stats, NULL, p.verdicts, &again, &p.err), &p.err);
+    for (int i = 0; i < 16; i++) assert_int_equal(code(&p, "c", i), i % 2 ? 3 : 127);
+    assert_int_equal(node_of(&p, "c")->pairing, QN_PAIRS_FREE);
+    planned_close(&p);
+}
+
 static void channels_with_room_keep_full_range(void **state)
 {
     struct planned p;
@@ -92,6 +119,32 @@ static void channels_with_room_keep_full_range(void **state)
     assert_null(node_of(&p, "c")->weight_codes);
     for (int i = 0; i < 16; i++) assert_int_equal(code(&p, "c", i), i % 4 ? 127 : 0);
     planned_close(&p);
+}
+
+/* Channels 2 and 3 stay low, but behind a Relu6 they may come up to 6 like the others. */
+static void what_an_operator_cuts_off_may_be_anything_up_to_there(void **state)
+{
+    (void)state;
+    for (int cut = 0; cut < 2; cut++) {
+        struct planned p;
+        planned_open(&p, 4);
+        small_conv(&p.s, "a", "x", NULL);
+        small_constant(&p.s, "low", 0, 0, NULL);
+        small_constant(&p.s, "high", 6, 0, NULL);
+        if (cut)
+            small_op(&p.s, "Clip", "b", "a", "low", "high");
+        else
+            small_op(&p.s, "Relu", "b", "a");
+        small_conv(&p.s, "c", "b", NULL);
+        small_op(&p.s, "Abs", "y", "c");
+        small_output(&p.s, "y");
+        planned_make(&p, OPTIONS("calib", "samples.npz"));
+        planned_saw_channels(&p, "b", 4, zeros, (const float[]){ 6, 6, 0.2f, 0.2f });
+        for (int i = 0; i < 16; i++) weights(&p, "c_w")[i] = i % 4 < 2 ? 0.001f : 0.5f;
+        solve(&p, zeros, ones);
+        assert_int_equal(node_of(&p, "c")->pairing, cut ? QN_PAIRS_HELD : QN_PAIRS_FREE);
+        planned_close(&p);
+    }
 }
 
 static void a_channel_that_never_changed_tells_nothing(void **state)
@@ -205,6 +258,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_data_the_inputs_may_be_anything),
         cmocka_unit_test(with_data_only_pairs_that_can_saturate_give_way),
+        cmocka_unit_test(channels_that_are_never_large_in_one_place_keep_full_range),
+        cmocka_unit_test(what_an_operator_cuts_off_may_be_anything_up_to_there),
         cmocka_unit_test(channels_with_room_keep_full_range),
         cmocka_unit_test(a_channel_that_never_changed_tells_nothing),
         cmocka_unit_test(zeros_of_a_border_count),
