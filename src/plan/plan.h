@@ -57,6 +57,7 @@ struct qn_node_plan {
     float             *least_scale;        /* what the bias needs each weight scale to be; NULL: nothing */
     const struct qn_rounded *rounded;      /* whose codes and scales the weight has; NULL: nearest codes */
     enum qn_pairing    pairing;
+    const struct qn_pair_inputs *pair_inputs; /* by which pairs of weights are held; NULL: not at all */
     size_t             pair_raised, pair_moved; /* scales and codes that pairs changed */
     double             weight_sqnr;
     double             weight_power, weight_noise; /* squares of an output channel's weights, and of their errors: sums, mean over channels */

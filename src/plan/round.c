@@ -9,6 +9,7 @@
 #include "plan/solver.h"
 #include "plan/window.h"
 #include "quant/form.h"
+#include "quant/pair_safe.h"
 
 enum { SMALL = 64 /* columns */, ROWS_FOR_COLUMN = 4, ROWS_AT_LEAST = 1024, FEW_BITS = 5 };
 
@@ -127,16 +128,19 @@ static void search_scales(const struct qn_form *form, const struct rows *r, size
 /* Group by group; *gain is what the codes lose after it over what they lost before. */
 static qonnx_status round_rows(struct rows *r, const struct qn_plan *plan, qn_node_id layer, const struct qn_gram *gram, double *gain, qonnx_error *err)
 {
-    const struct qn_qparams *weight = plan->nodes[layer].weight;
-    const size_t             count = r->count / gram->groups;
-    double                   before = 0, after = 0;
+    const struct qn_qparams     *weight = plan->nodes[layer].weight;
+    const struct qn_pair_inputs *inputs = plan->nodes[layer].pair_inputs;
+    const size_t                 count = r->count / gram->groups;
+    double                       before = 0, after = 0;
 
     for (size_t group = 0; group < gram->groups; group++) {
-        const size_t        first = group * count;
-        const int32_t       shift = weight->zero_point[0];
-        struct qn_form_rows task = { .rows = count, .w = r->w + first * r->k, .codes = r->codes + first * r->k, .scale = r->scale + first, .given = r->given + first, .left = r->left + first, .lo = weight->lo - shift, .hi = weight->hi - shift };
-        struct qn_form      form;
-        qonnx_status        status;
+        const size_t          first = group * count, channels = gram->window.channels;
+        const int32_t         shift = weight->zero_point[0];
+        struct qn_pair_limits limits = { .taps = qn_window_taps(&gram->window), .channels = channels };
+        struct qn_form_rows   task = { .rows = count, .w = r->w + first * r->k, .codes = r->codes + first * r->k, .scale = r->scale + first, .given = r->given + first, .left = r->left + first, .lo = weight->lo - shift, .hi = weight->hi - shift, .range = inputs ? qn_pair_code_range : NULL, .range_context = &limits };
+        struct qn_form        form;
+        qonnx_status          status;
+        if (inputs) limits.inputs = qn_pair_inputs_from(inputs, group * channels);
         QN_TRY(qn_form_init(&form, gram, group, r->centred, (double)plan->settings->damping / 100, r->threads, err));
         if (weight->count > 1) {
             if (weight->bits <= FEW_BITS) search_scales(&form, r, first, count, task.lo, task.hi);

@@ -72,12 +72,14 @@ static bool is_cut_off(const struct qn_solver *s, const struct qn_open_layer *l)
 static qonnx_status fill_inputs(const struct qn_solver *s, struct qn_open_layer *l, const struct qn_stats *stats)
 {
     const struct qn_qparams *input = s->plan->tensors[qn_node_input(s->plan->graph, l->node, 0)].params;
+    struct qn_node_plan     *row = &s->plan->nodes[l->node];
     const size_t             count = l->shape.weight.groups * l->shape.weight.channels;
     const int32_t            zero = l->shape.pads ? input->zero_point[0] - input->lo : 0;
     uint8_t                 *most = qn_arena_array(&s->plan->arena, count, sizeof *most);
     uint16_t                *both = qn_arena_array(&s->plan->arena, count, sizeof *both);
+    struct qn_pair_inputs   *kept = qn_arena_array(&s->plan->arena, 1, sizeof *kept);
 
-    if (!most || !both) return qn_fail_nomem(s->err);
+    if (!most || !both || !kept) return qn_fail_nomem(s->err);
     for (size_t c = 0; c < count; c++) {
         const int32_t all = stats ? most_of(input, qn_channel_range(stats->channels, c)) : UINT8_MAX;
         most[c] = (uint8_t)(all < zero ? zero : all);
@@ -87,6 +89,8 @@ static qonnx_status fill_inputs(const struct qn_solver *s, struct qn_open_layer 
         both[c] = (uint16_t)(sum < 2 * zero ? 2 * zero : sum);
     }
     l->inputs = (struct qn_pair_inputs){ most, both };
+    *kept = l->inputs;
+    row->pair_inputs = kept;
     return QONNX_OK;
 }
 

@@ -32,6 +32,12 @@ struct qn_pair_inputs {
     const uint16_t *both; /* of even channels: the largest sum with the neighbour behind; NULL: not known */
 };
 
+/* Those from a channel on: of one group. */
+static inline struct qn_pair_inputs qn_pair_inputs_from(const struct qn_pair_inputs *inputs, size_t channel)
+{
+    return (struct qn_pair_inputs){ inputs->most + channel, inputs->both ? inputs->both + channel : NULL };
+}
+
 /* The corners of what the inputs of a pair can be: first and second input, twice. `together`: in one place. */
 struct qn_pair_corners {
     int32_t first[2], second[2];

@@ -149,6 +149,34 @@ static void four_bits_stay_within_seven_steps(void **state)
     end(&f);
 }
 
+static void pairs_that_cannot_saturate_stay_so(void **state)
+{
+    struct fixture           f;
+    const struct qn_rounded *list[16] = { NULL }, *rounded;
+    const int8_t            *codes;
+    qn_node_id               a;
+
+    (void)state;
+    begin(&f, OPTIONS("rounding", "second-order", "pair-safe", "always"));
+    a = small_node(&f.p.s, "a");
+    assert_true(qn_round_wanted(&f.p.plan, a, &f.window));
+    gather(&f);
+    assert_int_equal(qn_round_layer(&f.p.plan, a, &f.gram, &f.arena, &rounded, NULL), QONNX_OK);
+    assert_true(rounded->gain > 0.5);
+    codes = rounded->codes;
+    for (int i = 0; i < 16; i += 2) {
+        assert_true(255 * ((codes[i] > 0 ? codes[i] : 0) + (codes[i + 1] > 0 ? codes[i + 1] : 0)) <= INT16_MAX);
+        assert_true(255 * ((codes[i] < 0 ? codes[i] : 0) + (codes[i + 1] < 0 ? codes[i + 1] : 0)) >= INT16_MIN);
+    }
+    list[a] = rounded;
+    qn_plan_release(&f.p.plan);
+    assert_ok(qn_plan_make(&f.p.plan, &f.p.s.graph, &f.p.settings, f.p.verdicts, &f.p.err), &f.p.err);
+    f.p.plan.rounded = list;
+    solve(&f);
+    assert_ptr_equal(node_of(&f.p, "a")->weight_codes, codes); /* nothing was left to be moved */
+    end(&f);
+}
+
 static void windows_follow_the_attributes(void **state)
 {
     struct small     s;
@@ -194,6 +222,7 @@ int main(void)
         cmocka_unit_test(rounded_weights_are_taken_by_the_next_plan),
         cmocka_unit_test(scope_says_which_layers_are_rounded),
         cmocka_unit_test(four_bits_stay_within_seven_steps),
+        cmocka_unit_test(pairs_that_cannot_saturate_stay_so),
         cmocka_unit_test(windows_follow_the_attributes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
