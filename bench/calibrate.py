@@ -7,12 +7,10 @@ free of what opening a model costs."""
 import argparse
 import json
 import os
-import sys
 import tempfile
 
-sys.path.append(sys.path.pop(0))  # this folder last: copy.py here is not Python's copy
-import measure  # noqa: E402
-import numpy as np  # noqa: E402
+import measure
+import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 

@@ -15,8 +15,7 @@ import os
 import sys
 import tempfile
 
-sys.path.append(sys.path.pop(0))  # this folder last: copy.py here is not Python's copy
-import measure  # noqa: E402
+import measure
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 COLUMNS = ["model", "samples", "convert, CPU s", "MB", "/ bare C", "/ bare Python", "unverified / bare C", "bare C, CPU s", "MB", "bare Python, CPU s", "MB",

@@ -21,18 +21,24 @@ class Cost:
 
 # A program's greatest resident size starts with that of the process which started it: this one is small.
 LAUNCHER = """
-import os, subprocess, sys, time
+import os, resource, signal, subprocess, sys, time
+seconds, data = int(sys.argv[1]), int(sys.argv[2])
+def bound():
+    if data:
+        resource.setrlimit(resource.RLIMIT_DATA, (data, data))
 start = time.perf_counter()
-child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+child = subprocess.Popen(sys.argv[3:], stdout=subprocess.DEVNULL, preexec_fn=bound)
+signal.signal(signal.SIGALRM, lambda *_: child.kill())
+signal.alarm(seconds)
 _, status, usage = os.wait4(child.pid, 0)
 print(os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, time.perf_counter() - start, usage.ru_maxrss / 1024)
 """
 
 
-def process(arguments, env=None):
-    """Runs a program to its end."""
-    done = subprocess.run([sys.executable, "-I", "-S", "-c", LAUNCHER, *map(str, arguments)], capture_output=True, text=True,
-                          errors="replace", env={**os.environ, **(env or {})})
+def process(arguments, env=None, cwd=None, seconds=0, data=0):
+    """Runs a program to its end, or until it has taken so many seconds; of memory it gets so many bytes of its own. 0: no limit."""
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", LAUNCHER, str(seconds), str(data), *map(str, arguments)], capture_output=True, text=True,
+                          errors="replace", cwd=cwd, env={**os.environ, **(env or {})})
     if done.returncode:
         raise RuntimeError(f"{arguments[0]} could not be started: {done.stderr.strip()[-300:]}")
     status, *figures = done.stdout.split()

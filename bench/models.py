@@ -8,10 +8,9 @@ import subprocess
 import sys
 import tempfile
 
-sys.path.append(sys.path.pop(0))  # this folder last: copy.py here is not Python's copy
-import measure  # noqa: E402
-import numpy as np  # noqa: E402
-import onnx  # noqa: E402
+import measure
+import numpy as np
+import onnx
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "e2e"))
 import does  # noqa: E402

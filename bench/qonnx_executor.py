@@ -19,12 +19,11 @@ import sys
 import tempfile
 import zipfile
 
-sys.path.append(sys.path.pop(0))  # this folder last: copy.py here is not Python's copy
-import numpy as np  # noqa: E402
-import onnx  # noqa: E402
-from qonnx.core.modelwrapper import ModelWrapper  # noqa: E402
-from qonnx.core.onnx_exec import execute_onnx  # noqa: E402
-from qonnx.transformation.infer_shapes import InferShapes  # noqa: E402
+import numpy as np
+import onnx
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx
+from qonnx.transformation.infer_shapes import InferShapes
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TESTS = os.path.join(os.path.dirname(HERE), "tests")

@@ -10,12 +10,11 @@ import subprocess
 import sys
 import tempfile
 
-sys.path.append(sys.path.pop(0))  # this folder last: copy.py here is not Python's copy
-import measure  # noqa: E402
-import models  # noqa: E402
-import numpy as np  # noqa: E402
-import onnx  # noqa: E402
-import runs  # noqa: E402
+import measure
+import models
+import numpy as np
+import onnx
+import runs
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # What a runtime may lose against exact arithmetic: rounding of averages and the like, and ties, which noisy models amplify.

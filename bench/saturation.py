@@ -19,7 +19,6 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-sys.path.append(sys.path.pop(0))  # this folder last: copy.py here is not Python's copy
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "tests", "e2e"))
 import integers  # noqa: E402

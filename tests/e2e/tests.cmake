@@ -15,6 +15,7 @@ if(QN_ORT)
     COMMAND ${QN_PYTHON} -B ${CMAKE_SOURCE_DIR}/bench/models.py --program $<TARGET_FILE:qonnx-quantize> --limit 2 --pairs 3)
   add_test(NAME e2e_bench_runtimes # so does this one; what other runtimes say is not for tests to depend on
     COMMAND ${QN_PYTHON} -B ${CMAKE_SOURCE_DIR}/bench/runtimes.py --program $<TARGET_FILE:qonnx-quantize> --limit 2 --pairs 3 mnist_resnet)
+  add_test(NAME e2e_rivals COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_rivals.py $<TARGET_FILE:qonnx-quantize>)
   add_test(NAME e2e_saturation
     COMMAND ${QN_PYTHON} -B ${CMAKE_SOURCE_DIR}/bench/saturation.py --program $<TARGET_FILE:qonnx-quantize> --samples 32)
   foreach(model IN ITEMS mnist_resnet chargpt)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Opening, checking and saving a large model (--preset copy) beside `cp --reflink=never A B && sync B`.
 
-  bench/copy.py PROGRAM [--model FILE.onnx] [--megabytes 500] [--runs 9] [--folder DIR] [--limit 1.2] [--memory 64]
+  bench/saving.py PROGRAM [--model FILE.onnx] [--megabytes 500] [--runs 9] [--folder DIR] [--limit 1.2] [--memory 64]
 
 PROGRAM is qonnx-quantize. Without --model a model is made with scripts/make_big_model.py (numpy and onnx). Both commands
 run in turn on a warm cache, so that a busy machine disturbs both; figures are medians of user + system CPU time, memory is
