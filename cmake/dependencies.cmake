@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
-foreach(package IN ITEMS libprotobuf-c jansson libzip libxxhash libcrypto)
+set(QN_PACKAGES libprotobuf-c jansson libzip libxxhash libcrypto)
+foreach(package IN LISTS QN_PACKAGES)
   string(MAKE_C_IDENTIFIER ${package} id)
   pkg_check_modules(${id} REQUIRED IMPORTED_TARGET ${package})
   list(APPEND QN_IMPORTED PkgConfig::${id})
 endforeach()
+list(JOIN QN_PACKAGES " " QN_PC_REQUIRES)
 add_library(qn_dependencies INTERFACE)
 target_link_libraries(qn_dependencies INTERFACE ${QN_IMPORTED} Threads::Threads m ${CMAKE_DL_LIBS})

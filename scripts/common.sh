@@ -82,6 +82,8 @@ provided()
         python3) have python3 ;;
         binutils) have nm ;;
         man-db) have man ;;
+        make | file) have "$1" ;;
+        dpkg-dev) have dpkg-shlibdeps ;;
         zsh | fish) have "$1" ;;
         libprotobuf-c-dev) pkg-config --exists libprotobuf-c ;;
         libjansson-dev) pkg-config --exists jansson ;;

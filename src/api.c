@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <qonnx/version.h>
+
 #include "base/file.h"
 #include "base/numerals.h"
 #include "report.h"
@@ -20,6 +22,8 @@ void qonnx_result_free(qonnx_result *result)
     free(result->json);
     free(result);
 }
+
+const char *qonnx_version(void) { return QONNX_VERSION; }
 
 void qn_warn(struct qn_warnings *warnings, const char *format, ...)
 {

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Each public header compiles alone, twice included, as strict C11 and as C++17; and a program outside of this tree builds
-# against an installed one.
+# Each public header compiles alone, twice included, as strict C11 and as C++17. (Programs that use the installed ones: tests/package.)
 find_program(QN_CXX NAMES c++ g++ clang++ REQUIRED)
 file(GLOB headers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/include/qonnx/*.h)
 set(includes -I${CMAKE_SOURCE_DIR}/include -I${CMAKE_BINARY_DIR}/generated)
@@ -17,13 +16,3 @@ foreach(header IN LISTS headers ITEMS version.h)
     COMMAND ${CMAKE_C_COMPILER} -std=c11 -Wstrict-prototypes ${strict} ${includes} ${alone}.c)
   add_test(NAME header_${stem}_is_cxx17 COMMAND ${QN_CXX} -std=c++17 ${strict} ${includes} ${alone}.cc)
 endforeach()
-
-set(flags "")
-if(QONNX_SANITIZE)
-  list(APPEND flags -fsanitize=${QONNX_SANITIZE})
-endif()
-if(QONNX_COVERAGE)
-  list(APPEND flags --coverage)
-endif()
-add_test(NAME header_installed_library_serves_an_outside_program
-  COMMAND ${CMAKE_CURRENT_LIST_DIR}/outside ${CMAKE_BINARY_DIR} ${CMAKE_C_COMPILER} ${QN_CXX} ${flags})
