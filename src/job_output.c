@@ -5,6 +5,7 @@
 
 #include "job.h"
 #include "onnx/attr.h"
+#include "onnx/deferred.h"
 #include "onnx/scopes.h"
 #include "onnx/wire.h"
 #include "plan/limits.h"
@@ -50,6 +51,7 @@ void qn_job_back_to_float(struct qn_job *job)
 {
     *job->model.pb = job->float_pb;
     qn_graph_release(&job->quantized);
+    qn_model_forget_deferred(&job->model);
     qn_arena_rewind(&job->model.arena, job->before_emit);
 }
 
@@ -91,12 +93,16 @@ static qonnx_status explain_difference(struct qn_job *job)
 
 qonnx_status qn_job_save(struct qn_job *job)
 {
-    int sha256 = strcmp(job->settings.digest, "xxh3") == 0 ? 0 : strcmp(job->settings.digest, "sha256") == 0 ? 1 : -1;
+    const struct qn_settings *s = &job->settings;
+    struct qn_save_options    options = { .sha256 = strcmp(s->digest, "xxh3") == 0 ? 0 : strcmp(s->digest, "sha256") == 0 ? 1 : -1, .threads = qn_job_threads(job) };
+
+    options.external = strcmp(s->external_data, "always") == 0 ? QN_EXTERNAL_ALWAYS : strcmp(s->external_data, "never") == 0 ? QN_EXTERNAL_NEVER : QN_EXTERNAL_AUTO;
+    options.shard_size = (uint64_t)s->shard_size << 20;
 
     qn_job_tell(job, "writing", 0, 0);
     if (job->sidecar) QN_TRY(qn_sink_open(&job->sidecar_sink, job->sidecar, job->err)); /* trouble shows before the model is replaced */
     QN_TRY(qn_scopes_close(&job->model.pb->graph, &job->model, job->model.pb->graph, false, &job->model.arena, job->err));
-    QN_TRY(qn_model_save(&job->model, job->output, sha256, &job->saved, job->err));
+    QN_TRY(qn_model_save(&job->model, job->output, &options, &job->saved, job->err));
     return job->settings.preset_row->copy ? explain_difference(job) : QONNX_OK;
 }
 

@@ -14,7 +14,7 @@ enum { MAX_GROUPS = 12, MAX_EXAMPLES = 3, MAX_OPERATORS = 5 };
 
 static void put_sizes(const struct qn_report *report, struct qn_strbuf *text)
 {
-    uint64_t before = report->input_size + report->input_external, after = report->saved->size;
+    uint64_t before = report->input_size + report->input_external, after = report->saved->total;
     double   ratio = before && after ? (double)before / (double)after : 1;
 
     qn_strbuf_puts(text, "size:      ");

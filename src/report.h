@@ -4,7 +4,7 @@
 #define QN_REPORT_H
 
 #include "base/strbuf.h"
-#include "onnx/model.h"
+#include "onnx/save.h"
 #include "plan/plan.h"
 #include "run/feed.h"
 #include "verify.h"

@@ -77,6 +77,28 @@ static json_t *file(struct sidecar *s, const char *path, uint64_t bytes, int64_t
     return object;
 }
 
+/* No name: the sidecar stands beside its model, which may be renamed; files of data may not. */
+static json_t *output(struct sidecar *s)
+{
+    const struct qn_report      *r = s->report;
+    const struct qn_save_result *saved = r->saved;
+    json_t                      *object = file(s, NULL, saved->size, r->output_opset, r->output_ir, &saved->output), *data = json_array();
+
+    for (size_t i = 0; i < saved->file_count; i++) {
+        json_t *one = json_object();
+        put(s, one, "name", qn_json_text(saved->files[i].name));
+        put(s, one, "bytes", qn_json_uint(saved->files[i].size));
+        put(s, one, "xxh3_128", json_string(saved->files[i].digest.xxh3_128));
+        if (*saved->files[i].digest.sha256) put(s, one, "sha256", json_string(saved->files[i].digest.sha256));
+        qn_json_append(&s->json, data, one);
+    }
+    if (saved->file_count)
+        put(s, object, "data", data);
+    else
+        json_decref(data);
+    return object;
+}
+
 static json_t *calibration(struct sidecar *s)
 {
     const struct qn_report    *r = s->report;
@@ -375,7 +397,7 @@ static void put_counts(struct sidecar *s, json_t *object)
 
 static json_t *model(struct sidecar *s)
 {
-    uint64_t before = s->report->input_size + s->report->input_external, after = s->report->saved->size;
+    uint64_t before = s->report->input_size + s->report->input_external, after = s->report->saved->total;
     json_t  *object = json_object();
 
     if (s->report->settings->preset_row->copy) {
@@ -405,8 +427,7 @@ qonnx_status qn_report_json(const struct qn_report *report, struct qn_strbuf *js
     put(&s, root, "producer", qn_json_producer());
     put(&s, root, "options", options(&s));
     put(&s, root, "input", file(&s, r->input_path, r->input_size, r->input_opset, r->input_ir, &r->saved->input));
-    /* No name: the sidecar stands beside its model, which may be renamed. */
-    put(&s, root, "output", file(&s, NULL, r->saved->size, r->output_opset, r->output_ir, &r->saved->output));
+    put(&s, root, "output", output(&s));
     put(&s, root, "calibration", calibration(&s));
     put(&s, root, "passes", texts(&s, r->passes, r->pass_count));
     put(&s, root, "model", model(&s));

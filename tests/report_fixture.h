@@ -174,7 +174,7 @@ static inline void fill_report(struct fixture *f)
     memcpy(f->saved.output.xxh3_128, "ffeeddccbbaa99887766554433221100", 33);
     memset(f->saved.input.sha256, 'a', 64);
     memset(f->saved.output.sha256, 'b', 64);
-    f->saved.size = 185234;
+    f->saved.size = f->saved.total = 185234;
     f->data =
         (struct qn_feed_info){ .count = 24,
                                .notes = "data for 'x' are converted from double to float\narray 'z' is not read\n" };

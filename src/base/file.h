@@ -59,7 +59,12 @@ void                               qn_hasher_discard(struct qn_hasher *hasher);
 struct qn_sink;
 QONNX_MUST_CHECK qonnx_status qn_sink_open(struct qn_sink **sink, const char *target, qonnx_error *err);
 void                          qn_sink_write(struct qn_sink *sink, const void *bytes, size_t size);
-/* Both release the sink. The target keeps the permission bits of the file it replaces, else 0666 less the umask. */
+/* The disk has room for so many bytes more, as far as can be told; else E_IO. */
+QONNX_MUST_CHECK qonnx_status qn_sink_check_room(const struct qn_sink *sink, uint64_t size, qonnx_error *err);
+/* All of it is on the disk, and nothing more can be written: of several files that belong together, the first of them
+ * takes its name after the last one is safe. Does not release the sink. */
+QONNX_MUST_CHECK qonnx_status qn_sink_finish(struct qn_sink *sink, qonnx_error *err);
+/* Both release the sink; commit finishes it first. The target keeps the permission bits of the file it replaces, else 0666 less the umask. */
 QONNX_MUST_CHECK qonnx_status qn_sink_commit(struct qn_sink *sink, qonnx_error *err);
 void                          qn_sink_discard(struct qn_sink *sink); /* NULL is allowed */
 void                          qn_sink_remove_all(void);

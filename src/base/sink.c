@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -8,11 +9,12 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
 
-enum { BUFFER_SIZE = 64 * 1024, OPEN_SINKS = 64 };
+enum { BUFFER_SIZE = 64 * 1024, OPEN_SINKS = 256 };
 
 /* A temporary that must not outlive the process. A signal handler may look at it at any time, so its memory is static. */
 enum { FREE, RESERVED, LIVE, REMOVING, GONE };
@@ -208,20 +210,34 @@ static void sync_folder(const char *folder)
     close(fd);
 }
 
+qonnx_status qn_sink_check_room(const struct qn_sink *sink, uint64_t size, qonnx_error *err)
+{
+    struct statvfs disk;
+    uint64_t       room;
+
+    if (fstatvfs(sink->fd, &disk) != 0 || !disk.f_blocks) return QONNX_OK; /* some file systems do not say */
+    if (__builtin_mul_overflow((uint64_t)disk.f_bavail, (uint64_t)disk.f_frsize, &room) || room >= size) return QONNX_OK;
+    return qn_fail(err, QONNX_E_IO, "%s: cannot write: No space left on device (%" PRIu64 " bytes are needed, %" PRIu64 " are free)", sink->target, size, room);
+}
+
+qonnx_status qn_sink_finish(struct qn_sink *sink, qonnx_error *err)
+{
+    if (sink->fd >= 0) {
+        flush(sink);
+        if (!sink->error && fchmod(sink->fd, sink->mode) != 0) sink->error = errno;
+        if (!sink->error && fsync(sink->fd) != 0 && errno != EINVAL && errno != EROFS) sink->error = errno;
+        if (close(sink->fd) != 0 && !sink->error) sink->error = errno;
+        sink->fd = -1;
+    }
+    return sink->error ? fail_errno(err, sink->target, sink->error) : QONNX_OK;
+}
+
 qonnx_status qn_sink_commit(struct qn_sink *sink, qonnx_error *err)
 {
-    qonnx_status status = QONNX_OK;
+    qonnx_status status = qn_sink_finish(sink, err);
 
-    flush(sink);
-    if (!sink->error && fchmod(sink->fd, sink->mode) != 0) sink->error = errno;
-    if (!sink->error && fsync(sink->fd) != 0 && errno != EINVAL && errno != EROFS) sink->error = errno;
-    if (close(sink->fd) != 0 && !sink->error) sink->error = errno;
-    sink->fd = -1;
-    if (!sink->error && rename(sink->temporary->path, sink->target) != 0) sink->error = errno;
-    if (sink->error)
-        status = fail_errno(err, sink->target, sink->error);
-    else
-        sync_folder(sink->folder);
+    if (status == QONNX_OK && rename(sink->temporary->path, sink->target) != 0) status = fail_errno(err, sink->target, errno);
+    if (status == QONNX_OK) sync_folder(sink->folder);
     release(sink); /* after a rename there is no temporary left to unlink */
     return status;
 }

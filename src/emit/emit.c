@@ -3,9 +3,11 @@
 
 #include <string.h>
 
-#include "base/pool.h"
+#include "onnx/deferred.h"
 #include "onnx/tensor.h"
 #include "quant/pack.h"
+
+enum { DEFERRED = 1 << 20 /* bytes of codes from which on they are made when they are written */ };
 
 #define QN_EMITTER(name) extern const struct qn_emitter qn_emit_##name;
 #include "emit.def"
@@ -71,25 +73,59 @@ Onnx__TensorProto *qn_emit_codes(struct qn_edit *edit, const char *name, const s
     return qn_tensor_new(arena, name, type->onnx_type, rank, dims, bytes, size);
 }
 
+/* A weight whose codes are made as they are written. */
+struct weight {
+    const Onnx__TensorProto *tensor;
+    struct qn_layout         layout;
+    const struct qn_qparams *params;
+    enum qn_rounding         rounding;
+};
+
+static qonnx_status make_codes(const void *context, size_t offset, size_t size, uint8_t *bytes, qonnx_error *err)
+{
+    enum { PART = 8192 };
+    const struct weight   *w = context;
+    const struct qn_qtype *type = w->params->type;
+    const size_t           per = type->per_byte > 1 ? (size_t)type->per_byte : 1, total = qn_layout_count(w->layout);
+    const size_t           first = offset / type->code_size * per, limit = first + size / type->code_size * per, end = limit < total ? limit : total;
+    float                  x[PART];
+    uint8_t                codes[PART * sizeof(int32_t)];
+
+    for (size_t at = first, n; at < end; at += n) {
+        n = end - at < PART ? end - at : PART;
+        if (!qn_tensor_float_part(w->tensor, at, n, x)) return qn_fail(err, QONNX_E_UNSUPPORTED, "'%s' cannot be read as float", w->tensor->name);
+        QN_TRY(qn_quantize_part(x, at, n, w->layout, w->params, w->rounding, codes, err));
+        qn_pack(type, codes, n, bytes);
+        bytes += qn_qtype_bytes(type, n);
+    }
+    return QONNX_OK;
+}
+
 qonnx_status qn_emit_weight(Onnx__TensorProto **codes, struct qn_edit *edit, const struct qn_plan *plan, qn_node_id node, size_t slot, qonnx_error *err)
 {
-    struct qn_arena          *arena = qn_edit_arena(edit);
-    const struct qn_node_plan *row = &plan->nodes[node];
-    const Onnx__TensorProto  *weight = qn_node_constant(plan->graph, node, slot);
-    const struct qn_qparams  *params = qn_plan_weight(row, slot);
-    const struct qn_settings *settings = plan->settings;
-    struct qn_layout          layout;
-    const float              *w;
-    size_t                    count;
-    void                     *bytes = params == row->weight ? row->weight_codes : NULL;
+    struct qn_arena         *arena = qn_edit_arena(edit);
+    const Onnx__TensorProto *weight = qn_node_constant(plan->graph, node, slot);
+    const struct qn_qparams *params = qn_plan_weight(&plan->nodes[node], slot);
+    const char              *name = qn_edit_name(edit, weight->name, "_quantized");
+    struct weight           *w = qn_arena_alloc(arena, sizeof *w);
+    struct qn_deferred       deferred = { .make = make_codes, .context = w, .source = weight->has_raw_data ? weight->raw_data.data : NULL, .source_size = weight->raw_data.len };
+    size_t                   count;
+    void                    *bytes = params == plan->nodes[node].weight ? plan->nodes[node].weight_codes : NULL;
 
+    QN_TRY(qn_tensor_check(weight, err));
     QN_TRY(qn_tensor_count(weight, &count, err));
-    if (!bytes) {
-        QN_TRY(qn_tensor_floats(weight, arena, &w, &count, err));
-        QN_TRY(qn_layout_init(&layout, weight->dims, weight->n_dims, params->axis < 0 ? QN_NO_AXIS : params->axis, err));
-        if (!(bytes = qn_arena_alloc_raw(arena, count * params->type->code_size))) return qn_fail_nomem(err);
-        QN_TRY(qn_quantize(w, layout, params, plan->rounding, bytes, settings->threads ? (int)settings->threads : qn_cpu_count(), err));
+    if (!w) return qn_fail_nomem(err);
+    if (bytes) {
+        *codes = qn_emit_codes(edit, name, params->type, weight->n_dims, weight->dims, bytes, count);
+        return *codes ? QONNX_OK : qn_fail_nomem(err);
     }
-    *codes = qn_emit_codes(edit, qn_edit_name(edit, weight->name, "_quantized"), params->type, weight->n_dims, weight->dims, bytes, count);
+    *w = (struct weight){ weight, { 0 }, params, plan->rounding };
+    QN_TRY(qn_layout_init(&w->layout, weight->dims, weight->n_dims, params->axis < 0 ? QN_NO_AXIS : params->axis, err));
+    deferred.size = qn_qtype_bytes(params->type, count);
+    if (deferred.size >= DEFERRED)
+        bytes = qn_model_defer(plan->graph->model, &deferred);
+    else if ((bytes = qn_arena_alloc_raw(arena, deferred.size)))
+        QN_TRY(make_codes(w, 0, deferred.size, bytes, err));
+    *codes = bytes ? qn_tensor_new(arena, name, params->type->onnx_type, weight->n_dims, weight->dims, bytes, deferred.size) : NULL;
     return *codes ? QONNX_OK : qn_fail_nomem(err);
 }

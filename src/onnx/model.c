@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "onnx/deferred.h"
 #include "onnx/wire.h"
 
 /* Fills pb from the map. */
@@ -52,6 +53,7 @@ qonnx_status qn_model_parse(struct qn_model *model, const void *bytes, size_t si
 
 void qn_model_release(struct qn_model *model)
 {
+    qn_model_forget_deferred(model);
     for (size_t i = 0; i < model->external_count; i++) qn_map_release(&model->externals[i]);
     qn_map_release(&model->map);
     qn_arena_release(&model->arena);
@@ -161,6 +163,7 @@ qonnx_status qn_model_pack(const struct qn_model *model, struct qn_arena *arena,
 
     if (buffer.size > INT_MAX)
         return qn_fail(err, QONNX_E_LIMIT, "the model takes %zu bytes; protobuf's limit is 2 GiB", buffer.size);
+    QN_TRY(qn_model_make_deferred(model, err));
     buffer.bytes = qn_arena_alloc_raw(arena, buffer.size);
     if (!buffer.bytes) return qn_fail_nomem(err);
     protobuf_c_message_pack_to_buffer(&model->pb->base, &buffer.base);

@@ -21,6 +21,8 @@ struct qn_model {
     size_t            external_count, external_capacity;
     Onnx__GraphProto **bodies;      /* of what is laid out flat: see scopes.h */
     size_t            body_count, body_room;
+    struct qn_deferred *deferred;   /* tensors whose bytes are still to be made: see deferred.h */
+    size_t            deferred_count, deferred_capacity;
     char             *path; /* as given; "<memory>" for qn_model_parse */
     bool              no_mmap;
 };
@@ -45,20 +47,9 @@ size_t                        qn_model_packed_size(const struct qn_model *model)
 QONNX_MUST_CHECK qonnx_status qn_model_pack(const struct qn_model *model, struct qn_arena *arena, uint8_t **bytes,
                                             size_t *size, qonnx_error *err);
 
-struct qn_save_result {
-    uint64_t         size;   /* of the output */
-    struct qn_digest input;  /* of the model file as read (without external files) */
-    struct qn_digest output; /* of the file written */
-};
 /* Maps and attaches the external data of every tensor; qn_model_open does it. */
 QONNX_MUST_CHECK qonnx_status qn_model_attach_external(struct qn_model *model, qonnx_error *err);
 /* True when p lies in a file of the model; *map (may be NULL) is that file. */
 bool                          qn_model_owns(const struct qn_model *model, const void *p, const struct qn_map **map);
-
-/* Writes the model as one file, streaming; written spans of the mapped input are dropped from memory, and both digests
- * are taken as the bytes pass. `path` may be the model's own file. E_LIMIT at 2 GiB and more. sha256: < 0 means the
- * default (files up to 64 MB), 0 never, 1 always. */
-QONNX_MUST_CHECK qonnx_status qn_model_save(const struct qn_model *model, const char *path, int sha256,
-                                            struct qn_save_result *result, qonnx_error *err);
 
 #endif

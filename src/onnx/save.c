@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Streams a model into a file. Each byte of the input that passes is hashed and written while it is in the cache, and its
+ * Streams a model into files. Each byte of the input that passes is hashed and written while it is in the cache, and its
  * page then leaves this process' memory. */
-#include <limits.h>
+#include "onnx/save.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "onnx/model.h"
+#include "onnx/deferred.h"
 
 enum { BLOCK = 512 * 1024 /* fits a core's cache */, DIRECT = 16 * 1024, DROP = 8 * 1024 * 1024 };
 static const size_t SHA256_LIMIT = 64u << 20; /* files up to this size get a sha256 unless told otherwise */
@@ -17,6 +18,9 @@ struct stream {
     /* While the output is a prefix of the input (`twin`), one hasher stands for both: `output` is NULL. */
     struct qn_hasher      *input, *output;
     bool                   twin, failed;
+    int                    threads;
+    qonnx_status           status; /* of making what is deferred */
+    qonnx_error           *err;
     size_t                 written; /* bytes handed to emit() so far */
     size_t                 hashed;  /* bytes of the input in `input` */
     size_t                 pending; /* small pieces that wait in block */
@@ -98,20 +102,61 @@ static void flush(struct stream *stream)
     stream->pending = 0;
 }
 
+/* A unit of deferred bytes. What it was made of is in the cache still: the time to hash it. */
+struct deferred {
+    struct stream            *stream;
+    const struct qn_deferred *from;
+    const struct qn_map      *map; /* that holds the source, or NULL */
+    const uint8_t            *undropped;
+};
+
+static qonnx_status take(void *taker, const uint8_t *bytes, size_t size, size_t done, qonnx_error *err)
+{
+    struct deferred     *d = taker;
+    struct stream       *stream = d->stream;
+    const uint8_t       *end = d->map ? (const uint8_t *)d->from->source + done : NULL;
+    const struct qn_map *map = &stream->model->map;
+
+    while (size) {
+        size_t some = size < BLOCK ? size : BLOCK;
+        emit(stream, bytes, some);
+        bytes += some;
+        size -= some;
+    }
+    if (stream->failed) return qn_fail_nomem(err);
+    if (d->map == map && !stream->twin && (size_t)(end - map->data) > stream->hashed)
+        hash_input(stream, (size_t)(end - map->data));
+    if (d->map) drop_behind(d->map, &d->undropped, end, done == d->from->source_size);
+    return QONNX_OK;
+}
+
+static void append_deferred(struct stream *stream, const struct qn_deferred *deferred)
+{
+    struct deferred d = { .stream = stream, .from = deferred, .undropped = deferred->source };
+
+    if (deferred->source) qn_model_owns(stream->model, deferred->source, &d.map);
+    if (stream->status == QONNX_OK) stream->status = qn_deferred_make(deferred, stream->threads, take, &d, stream->err);
+}
+
 static void append(ProtobufCBuffer *base, size_t size, const uint8_t *bytes)
 {
-    struct stream       *stream = (struct stream *)base;
-    const struct qn_map *map = NULL;
-    const uint8_t       *undropped = bytes;
+    struct stream            *stream = (struct stream *)base;
+    const struct qn_map      *map = NULL;
+    const struct qn_deferred *deferred = qn_model_deferred(stream->model, bytes);
+    const uint8_t            *undropped = bytes;
 
     if (!size) return;
-    if (size < DIRECT) {
+    if (size < DIRECT && !deferred) {
         if (size > BLOCK - stream->pending) flush(stream);
         memcpy(stream->block + stream->pending, bytes, size);
         stream->pending += size;
         return;
     }
     flush(stream);
+    if (deferred && !deferred->made) {
+        append_deferred(stream, deferred);
+        return;
+    }
     qn_model_owns(stream->model, bytes, &map);
     while (size && !stream->failed) {
         size_t some = size < BLOCK ? size : BLOCK;
@@ -139,46 +184,133 @@ static void finish_digests(struct stream *stream, struct qn_save_result *result)
     stream->input = NULL;
 }
 
-static qonnx_status write_all(struct stream *stream, size_t expected, struct qn_save_result *result, qonnx_error *err)
+static qonnx_status check(struct stream *stream, size_t expected)
 {
-    protobuf_c_message_pack_to_buffer(&stream->model->pb->base, &stream->base);
     flush(stream);
-    if (!stream->failed && stream->written != expected)
-        return qn_fail(err, QONNX_E_INTERNAL, "packed %zu bytes instead of %zu", stream->written, expected);
-    result->size = stream->written;
-    if (!stream->failed) finish_digests(stream, result);
-    return stream->failed ? qn_fail_nomem(err) : QONNX_OK;
+    if (stream->status != QONNX_OK) return stream->status;
+    if (stream->failed) return qn_fail_nomem(stream->err);
+    return stream->written == expected
+               ? QONNX_OK
+               : qn_fail(stream->err, QONNX_E_INTERNAL, "packed %zu bytes instead of %zu", stream->written, expected);
 }
 
-qonnx_status qn_model_save(const struct qn_model *model, const char *path, int sha256, struct qn_save_result *result,
-                           qonnx_error *err)
-{
-    size_t                size = qn_model_packed_size(model), larger = size > model->map.size ? size : model->map.size;
-    struct qn_save_result done = { 0 };
-    struct stream        *stream;
-    qonnx_status          status;
+/* ---- the files ---- */
 
-    if (size > INT_MAX)
-        return qn_fail(err, QONNX_E_LIMIT,
-                       "%s: the output would take %zu bytes; a single ONNX file is smaller than 2 GiB", path, size);
-    stream = malloc(sizeof *stream);
-    if (!stream) return qn_fail_nomem(err);
-    memset(stream, 0, offsetof(struct stream, block));
-    stream->base.append = append;
-    stream->model = model;
-    stream->twin = true;
-    stream->input = qn_hasher_new(sha256 > 0 || (sha256 < 0 && larger <= SHA256_LIMIT));
-    status = stream->input ? qn_sink_open(&stream->sink, path, err) : qn_fail_nomem(err);
-    if (status == QONNX_OK) {
-        status = write_all(stream, size, &done, err);
-        if (status == QONNX_OK)
-            status = qn_sink_commit(stream->sink, err);
-        else
-            qn_sink_discard(stream->sink);
+/* All sinks are open until every file is complete. */
+struct save {
+    struct stream                *stream;
+    struct qn_spill               spill;
+    struct qn_sink              **sinks; /* of the model, then of its data */
+    const struct qn_save_options *options;
+    struct qn_save_result         result;
+    bool                          sha256;
+};
+
+static qonnx_status open_sinks(struct save *save, const char *path, size_t size, qonnx_error *err)
+{
+    struct qn_arena *arena = &save->spill.arena;
+    const char      *slash = strrchr(path, '/');
+
+    if (!(save->sinks = qn_arena_array(arena, save->spill.file_count + 1, sizeof(struct qn_sink *))))
+        return qn_fail_nomem(err);
+    QN_TRY(qn_sink_open(&save->sinks[0], path, err));
+    QN_TRY(qn_sink_check_room(save->sinks[0], size + save->spill.size, err));
+    for (size_t i = 0; i < save->spill.file_count; i++) {
+        char *name =
+            qn_arena_printf(arena, "%.*s%s", slash ? (int)(slash + 1 - path) : 0, path, save->spill.files[i].name);
+        if (!name) return qn_fail_nomem(err);
+        QN_TRY(qn_sink_open(&save->sinks[i + 1], name, err));
     }
-    qn_hasher_discard(stream->input);
-    qn_hasher_discard(stream->output);
-    free(stream);
-    if (status == QONNX_OK && result) *result = done;
+    return QONNX_OK;
+}
+
+static void pad(struct stream *stream, uint64_t offset)
+{
+    static const uint8_t zeros[4096];
+
+    for (size_t at = stream->written + stream->pending, some; at < offset; at += some) {
+        some = offset - at < sizeof zeros ? (size_t)(offset - at) : sizeof zeros;
+        append(&stream->base, some, zeros);
+    }
+}
+
+/* The tensors from `first` on that belong to the file; returns the next file's first. */
+static qonnx_status write_data(struct save *save, size_t number, size_t *first)
+{
+    struct stream        *stream = save->stream;
+    struct qn_saved_file *file = &save->spill.files[number];
+
+    stream->sink = save->sinks[number + 1];
+    stream->written = 0;
+    if (!(stream->output = qn_hasher_new(save->sha256))) return qn_fail_nomem(stream->err);
+    for (; *first < save->spill.count && save->spill.tensors[*first].file == number; ++*first) {
+        const struct qn_spilled *s = &save->spill.tensors[*first];
+        pad(stream, s->offset);
+        append(&stream->base, s->data.len, s->data.data);
+    }
+    QN_TRY(check(stream, file->size));
+    qn_hasher_finish(stream->output, &file->digest);
+    stream->output = NULL;
+    return qn_sink_finish(stream->sink, stream->err);
+}
+
+static qonnx_status write_model(struct save *save, size_t size)
+{
+    struct stream *stream = save->stream;
+
+    stream->sink = save->sinks[0];
+    stream->written = 0;
+    if (!stream->twin && !(stream->output = qn_hasher_new(save->sha256))) return qn_fail_nomem(stream->err);
+    protobuf_c_message_pack_to_buffer(&stream->model->pb->base, &stream->base);
+    QN_TRY(check(stream, size));
+    save->result.size = size;
+    finish_digests(stream, &save->result);
+    return stream->failed ? qn_fail_nomem(stream->err) : qn_sink_finish(stream->sink, stream->err);
+}
+
+static qonnx_status write_all(struct save *save, const char *path, qonnx_error *err)
+{
+    const struct qn_model *model = save->stream->model;
+    size_t                 size = qn_model_packed_size(model), next = 0;
+    uint64_t     larger = size + save->spill.size > model->map.size ? size + save->spill.size : model->map.size;
+    qonnx_status status = QONNX_OK;
+
+    save->sha256 = save->options->sha256 > 0 || (save->options->sha256 < 0 && larger <= SHA256_LIMIT);
+    save->stream->twin = !save->spill.file_count;
+    if (!(save->stream->input = qn_hasher_new(save->sha256))) return qn_fail_nomem(err);
+    QN_TRY(open_sinks(save, path, size, err));
+    for (size_t i = 0; i < save->spill.file_count; i++) QN_TRY(write_data(save, i, &next));
+    QN_TRY(write_model(save, size));
+    for (size_t i = save->spill.file_count + 1; i-- > 0 && status == QONNX_OK;) { /* the model comes last */
+        status = qn_sink_commit(save->sinks[i], err);
+        save->sinks[i] = NULL;
+    }
+    save->result.files = save->spill.files;
+    save->result.file_count = save->spill.file_count;
+    save->result.total = size + save->spill.size;
+    return status;
+}
+
+qonnx_status qn_model_save(struct qn_model *model, const char *path, const struct qn_save_options *options,
+                           struct qn_save_result *result, qonnx_error *err)
+{
+    struct save  save = { .options = options };
+    qonnx_status status = qn_spill_begin(&save.spill, model, path, options, err);
+
+    if (status == QONNX_OK && !(save.stream = malloc(sizeof *save.stream))) status = qn_fail_nomem(err);
+    if (status == QONNX_OK) {
+        memset(save.stream, 0, offsetof(struct stream, block));
+        save.stream->base.append = append;
+        save.stream->model = model;
+        save.stream->threads = options->threads;
+        save.stream->err = err;
+        status = write_all(&save, path, err);
+        for (size_t i = 0; save.sinks && i <= save.spill.file_count; i++) qn_sink_discard(save.sinks[i]);
+        qn_hasher_discard(save.stream->input);
+        qn_hasher_discard(save.stream->output);
+    }
+    free(save.stream);
+    qn_spill_end(&save.spill);
+    if (status == QONNX_OK && result) *result = save.result;
     return status;
 }

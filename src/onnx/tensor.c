@@ -122,6 +122,18 @@ static bool typed_to_float(const Onnx__TensorProto *t, size_t i, float *value)
     }
 }
 
+bool qn_tensor_float_part(const Onnx__TensorProto *tensor, size_t first, size_t count, float *values)
+{
+    if (tensor->data_type == QN_FLOAT && tensor->has_raw_data) {
+        memcpy(values, tensor->raw_data.data + first * sizeof *values, count * sizeof *values);
+        return true;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (!(tensor->has_raw_data ? raw_to_float(tensor->data_type, tensor->raw_data.data, first + i, &values[i]) : typed_to_float(tensor, first + i, &values[i])))
+            return false;
+    return true;
+}
+
 qonnx_status qn_tensor_floats(const Onnx__TensorProto *tensor, struct qn_arena *arena, const float **values, size_t *count, qonnx_error *err)
 {
     float *copy;
@@ -138,9 +150,8 @@ qonnx_status qn_tensor_floats(const Onnx__TensorProto *tensor, struct qn_arena *
     }
     copy = qn_arena_alloc_raw(arena, *count * sizeof *copy); /* count < SIZE_MAX / 16: checked */
     if (!copy) return qn_fail_nomem(err);
-    for (size_t i = 0; i < *count; i++)
-        if (!(tensor->has_raw_data ? raw_to_float(tensor->data_type, tensor->raw_data.data, i, &copy[i]) : typed_to_float(tensor, i, &copy[i])))
-            return qn_fail(err, QONNX_E_UNSUPPORTED, "%s values cannot be read as float", qn_dtype_name(tensor->data_type));
+    if (!qn_tensor_float_part(tensor, 0, *count, copy))
+        return qn_fail(err, QONNX_E_UNSUPPORTED, "%s values cannot be read as float", qn_dtype_name(tensor->data_type));
     *values = copy;
     return QONNX_OK;
 }

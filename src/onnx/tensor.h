@@ -19,6 +19,8 @@ QONNX_MUST_CHECK qonnx_status qn_tensor_check(const Onnx__TensorProto *tensor, q
 /* The elements as float. Points into the tensor when it holds aligned float data, else at a converted copy in the arena
  * (double, float16, bfloat16 and the integer types convert). */
 QONNX_MUST_CHECK qonnx_status qn_tensor_floats(const Onnx__TensorProto *tensor, struct qn_arena *arena, const float **values, size_t *count, qonnx_error *err);
+/* Elements first … first+count-1, which it has, of a checked tensor; false for a type that cannot be read as float. */
+bool qn_tensor_float_part(const Onnx__TensorProto *tensor, size_t first, size_t count, float *values);
 /* The elements of an integer or bool tensor as int64, in the arena. */
 QONNX_MUST_CHECK qonnx_status qn_tensor_ints(const Onnx__TensorProto *tensor, struct qn_arena *arena, const int64_t **values, size_t *count, qonnx_error *err);
 

@@ -74,6 +74,7 @@ CHOICES(activations_choice, { "static", "codes, with ranges from samples of real
 CHOICES(digest_choice, { "auto", "xxh3, and sha256 for files up to 64 MB" }, { "xxh3", "XXH3-128 only" }, { "sha256", "XXH3-128 and SHA-256" })
 CHOICES(weights_choice, { "codes", "integers with a DequantizeLinear" }, { "float", "floats with a QuantizeLinear too, as Brevitas' export_weight_q_node" })
 CHOICES(io_choice, { "float", "values, with the quantizers inside the model" }, { "uint8", "codes 0 … 255" }, { "int8", "codes -128 … 127" })
+CHOICES(external_choice, { "auto", "when the model takes 2 GiB or more" }, { "always", "whatever the size" }, { "never", "not at all: 2 GiB and more are an error" })
 CHOICES(range_choice, { "minmax", "all of it; nothing is clipped" }, { "mse", "what leaves the least squared error of rounding and clipping together" },
         { "octav", "up to where clipping and even rounding errors balance" })
 CHOICES(duplicate_choice, { "auto", "where it makes finer steps, if the model's outputs keep more with it" }, { "on", "where it makes finer steps" }, { "off", "nowhere" })
@@ -137,6 +138,8 @@ static const struct row rows[] = {
 
     { { "sidecar",      "PATH|none",   NULL,      "where the JSON sidecar goes; OUT.quant.json otherwise",                                           "Output",       "qv" },   TEXT, AT(sidecar) },
     { { "digest",       "KIND",        "auto",    "digests of input and output in the sidecar",                                                           "Output",       "qv" },   TEXT, AT(digest), .choice = digest_choice },
+    { { "external-data", "WHEN",       "auto",    "when weights go into files beside the model",                                                          "Output",       "qv" },   TEXT, AT(external_data), .choice = external_choice },
+    { { "shard-size",   "MB",          "0",       "with external data: start another file where this size would be passed; 0 makes one file",             "Output",       "qv" },   INT,  AT(shard_size), 0, 1 << 24 },
     { { "verify",       "KIND",        "run",     "check of the result before it is written",                                                             "Output",       "q", false, true }, TEXT, AT(verify), .choice = verify_choice },
 
     { { "threads",      "N",           "0",       "threads to use; 0 means one for each processor; the result does not depend on it",                     "Running",      "qcv" },  INT,  AT(threads), 0, 1024 },

@@ -103,7 +103,7 @@ struct job {
     char                    *codes;
     float                   *back;
     struct qn_layout         layout;
-    size_t                   total;
+    size_t                   total, first; /* elements; and the place in the tensor of the one at 0 */
     const struct qn_qparams *qp;
     quantize_fn              quantize[2];
     dequantize_fn            dequantize[2];
@@ -125,12 +125,13 @@ static qonnx_status do_piece(void *context, size_t index, int worker, qonnx_erro
         if (job->qp->count == 1) {
             job->run(job, at, n, 0, 0, &lanes);
         } else if (inner == 1) {
-            const size_t channel = at % channels;
+            const size_t channel = (at + job->first) % channels;
             if (n > channels - channel) n = channels - channel;
             job->run(job, at, n, channel, 1, &lanes);
         } else {
-            if (n > inner - at % inner) n = inner - at % inner;
-            job->run(job, at, n, at / inner % channels, 0, &lanes);
+            const size_t place = at + job->first;
+            if (n > inner - place % inner) n = inner - place % inner;
+            job->run(job, at, n, place / inner % channels, 0, &lanes);
         }
     }
     for (int j = 0; job->sums && j < LANES; j++) {
@@ -230,6 +231,16 @@ qonnx_status qn_quantize(const float *x, struct qn_layout layout, const struct q
     struct job job = { .x = x, .codes = codes, .run = quantize_run };
     QN_TRY(start_job(&job, layout, qp, rounding, err));
     return run_job(&job, threads, err);
+}
+
+qonnx_status qn_quantize_part(const float *x, size_t first, size_t count, struct qn_layout layout, const struct qn_qparams *qp,
+                              enum qn_rounding rounding, void *codes, qonnx_error *err)
+{
+    struct job job = { .x = x, .codes = codes, .run = quantize_run };
+    QN_TRY(start_job(&job, layout, qp, rounding, err));
+    job.first = first;
+    job.total = count;
+    return run_job(&job, 1, err);
 }
 
 qonnx_status qn_dequantize(const void *codes, struct qn_layout layout, const struct qn_qparams *qp, float *x,

@@ -26,6 +26,10 @@ size_t                        qn_layout_count(struct qn_layout layout);
  * qp->count is 1 or layout.channels, else E_INTERNAL. NaN gives the lowest code, infinities saturate. */
 QONNX_MUST_CHECK qonnx_status qn_quantize(const float *x, struct qn_layout layout, const struct qn_qparams *qp,
                                           enum qn_rounding rounding, void *codes, int threads, qonnx_error *err);
+/* The codes of `count` elements that follow the first `first` of such a tensor, on this thread. */
+QONNX_MUST_CHECK qonnx_status qn_quantize_part(const float *x, size_t first, size_t count, struct qn_layout layout,
+                                               const struct qn_qparams *qp, enum qn_rounding rounding, void *codes,
+                                               qonnx_error *err);
 /* (code - zero_point) * scale. */
 QONNX_MUST_CHECK qonnx_status qn_dequantize(const void *codes, struct qn_layout layout, const struct qn_qparams *qp,
                                             float *x, int threads, qonnx_error *err);

@@ -8,6 +8,7 @@
 
 #include "base/names.h"
 #include "onnx/attr.h"
+#include "onnx/deferred.h"
 #include "onnx/dtype.h"
 #include "onnx/scopes.h"
 #include "onnx/tensor.h"
@@ -333,6 +334,7 @@ qonnx_status qn_ort_model_pack(struct ort_model *packed, const struct qn_model *
     qonnx_status     status;
 
     memset(packed, 0, sizeof *packed);
+    QN_TRY(qn_model_make_deferred(model, err));
     if (!copy.graph) return qn_fail(err, QONNX_E_FORMAT, "the model has no graph");
     graph = *copy.graph;
     copy.graph = &graph;

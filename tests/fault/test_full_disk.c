@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 
 #include "cmocka_all.h"
-#include "onnx/model.h"
+#include "onnx/save.h"
 #include "protobytes.h"
 #include "scratch.h"
 
@@ -56,7 +56,7 @@ static int save_on_full_disk(void)
     if (!reason) return 2;
     scratch_write(&dir, "disk/out.onnx", "old", 3);
     if (qn_model_open(&model, scratch_path(&dir, "in.onnx"), false, &err) != QONNX_OK) return 3;
-    if (qn_model_save(&model, out, -1, NULL, &err) != QONNX_E_IO) return 4;
+    if (qn_model_save(&model, out, &(struct qn_save_options){ .sha256 = -1 }, NULL, &err) != QONNX_E_IO) return 4;
     if (!strstr(err.message, "disk/out.onnx: cannot write: ") || !strstr(err.message, reason)) return 5;
     assert_file_is(out, "old", 3);
     memcpy(dir.folder + strlen(dir.folder), "/disk", 6);
@@ -91,7 +91,7 @@ static int save_with_size_limit(void)
     signal(SIGXFSZ, SIG_IGN);
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0) return 2;
     if (qn_model_open(&model, scratch_path(&dir, "in.onnx"), false, &err) != QONNX_OK) return 3;
-    if (qn_model_save(&model, scratch_path(&dir, "out.onnx"), -1, NULL, &err) != QONNX_E_IO) return 4;
+    if (qn_model_save(&model, scratch_path(&dir, "out.onnx"), &(struct qn_save_options){ .sha256 = -1 }, NULL, &err) != QONNX_E_IO) return 4;
     if (!strstr(err.message, "out.onnx: cannot write: File too large")) return 5;
     if (scratch_count(&dir) != 1) return 6;
     qn_model_release(&model);

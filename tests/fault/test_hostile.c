@@ -6,7 +6,7 @@
 #include "cmocka_all.h"
 #include "onnx/check.h"
 #include "onnx/graph.h"
-#include "onnx/model.h"
+#include "onnx/save.h"
 #include "protobytes.h"
 #include "scratch.h"
 
@@ -41,7 +41,7 @@ static qonnx_status copy(const char *in, const char *out, qonnx_error *err)
         status = qn_check(&graph, err);
         qn_graph_release(&graph);
     }
-    if (status == QONNX_OK) status = qn_model_save(&model, out, 0, NULL, err);
+    if (status == QONNX_OK) status = qn_model_save(&model, out, &(struct qn_save_options){ .sha256 = 0 }, NULL, err);
     qn_model_release(&model);
     return status;
 }

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #include "cmocka_all.h"
-#include "onnx/model.h"
+#include "onnx/save.h"
 #include "protobytes.h"
 #include "scratch.h"
 
@@ -104,7 +104,7 @@ static qonnx_status copy(bool no_mmap, bool change, qonnx_error *err)
     if (status != QONNX_OK) return status;
     model.pb->ir_version = 8;
     model.pb->has_ir_version = change; /* so that input and output have digests of their own */
-    status = qn_model_save(&model, out, 1, NULL, err);
+    status = qn_model_save(&model, out, &(struct qn_save_options){ .sha256 = 1 }, NULL, err);
     qn_model_release(&model);
     return status;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "onnx/check.h"
+#include "onnx/save.h"
 #include "onnx/scopes.h"
 #include "pass/pass.h"
 
@@ -28,7 +29,7 @@ static qonnx_status rewrite(struct qn_model *model, const char *target, char *na
     if (status == QONNX_OK) status = run_named(&graph, names, err);
     qn_graph_release(&graph);
     if (status == QONNX_OK) status = qn_scopes_close(&model->pb->graph, model, model->pb->graph, false, &model->arena, err);
-    return status == QONNX_OK ? qn_model_save(model, target, 0, &result, err) : status;
+    return status == QONNX_OK ? qn_model_save(model, target, &(struct qn_save_options){ .sha256 = 0 }, &result, err) : status;
 }
 
 int main(int argc, char **argv)

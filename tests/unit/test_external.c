@@ -4,7 +4,7 @@
 
 #include "base/strbuf.h"
 #include "cmocka_all.h"
-#include "onnx/model.h"
+#include "onnx/save.h"
 #include "protobytes.h"
 #include "scratch.h"
 
@@ -50,7 +50,7 @@ static void save(const char *path)
 {
     qonnx_error err = { 0 };
 
-    if (qn_model_save(&model, path, 0, NULL, &err) != QONNX_OK) fail_msg("%s", err.message);
+    if (qn_model_save(&model, path, &(struct qn_save_options){ .sha256 = 0 }, NULL, &err) != QONNX_OK) fail_msg("%s", err.message);
 }
 
 static void add_entry(struct qn_strbuf *tensor, const char *key, const char *value)

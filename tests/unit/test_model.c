@@ -5,7 +5,7 @@
 
 #include "base/strbuf.h"
 #include "cmocka_all.h"
-#include "onnx/model.h"
+#include "onnx/save.h"
 #include "protobytes.h"
 #include "scratch.h"
 
@@ -51,7 +51,7 @@ static void save(const char *path, int sha256, struct qn_save_result *result)
 {
     qonnx_error err = { 0 };
 
-    if (qn_model_save(&model, path, sha256, result, &err) != QONNX_OK) fail_msg("%s", err.message);
+    if (qn_model_save(&model, path, &(struct qn_save_options){ .sha256 = sha256 }, result, &err) != QONNX_OK) fail_msg("%s", err.message);
 }
 
 static struct qn_digest digest_of(const char *path, bool sha256)
@@ -229,7 +229,7 @@ static void an_output_of_two_gib_is_refused_before_anything_is_written(void **st
     tensor = model.pb->graph->initializer[0];
     for (size_t length = (size_t)1 << 31; length <= (size_t)1 << 36; length <<= 5) {
         tensor->raw_data.len = length; /* never read */
-        assert_int_equal(qn_model_save(&model, out, 0, NULL, &err), QONNX_E_LIMIT);
+        assert_int_equal(qn_model_save(&model, out, &(struct qn_save_options){ .external = QN_EXTERNAL_NEVER }, NULL, &err), QONNX_E_LIMIT);
         assert_non_null(strstr(err.message, "2 GiB"));
         assert_int_equal(qn_model_pack(&model, &arena, &bytes, &size, NULL), QONNX_E_LIMIT);
     }
@@ -243,7 +243,7 @@ static void a_folder_that_is_missing_is_one_clear_error(void **state)
 
     (void)state;
     open_model(write_model("m.onnx", 10, 5), false);
-    assert_int_equal(qn_model_save(&model, scratch_path(&dir, "none/out.onnx"), 0, NULL, &err), QONNX_E_IO);
+    assert_int_equal(qn_model_save(&model, scratch_path(&dir, "none/out.onnx"), &(struct qn_save_options){ .sha256 = 0 }, NULL, &err), QONNX_E_IO);
     assert_non_null(strstr(err.message, "none/out.onnx: cannot write: No such file or directory"));
 }
 
@@ -356,7 +356,7 @@ static void a_large_model_passes_through_little_memory(void **state)
         if (!clear || fputs("5", clear) < 0 || fclose(clear) != 0) _exit(3);
         before = peak_kilobytes();
         if (qn_model_open(&model, in, false, NULL) != QONNX_OK) _exit(4);
-        if (qn_model_save(&model, out, 0, NULL, NULL) != QONNX_OK) _exit(5);
+        if (qn_model_save(&model, out, &(struct qn_save_options){ .sha256 = 0 }, NULL, NULL) != QONNX_OK) _exit(5);
         _exit(before > 0 && peak_kilobytes() - before < 24 << 10 ? 0 : 6);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -372,7 +372,7 @@ static void touch_and_save(void)
     qn_map_guard_install("prog");
     if (qn_model_open(&model, in, false, &err) != QONNX_OK) _exit(3);
     if (truncate(in, 5000) != 0) _exit(4);
-    if (qn_model_save(&model, out, 0, NULL, &err) != QONNX_OK) _exit(5);
+    if (qn_model_save(&model, out, &(struct qn_save_options){ .sha256 = 0 }, NULL, &err) != QONNX_OK) _exit(5);
     _exit(0);
 }
 

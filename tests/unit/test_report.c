@@ -103,7 +103,7 @@ static void summary_of_a_copy_says_whether_a_byte_changed(void **state)
                               "size:      702 kB -> 185 kB (3.79 times smaller)\n");
     free(text);
     f.saved.output = f.saved.input;
-    f.saved.size = f.report.input_size;
+    f.saved.size = f.saved.total = f.report.input_size;
     f.report.first_difference = NULL;
     text = text_of(&f);
     assert_string_equal(text, "models/float.onnx -> out/int8.onnx\n"

@@ -181,14 +181,15 @@ static void targets_that_are_no_files_are_refused(void **state)
 
 static void there_is_a_limit_to_open_sinks(void **state)
 {
-    struct qn_sink *sinks[65], *refused;
+    enum { LIMIT = 256 };
+    struct qn_sink *sinks[LIMIT], *refused;
     qonnx_error     err = { 0 };
 
     (void)state;
-    for (int i = 0; i < 64; i++) sinks[i] = open_sink(scratch_path(&dir, "out"));
+    for (int i = 0; i < LIMIT; i++) sinks[i] = open_sink(scratch_path(&dir, "out"));
     assert_int_equal(qn_sink_open(&refused, scratch_path(&dir, "out"), &err), QONNX_E_LIMIT);
-    assert_int_equal(scratch_count(&dir), 64);
-    for (int i = 0; i < 64; i++) qn_sink_discard(sinks[i]);
+    assert_int_equal(scratch_count(&dir), LIMIT);
+    for (int i = 0; i < LIMIT; i++) qn_sink_discard(sinks[i]);
     assert_int_equal(scratch_count(&dir), 0);
 }
 
