@@ -47,6 +47,7 @@ struct qn_job {
     struct qn_report         report;
     const char              *sidecar;
     struct qn_sink          *sidecar_sink;
+    struct qn_sink         **report_sinks; /* by index of --report; NULL: not open */
 };
 
 void qn_job_tell(const struct qn_job *job, const char *stage, size_t done, size_t total);
@@ -98,6 +99,13 @@ QONNX_MUST_CHECK qonnx_status qn_job_integer_ends(struct qn_job *job);
 /* The result opens in ONNX Runtime with all its rewrites, and what it becomes is read back. */
 QONNX_MUST_CHECK qonnx_status qn_job_verify(struct qn_job *job);
 QONNX_MUST_CHECK qonnx_status qn_job_save(struct qn_job *job);
+/* The files of --report: are their names usable; errors by layer, where there are any; opened before the model is
+ * written, written with the summary. */
+QONNX_MUST_CHECK qonnx_status qn_job_name_reports(struct qn_job *job);
+QONNX_MUST_CHECK qonnx_status qn_job_measure_layers(struct qn_job *job);
+QONNX_MUST_CHECK qonnx_status qn_job_open_reports(struct qn_job *job);
+QONNX_MUST_CHECK qonnx_status qn_job_write_reports(struct qn_job *job);
+void                          qn_job_discard_reports(struct qn_job *job);
 /* Sidecar and summary. */
 QONNX_MUST_CHECK qonnx_status qn_job_report(struct qn_job *job, qonnx_result **result);
 

@@ -101,6 +101,7 @@ qonnx_status qn_job_save(struct qn_job *job)
 
     qn_job_tell(job, "writing", 0, 0);
     if (job->sidecar) QN_TRY(qn_sink_open(&job->sidecar_sink, job->sidecar, job->err)); /* trouble shows before the model is replaced */
+    QN_TRY(qn_job_open_reports(job));
     QN_TRY(qn_scopes_close(&job->model.pb->graph, &job->model, job->model.pb->graph, false, &job->model.arena, job->err));
     QN_TRY(qn_model_save(&job->model, job->output, &options, &job->saved, job->err));
     return job->settings.preset_row->copy ? explain_difference(job) : QONNX_OK;
@@ -139,6 +140,7 @@ qonnx_status qn_job_report(struct qn_job *job, qonnx_result **result)
         status = qn_sink_commit(job->sidecar_sink, job->err);
         job->sidecar_sink = NULL;
     }
+    if (status == QONNX_OK) status = qn_job_write_reports(job);
     if (status == QONNX_OK && result) {
         *result = calloc(1, sizeof **result);
         if (!*result || !((*result)->text = strdup(text.text)) || !((*result)->json = strdup(json.text))) {

@@ -72,5 +72,6 @@ qonnx_status qn_job_obey(struct qn_job *job)
     QN_TRY(qn_job_warn_of_limits(job));
     job->judged.sqnr = INFINITY;
     if (job->runtime && strcmp(job->settings.verify, "off") != 0) QN_TRY(judge(job));
+    QN_TRY(qn_job_measure_layers(job));
     return qn_job_emit(job, job->emitter);
 }

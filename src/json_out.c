@@ -41,6 +41,18 @@ static size_t utf8_length(const unsigned char *s)
     return 0;
 }
 
+void qn_put_valid_utf8(struct qn_strbuf *text, const char *bytes)
+{
+    while (*bytes) {
+        size_t length = utf8_length((const unsigned char *)bytes);
+        if (length)
+            qn_strbuf_add(text, bytes, length);
+        else
+            qn_strbuf_puts(text, "\xef\xbf\xbd");
+        bytes += length ? length : 1;
+    }
+}
+
 json_t *qn_json_text(const char *text)
 {
     struct qn_strbuf valid;
@@ -48,14 +60,7 @@ json_t *qn_json_text(const char *text)
 
     if (!text) return json_null();
     qn_strbuf_init(&valid);
-    while (*text) {
-        size_t length = utf8_length((const unsigned char *)text);
-        if (length)
-            qn_strbuf_add(&valid, text, length);
-        else
-            qn_strbuf_puts(&valid, "\xef\xbf\xbd");
-        text += length ? length : 1;
-    }
+    qn_put_valid_utf8(&valid, text);
     string = valid.failed ? NULL : json_string(valid.text);
     qn_strbuf_release(&valid);
     return string;

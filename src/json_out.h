@@ -16,6 +16,8 @@ struct qn_json {
 void qn_json_put(struct qn_json *json, json_t *object, const char *key, json_t *value);
 void qn_json_append(struct qn_json *json, json_t *array, json_t *value);
 
+/* Foreign bytes; each that is not part of valid UTF-8 becomes U+FFFD. */
+void    qn_put_valid_utf8(struct qn_strbuf *text, const char *bytes);
 /* A string of foreign bytes; each byte that is not part of valid UTF-8 becomes U+FFFD. NULL gives null. */
 json_t *qn_json_text(const char *text);
 /* null for NaN and infinities. */

@@ -57,15 +57,20 @@ static bool holds_samples(const char *path, const char *calib)
            (stat_folder(path, "..", &folder) && same(&folder, &data));
 }
 
+qonnx_status qn_protect_result(const char *path, const char *option, const char *input, const char *calib,
+                               const char *other, qonnx_error *err)
+{
+    if (same_file(path, input) || same_file(path, other) || (calib && holds_samples(path, calib)))
+        return qn_fail(err, QONNX_E_USAGE, "%s: '%s' is the model, the data or another result", option, path);
+    return QONNX_OK;
+}
+
 qonnx_status qn_protect_files(const char *input, const char *calib, const char *output, const char *sidecar,
                               qonnx_error *err)
 {
     if (calib && holds_samples(output, calib))
         return qn_fail(err, QONNX_E_USAGE, "'%s' holds calibration data, which the result would replace", output);
-    if (!sidecar) return QONNX_OK;
-    if (same_file(sidecar, input) || same_file(sidecar, output) || (calib && holds_samples(sidecar, calib)))
-        return qn_fail(err, QONNX_E_USAGE, "--sidecar: '%s' is the model or the data", sidecar);
-    return QONNX_OK;
+    return sidecar ? qn_protect_result(sidecar, "--sidecar", input, calib, output, err) : QONNX_OK;
 }
 
 qonnx_status qn_protect_weights(const struct qn_map *maps, size_t count, const char *output, const char *sidecar,

@@ -45,6 +45,7 @@ static qonnx_status check_strict(struct qn_job *job)
 static qonnx_status run(struct qn_job *job, qonnx_result **result)
 {
     QN_TRY(qn_job_name_sidecar(job));
+    QN_TRY(qn_job_name_reports(job));
     QN_TRY(qn_job_open(job));
     if (!job->settings.preset_row->copy) {
         if (!(job->emitter = qn_emitter_find(job->settings.format))) return qn_fail(job->err, QONNX_E_USAGE, "--format %s goes with convert only", job->settings.format);
@@ -56,6 +57,7 @@ static qonnx_status run(struct qn_job *job, qonnx_result **result)
             QN_TRY(qn_job_observe(job));
             QN_TRY(qn_job_duplicate(job));
             QN_TRY(qn_job_search(job));
+            QN_TRY(qn_job_measure_layers(job));
             QN_TRY(qn_job_emit(job, job->emitter));
         }
         QN_TRY(qn_job_restore_ports(job));
@@ -70,6 +72,7 @@ static qonnx_status run(struct qn_job *job, qonnx_result **result)
 static void release(struct qn_job *job)
 {
     if (job->sidecar_sink) qn_sink_discard(job->sidecar_sink);
+    qn_job_discard_reports(job);
     qn_judge_release(&job->judge);
     qn_feed_close(job->feed);
     qn_calibration_release(&job->calibration);

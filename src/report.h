@@ -4,6 +4,7 @@
 #define QN_REPORT_H
 
 #include "base/strbuf.h"
+#include "json_out.h"
 #include "onnx/save.h"
 #include "plan/plan.h"
 #include "run/feed.h"
@@ -12,6 +13,12 @@
 
 struct qonnx_result {
     char *text, *json;
+};
+
+/* What quantizing does to a node's result, in dB of the float one; +INFINITY: nothing, NAN: not measured. */
+struct qn_layer_error {
+    double alone;    /* reading the float model's values, quantized: the node's own error */
+    double together; /* reading what the quantized model made: all errors up to here */
 };
 
 /* Everything the report is made of. Pointers that do not apply are NULL (preset copy has no plan, no data). */
@@ -35,6 +42,8 @@ struct qn_report {
     double                     judged_sqnr;      /* in dB, of the worst output; +inf when all are equal, or too large to be kept */
     const struct qn_stats *const *stats;         /* by value id of the plan's graph; NULL where not observed */
     const struct qn_kernels_found *kernels;      /* what the runtime made of the result; NULL when that was not asked */
+    const struct qn_layer_error *layer_errors;   /* by node id; NULL: not measured */
+    const char                *no_layer_errors;  /* why not; NULL when they were not asked for either */
     struct qn_pace             pace;             /* against the input; of the text only, for no two runs take the same time */
     const struct qn_warnings  *warnings;
 };
@@ -46,5 +55,18 @@ void qn_report_kernels(const struct qn_report *report, struct qn_strbuf *text);
 
 /* Deterministic: no times, no host names; two runs give the same bytes. Ends with a newline. */
 QONNX_MUST_CHECK qonnx_status qn_report_json(const struct qn_report *report, struct qn_strbuf *json, qonnx_error *err);
+/* The same as an object in the making, for more to be added. Its `tensors` begin with an activation for each value that
+ * qn_report_lists, in order. */
+json_t *qn_report_object(const struct qn_report *report, struct qn_json *json);
+bool    qn_report_lists(const struct qn_plan *plan, qn_value_id value);
+
+/* ---- --report: all of the above and what was measured of each layer and tensor (docs/report.md) ---- */
+
+/* The text, and a table of the layers. */
+QONNX_MUST_CHECK qonnx_status qn_report_long_text(const struct qn_report *report, struct qn_strbuf *text, qonnx_error *err);
+/* The sidecar's fields, errors and sizes by layer, histograms by tensor. */
+QONNX_MUST_CHECK qonnx_status qn_report_long_json(const struct qn_report *report, struct qn_strbuf *json, qonnx_error *err);
+/* A page that shows the same, whole in itself. */
+QONNX_MUST_CHECK qonnx_status qn_report_page(const struct qn_report *report, struct qn_strbuf *html, qonnx_error *err);
 
 #endif

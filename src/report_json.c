@@ -33,7 +33,7 @@ static void put_known(struct sidecar *s, json_t *object, const char *key, double
 /* What cannot change the result, or differs between machines that make the same one. */
 static bool is_left_out(const char *option)
 {
-    static const char *const names[] = { "calib", "threads", "ort", "no-mmap", "sidecar", "strict" };
+    static const char *const names[] = { "calib", "threads", "ort", "no-mmap", "report", "sidecar", "strict" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(option, names[i]) == 0) return true;
     return false;
@@ -264,13 +264,18 @@ static json_t *bias(struct sidecar *s, qn_node_id n)
     return object;
 }
 
+bool qn_report_lists(const struct qn_plan *plan, qn_value_id v)
+{
+    return plan->tensors[v].quantized && plan->tensors[plan->tensors[v].group].params;
+}
+
 static json_t *tensors(struct sidecar *s)
 {
     json_t *list = json_array();
 
     if (!s->plan) return list;
     for (qn_value_id v = 0; v < s->plan->graph->value_count; v++)
-        if (s->plan->tensors[v].quantized && s->plan->tensors[s->plan->tensors[v].group].params)
+        if (qn_report_lists(s->plan, v))
             qn_json_append(&s->json, list, activation(s, v));
     for (qn_node_id n = 0; n < s->plan->graph->node_count; n++) {
         if (s->plan->recipe && s->plan->nodes[n].input) qn_json_append(&s->json, list, own_input(s, n));
@@ -417,7 +422,7 @@ static json_t *texts(struct sidecar *s, const char *const *items, size_t count)
     return list;
 }
 
-qonnx_status qn_report_json(const struct qn_report *report, struct qn_strbuf *json, qonnx_error *err)
+json_t *qn_report_object(const struct qn_report *report, struct qn_json *json)
 {
     const struct qn_report *r = report;
     struct sidecar          s = { .report = report, .plan = report->plan };
@@ -434,5 +439,14 @@ qonnx_status qn_report_json(const struct qn_report *report, struct qn_strbuf *js
     put(&s, root, "warnings", r->warnings ? texts(&s, r->warnings->texts, r->warnings->count) : json_array());
     put(&s, root, "nodes", nodes(&s));
     put(&s, root, "tensors", tensors(&s));
-    return qn_json_write(&s.json, root, json, err);
+    json->failed |= s.json.failed;
+    return root;
+}
+
+qonnx_status qn_report_json(const struct qn_report *report, struct qn_strbuf *json, qonnx_error *err)
+{
+    struct qn_json state = { false };
+    json_t        *root = qn_report_object(report, &state);
+
+    return qn_json_write(&state, root, json, err);
 }

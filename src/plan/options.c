@@ -137,6 +137,7 @@ static const struct row rows[] = {
     { { "check",        NULL,          "off",     "also check that every constant is made of integers of its bit width, and fail with status 6 if not",   "Inspection",   "i" },   FLAG, AT(check) },
 
     { { "sidecar",      "PATH|none",   NULL,      "where the JSON sidecar goes; OUT.quant.json otherwise",                                           "Output",       "qv" },   TEXT, AT(sidecar) },
+    { { "report",       "FILE",        NULL,      "also write a report: FILE.html (a page for people), FILE.json or FILE.txt; measures each layer",         "Output",       "q", true }, LIST, AT(report) },
     { { "digest",       "KIND",        "auto",    "digests of input and output in the sidecar",                                                           "Output",       "qv" },   TEXT, AT(digest), .choice = digest_choice },
     { { "external-data", "WHEN",       "auto",    "when weights go into files beside the model",                                                          "Output",       "qv" },   TEXT, AT(external_data), .choice = external_choice },
     { { "shard-size",   "MB",          "0",       "with external data: start another file where this size would be passed; 0 makes one file",             "Output",       "qv" },   INT,  AT(shard_size), 0, 1 << 24 },

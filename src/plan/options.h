@@ -34,7 +34,7 @@ struct qn_settings {
     const char *act_type, *weight_type, *embeddings, *pair_safe, *activations;
     const char *labels, *label_output;
     const char *config, *weights_as, *io_type, *external_data;
-    struct qn_list dim, input_shape, state, include, exclude, pass, fail_below;
+    struct qn_list dim, input_shape, state, include, exclude, pass, fail_below, report;
     int64_t     samples, seed, state_reset, threads, node_sqnr, min_sqnr, candidates, weight_bits, damping, mem_limit, shard_size;
     bool        on_trial[QN_MAX_OPTIONS]; /* by option: its value was "auto", so that methods may be tried */
     double      percentile, momentum;

@@ -25,6 +25,8 @@ if(QN_ORT)
   endforeach()
   add_test(NAME e2e_targets
     COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_targets.py $<TARGET_FILE:qonnx-quantize> ${CMAKE_SOURCE_DIR}/models/mnist_resnet ${CMAKE_SOURCE_DIR}/models/chargpt)
-  add_test(NAME e2e_promises
-    COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_promises.py $<TARGET_FILE:qonnx-quantize> ${CMAKE_SOURCE_DIR}/models/mnist_resnet)
+  foreach(promised IN ITEMS promises reports)
+    add_test(NAME e2e_${promised}
+      COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_${promised}.py $<TARGET_FILE:qonnx-quantize> ${CMAKE_SOURCE_DIR}/models/mnist_resnet)
+  endforeach()
 endif()

@@ -43,6 +43,7 @@ GENERATED = {
     "pass.def": {"pass"},
     "emit.def": {"emit"},
     "observe.def": {"quant"},
+    "report_page.inc": {"top"},
 }
 
 SYMBOL = re.compile(r"^(qn_|qonnx_|onnx__)")
