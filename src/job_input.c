@@ -60,6 +60,13 @@ static const char *const default_passes[] = { "open_scopes", "widen_half", "fold
 /* A recipe speaks of the model's own nodes, and its numbers of their own weights: nothing is folded or removed. */
 static const char *const recipe_passes[] = { "open_scopes", "widen_half", "lift_constants", "raise_opset" };
 
+/* The pass that raises the model to what its codes need. */
+static const char *raising_pass(const struct qn_settings *settings)
+{
+    if (!settings->block_size || strcmp(settings->format, "qdq") != 0) return "raise_opset";
+    return settings->weight_bits < 4 ? "raise_opset_25" : "raise_opset_21";
+}
+
 /* Patterns name nodes of the user's file, some of which the passes have folded into others. */
 static void tell_folded(struct qn_job *job, const struct qn_list *patterns, const char *option)
 {
@@ -113,6 +120,11 @@ qonnx_status qn_job_run_passes(struct qn_job *job)
     qn_job_tell(job, "rewriting", 0, 0);
     QN_TRY(check_no_qonnx(job));
     QN_TRY(qn_job_note_ports(job));
+    if (names == default_passes) {
+        if (!(names = (const char *const *)(const void *)qn_arena_memdup(&job->arena, default_passes, sizeof default_passes))) return qn_fail_nomem(job->err);
+        for (size_t i = 0; i < count; i++)
+            if (strcmp(names[i], "raise_opset") == 0) ((const char **)(uintptr_t)names)[i] = raising_pass(&job->settings);
+    }
     for (size_t i = 0; i < count; i++) {
         const struct qn_pass *pass = qn_pass_find(names[i]);
         qonnx_status          status;

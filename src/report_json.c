@@ -6,6 +6,7 @@
 #include "json_out.h"
 #include "plan/explicit.h"
 #include "plan/kernels.h"
+#include "plan/block_weight.h"
 #include "plan/presets.h"
 #include "plan/round.h"
 #include "report.h"
@@ -253,6 +254,23 @@ static json_t *weight(struct sidecar *s, qn_node_id n, size_t slot, const struct
     return object;
 }
 
+/* There is a scale for every few weights: they are in the model. */
+static json_t *weight_in_blocks(struct sidecar *s, qn_node_id n)
+{
+    const struct qn_block_form *form = &s->plan->nodes[n].blocks->form;
+    const bool                  is_signed = form->symmetric && strcmp(s->report->settings->format, "qoperator") != 0;
+    json_t                     *object = tensor(s, input_name(s, n, 1), "weight");
+
+    put_type(s, object, qn_qtype_for(form->bits, is_signed, form->bits)->name, form->bits, is_signed, false);
+    put(s, object, "axis", json_integer(qn_block_axis(s->plan->graph, n)));
+    put(s, object, "block_size", qn_json_uint(form->block));
+    put(s, object, "symmetric", json_boolean(form->symmetric));
+    put(s, object, "observer", json_string(s->report->settings->weight_range));
+    put_known(s, object, "sqnr_db", qn_sqnr_db(*s->plan->nodes[n].blocks->lost));
+    put(s, object, "node", json_integer(n));
+    return object;
+}
+
 static json_t *bias(struct sidecar *s, qn_node_id n)
 {
     const struct qn_node_plan *row = &s->plan->nodes[n];
@@ -279,6 +297,7 @@ static json_t *tensors(struct sidecar *s)
             qn_json_append(&s->json, list, activation(s, v));
     for (qn_node_id n = 0; n < s->plan->graph->node_count; n++) {
         if (s->plan->recipe && s->plan->nodes[n].input) qn_json_append(&s->json, list, own_input(s, n));
+        if (s->plan->nodes[n].blocks) qn_json_append(&s->json, list, weight_in_blocks(s, n));
         if (!s->plan->nodes[n].weight) continue;
         qn_json_append(&s->json, list, weight(s, n, qn_plan_weight_slot(&s->plan->nodes[n]), s->plan->nodes[n].weight));
         if (s->plan->nodes[n].recurrent) qn_json_append(&s->json, list, weight(s, n, 2, s->plan->nodes[n].recurrent));
@@ -355,6 +374,7 @@ static json_t *node(struct sidecar *s, qn_node_id n)
     put_kernel(s, object, n);
     if (row->reason == QN_REASON_FUSED && row->fused_into != QN_NONE)
         put(s, object, "fused_into", json_integer(row->fused_into));
+    if (row->blocks) put_known(s, object, "weight_sqnr_db", qn_sqnr_db(*row->blocks->lost));
     if (!row->weight) return object;
     if (row->accumulator_bits) put(s, object, "accumulator_bits", json_integer(row->accumulator_bits));
     put_known(s, object, "weight_sqnr_db", row->weight_sqnr);

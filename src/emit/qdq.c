@@ -10,7 +10,7 @@ static qonnx_status weight(struct qn_around *w, qn_node_id node, size_t slot, co
 
 static qonnx_status emit(const struct qn_plan *plan, struct qn_edit *edit, qonnx_error *err)
 {
-    static const struct qn_style style = { qn_qdq_activation, qn_qdq_codes, qn_qdq_values, weight, qn_qdq_bias, NULL };
+    static const struct qn_style style = { qn_qdq_activation, qn_qdq_codes, qn_qdq_values, weight, qn_qdq_bias, NULL, NULL };
     return qn_around_write(plan, edit, &style, err);
 }
 

@@ -57,14 +57,15 @@ static qonnx_status check_graph_tensors(const Onnx__GraphProto *graph, int depth
     return QONNX_OK;
 }
 
-static qonnx_status check_scale(const Onnx__TensorProto *scale, struct qn_arena *arena, qonnx_error *err)
+/* Quantizers of blocks in the field have negative scales, too, so that the lowest code may stand for a positive value. */
+static qonnx_status check_scale(const Onnx__TensorProto *scale, bool blocks, struct qn_arena *arena, qonnx_error *err)
 {
     const float *values;
     size_t       count;
 
     QN_TRY(qn_tensor_floats(scale, arena, &values, &count, err));
     for (size_t i = 0; i < count; i++)
-        if (!(values[i] > 0) || !isnormal(values[i])) return qn_fail(err, QONNX_E_FORMAT, "scale %zu is %g; a scale must be positive, normal and finite", i, (double)values[i]);
+        if (!(values[i] > 0 || (blocks && values[i] < 0)) || !isnormal(values[i])) return qn_fail(err, QONNX_E_FORMAT, "scale %zu is %g; a scale must be positive, normal and finite", i, (double)values[i]);
     return QONNX_OK;
 }
 
@@ -91,7 +92,7 @@ static qonnx_status check_qdq(const struct qn_graph *graph, qn_node_id node, int
     if (type && (!dtype || !dtype->min_opset || dtype->min_opset > opset))
         return qn_fail(err, QONNX_E_FORMAT, "%s codes need opset %d, the model has %lld", qn_dtype_name(type), dtype ? dtype->min_opset : 0, (long long)opset);
     if (!scale) return QONNX_OK; /* computed scales are the runtime's business */
-    QN_TRY(check_scale(scale, arena, err));
+    QN_TRY(check_scale(scale, qn_node_is(graph, node, "DequantizeLinear") && qn_attr_int(graph->pb->node[node], "block_size", 0) > 0, arena, err));
     if (zero && !same_shape(scale, zero))
         return qn_fail(err, QONNX_E_FORMAT, "scale and zero point differ in shape");
     if (scale->n_dims == 1 && scale->dims[0] != 1 && x != QN_NONE && graph->values[x].rank >= 0) {

@@ -76,7 +76,8 @@ CHOICES(weights_choice, { "codes", "integers with a DequantizeLinear" }, { "floa
 CHOICES(io_choice, { "float", "values, with the quantizers inside the model" }, { "uint8", "codes 0 … 255" }, { "int8", "codes -128 … 127" })
 CHOICES(external_choice, { "auto", "when the model takes 2 GiB or more" }, { "always", "whatever the size" }, { "never", "not at all: 2 GiB and more are an error" })
 CHOICES(range_choice, { "minmax", "all of it; nothing is clipped" }, { "mse", "what leaves the least squared error of rounding and clipping together" },
-        { "octav", "up to where clipping and even rounding errors balance" })
+        { "octav", "up to where clipping and even rounding errors balance; not of blocks" },
+        { "hqq", "of blocks: half-quadratic zero points, which leave out the few large errors" })
 CHOICES(duplicate_choice, { "auto", "where it makes finer steps, if the model's outputs keep more with it" }, { "on", "where it makes finer steps" }, { "off", "nowhere" })
 CHOICES(verify_choice, { "run", "run it in ONNX Runtime on a few calibration samples, and judge by its outputs" },
         { "full", "also see which kernels ONNX Runtime makes of it" },
@@ -105,6 +106,8 @@ static const struct row rows[] = {
     { { "damping",      "PERCENT",     "5",       "second-order rounding: so much of the mean square of a layer's inputs is added to each",                "Quantization", "q", false, true }, INT, AT(damping), 0, 100 },
     { { "bias-correction", "WHEN",     "auto",    "make good in the bias what rounded weights take from the mean of a layer's output",                     "Quantization", "q", false, true }, TEXT, AT(bias_correction), .choice = bias_choice },
     { { "weight-range", "HOW",         "minmax",  "what a weight's codes cover, for each of its scales",                                                  "Quantization", "qd", false, true }, TEXT, AT(weight_range), .choice = range_choice },
+    { { "block-size",   "N",           "0",       "where only weights become codes: so many neighbours that a MatMul or Gemm sums over share a scale, a power of two from 16 to 256; 0: a scale for each output channel", "Quantization", "qd", false, true }, INT, AT(block_size), 0, QN_BLOCK_MOST },
+    { { "weight-symmetric", "on|off",  "on",      "blocks have no zero points; off: each has one, for a little more size and accuracy",                    "Quantization", "qd", false, true }, FLAG, AT(weight_symmetric) },
     { { "per-channel",  "on|off",      "on",      "one scale for each output channel of a weight",                                                        "Quantization", "qd", false, true }, FLAG, AT(per_channel) },
     { { "embeddings",   "TYPE",        "float",   "tables that a Gather reads rows of",                                                                   "Quantization", "qd", false, true }, TEXT, AT(embeddings), .choice = embeddings_choice },
     { { "pair-safe",    "WHEN",        "auto",    "keep the sum of two neighbouring products within 16 bits, in which x86 CPUs without VNNI form it",       "Quantization", "qd", false, true }, TEXT, AT(pair_safe), .choice = pair_choice },
@@ -327,11 +330,20 @@ static qonnx_status read_recipe(struct qn_settings *settings, const struct qn_pr
     return QONNX_OK;
 }
 
+static enum qn_weight_range find_range(const char *name)
+{
+    static const char *const names[] = { [QN_WEIGHT_MINMAX] = "minmax", [QN_WEIGHT_MSE] = "mse", [QN_WEIGHT_OCTAV] = "octav", [QN_WEIGHT_HQQ] = "hqq" };
+    enum qn_weight_range     how = QN_WEIGHT_MINMAX;
+
+    while (how < QN_WEIGHT_HQQ && strcmp(names[how], name) != 0) how++;
+    return how;
+}
+
 /* What the names stand for. */
 static void resolve(struct qn_settings *settings)
 {
     settings->target_row = qn_target_find(settings->target);
-    settings->weight_range_how = strcmp(settings->weight_range, "mse") == 0 ? QN_WEIGHT_MSE : strcmp(settings->weight_range, "octav") == 0 ? QN_WEIGHT_OCTAV : QN_WEIGHT_MINMAX;
+    settings->weight_range_how = find_range(settings->weight_range);
     settings->acts = strcmp(settings->activations, "float") == 0 ? QN_ACTS_FLOAT : QN_ACTS_STATIC;
     settings->observer_row = qn_observer_find(settings->observer);
     settings->act_qtype = qn_qtype_find(settings->act_type);
@@ -374,6 +386,30 @@ static qonnx_status fit_to_target(struct qn_settings *settings, qonnx_error *err
     return QONNX_OK;
 }
 
+/* What blocks can be, and what has to be blocks. */
+static qonnx_status check_blocks(const struct qn_settings *settings, qonnx_error *err)
+{
+    const int64_t size = settings->block_size, bits = settings->weight_bits;
+
+    if (settings->weight_range_how == QN_WEIGHT_HQQ && (!size || settings->weight_symmetric)) return qn_fail(err, QONNX_E_USAGE, "-o weight-range=hqq finds zero points of blocks: it needs -o block-size=N and -o weight-symmetric=off");
+    if (!size && settings->acts == QN_ACTS_FLOAT && bits < 8) return qn_fail(err, QONNX_E_USAGE, "-o weight-bits=%lld: weights alone take fewer than 8 bits in blocks only; add -o block-size=32", (long long)bits);
+    if (!size) return QONNX_OK;
+    if (size < QN_BLOCK_LEAST || size & (size - 1)) return qn_fail(err, QONNX_E_USAGE, "-o block-size=%lld: a block has 16, 32, 64, 128 or 256 weights", (long long)size);
+    if (settings->acts != QN_ACTS_FLOAT) return qn_fail(err, QONNX_E_USAGE, "-o block-size: integer kernels take no blocks; it goes with presets for weights only");
+    if (bits != 2 && bits != 4 && bits != 8) return qn_fail(err, QONNX_E_USAGE, "-o weight-bits=%lld: codes of blocks have 2, 4 or 8 bits", (long long)bits);
+    if (settings->weight_range_how == QN_WEIGHT_OCTAV) return qn_fail(err, QONNX_E_USAGE, "-o weight-range=octav: blocks take minmax, mse and hqq");
+    if (strcmp(settings->format, "qdq") != 0 && strcmp(settings->format, "qoperator") != 0) return qn_fail(err, QONNX_E_USAGE, "--format %s has no form for blocks: qoperator and qdq have", settings->format);
+    return QONNX_OK;
+}
+
+/* A preset's format may be one that the target does not read; what the user asked for stays. */
+static void choose_format(struct qn_settings *settings, const qonnx_options *options)
+{
+    const struct qn_target *target = qn_target_find(settings->target);
+
+    if (!settings->recipe && !user_text(options, "format") && target->formats[0] && !among(target->formats, sizeof target->formats / sizeof *target->formats, settings->format)) settings->format = target->formats[0];
+}
+
 qonnx_status qn_settings_resolve(struct qn_settings *settings, const qonnx_options *options, qonnx_error *err)
 {
     const struct qn_preset *preset;
@@ -392,11 +428,12 @@ qonnx_status qn_settings_resolve(struct qn_settings *settings, const qonnx_optio
     if (settings->state.count && settings->shuffle) return qn_fail(err, QONNX_E_USAGE, "--shuffle takes samples out of their order, which --state is about");
     if (settings->state_reset && !settings->state.count) return qn_fail(err, QONNX_E_USAGE, "--state-reset needs --state OUT=IN");
     settings->preset_row = preset;
+    choose_format(settings, options);
     QN_TRY(fit_to_target(settings, err));
     for (size_t i = 0; i < ROWS; i++)
         settings->on_trial[i] = rows[i].type == TEXT && rows[i].choice && strcmp(*(const char **)(void *)((char *)settings + rows[i].offset), AUTO) == 0;
     resolve(settings);
-    return QONNX_OK;
+    return settings->recipe ? QONNX_OK : check_blocks(settings, err);
 }
 
 void qn_settings_release(struct qn_settings *settings) { qn_arena_release(&settings->arena); }

@@ -6,6 +6,7 @@
 #include <qonnx/options.h>
 
 #include "base/arena.h"
+#include "quant/blocks.h"
 #include "quant/observe.h"
 #include "quant/qtype.h"
 #include "quant/weight_range.h"
@@ -38,6 +39,8 @@ struct qn_settings {
     int64_t     samples, seed, state_reset, threads, node_sqnr, min_sqnr, candidates, weight_bits, damping, mem_limit, shard_size;
     bool        on_trial[QN_MAX_OPTIONS]; /* by option: its value was "auto", so that methods may be tried */
     double      percentile, momentum;
+    int64_t     block_size;
+    bool        weight_symmetric;
     bool        per_channel, only_faster, strict, no_mmap, shuffle, exact, time, check;
     /* found by the names above */
     const struct qn_recipe   *recipe; /* NULL: the planner decides */

@@ -8,6 +8,7 @@
 #include "onnx/graph.h"
 #include "plan/options.h"
 #include "plan/rules.h"
+#include "quant/blocks.h"
 #include "quant/qparams.h"
 
 /* A value (activation or constant operand). */
@@ -26,6 +27,12 @@ struct qn_tensor_plan {
     size_t             channels;    /* to be followed while observing; 0: none */
     int                channel_axis;
     double             sqnr;        /* by solve: dB that the tensor keeps on the calibration data; NAN when not measured */
+};
+
+/* A weight in blocks. */
+struct qn_block_plan {
+    struct qn_block_form  form;
+    struct qn_error_sums *lost; /* by whoever makes the codes */
 };
 
 /* Whether neighbouring codes of a weight are held within what sums of two products can take (quant/pair_safe.h). */
@@ -49,6 +56,7 @@ struct qn_node_plan {
     struct qn_qparams *input;  /* the layer's own quantizer, on top of what its input has; NULL for none */
     struct qn_qparams *weight; /* NULL: the weight stays float */
     struct qn_qparams *recurrent; /* of an LSTM's third input; `weight` is its second input's */
+    const struct qn_block_plan *blocks; /* the weight is quantized in blocks, and `weight` is NULL */
     void              *weight_codes; /* of weight->type, unpacked; NULL: to be made from the float weight */
     struct qn_qparams *bias;         /* NULL: no bias, or a float one */
     bool               bias_own_scale; /* not input scale × weight scale */

@@ -33,6 +33,16 @@ static const struct qn_preset presets[] = {
       .values = {
         { "format", "qdq" }, { "target", "generic" }, { "activations", "float" }, { "per-channel", "on" },
       } },
+    { "int4", "4-bit weights of MatMul and Gemm in blocks of 32, other weights as in int8-weights; no samples are needed",
+      .values = {
+        { "format", "qoperator" }, { "target", "generic" }, { "activations", "float" }, { "weight-bits", "4" }, { "block-size", "32" },
+        { "weight-symmetric", "off" }, { "weight-range", "mse" }, { "node-sqnr", "0" },
+      } },
+    { "int2", "2-bit weights of MatMul and Gemm in blocks of 16: for models that were made for it; no samples are needed",
+      .values = {
+        { "format", "qoperator" }, { "target", "generic" }, { "activations", "float" }, { "weight-bits", "2" }, { "block-size", "16" },
+        { "weight-symmetric", "off" }, { "weight-range", "mse" }, { "node-sqnr", "0" },
+      } },
     { "w4a8", "4-bit weights per channel, in 8-bit integers, with 8-bit activations: for what packs them; no smaller as it is",
       .values = {
         { "format", "qdq" }, { "target", "generic" }, { "observer", "minmax" }, { "per-channel", "on" }, { "weight-bits", "4" }, { "rounding", "second-order" }, { "bias-correction", "on" },

@@ -141,6 +141,7 @@ static enum qn_reason recurrent(const struct qn_graph *graph, qn_node_id node, s
 #define BIAS QN_ROLE_BIAS
 #define ALSO_POINTWISE .also_pointwise = true
 #define CLAMP .clamp = true
+#define BLOCKS .blocks = true
 
 /* clang-format off */
 /* Sorted by operator. Pointwise rows without a twin only tell the planner how far a chain reaches. */
@@ -166,14 +167,14 @@ static const struct qn_rule rules[] = {
     { OP("GRU"),                RECURRENT,                                         REFINE(recurrent) },
     { OP("Gather"),             MOVE,                                              REFINE(gather) },
     { OP("Gelu"),               POINTWISE },
-    { OP("Gemm"),               LAYER(ACT, WEIGHT, BIAS),   AXIS(1),               TWIN(MS, "QGemm", "XszWszBSZ"), REFINE(gemm) },
+    { OP("Gemm"),               LAYER(ACT, WEIGHT, BIAS),   AXIS(1), BLOCKS,             TWIN(MS, "QGemm", "XszWszBSZ"), REFINE(gemm) },
     { OP("GlobalAveragePool"),  POOL,                                              TWIN(MS, "QLinearGlobalAveragePool", "XszSZ") },
     { OP("HardSigmoid"),        POINTWISE },
     { OP("HardSwish"),          POINTWISE },
     { OP("LSTM"),               RECURRENT,                                         TWIN(MS, "DynamicQuantizeLSTM", NULL), REFINE(lstm) },
     { OP("LeakyRelu"),          POINTWISE,                                         TWIN(MS, "QLinearLeakyRelu", "XszSZ") },
     { OP("Log"),                POINTWISE },
-    { OP("MatMul"),             LAYER(ACT, WEIGHT),         AXIS(-1),              TWIN(AI, "QLinearMatMul", "XszWszSZ"), REFINE(matmul) },
+    { OP("MatMul"),             LAYER(ACT, WEIGHT),         AXIS(-1), BLOCKS,             TWIN(AI, "QLinearMatMul", "XszWszSZ"), REFINE(matmul) },
     { OP("Max"),                POINTWISE },
     { OP("MaxPool"),            MOVE,                       SINCE(12),             REFINE(max_pool) },
     { OP("Min"),                POINTWISE },

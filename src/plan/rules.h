@@ -81,6 +81,7 @@ struct qn_rule {
     enum qn_role  in[3], rest; /* roles of inputs 0, 1, 2 and of those behind */
     bool          own_output;  /* the output has its own range (else the input's, for moves, or none) */
     bool          also_pointwise; /* with one activation and constants it is part of pointwise chains */
+    bool          blocks;      /* the weight is a matrix that may be quantized in blocks */
     bool          clamp;       /* cuts its input to an interval: vanishes into the node before it */
     int           axis;        /* of the weight's output channels; -1 is the last */
     int           since;       /* lowest opset whose operator takes 8-bit tensors */

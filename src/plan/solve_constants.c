@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "onnx/tensor.h"
+#include "plan/block_weight.h"
 #include "plan/presets.h"
 #include "plan/solver.h"
 
@@ -64,10 +65,33 @@ static qonnx_status solve_constant(struct qn_solver *s, qn_node_id n, size_t slo
     return status;
 }
 
+/* Scales and codes of blocks follow from their weights alone and are made when they are written. */
+static qonnx_status solve_blocks(struct qn_solver *s, qn_node_id n)
+{
+    const struct qn_settings *settings = s->plan->settings;
+    struct qn_block_plan     *blocks = qn_arena_alloc(&s->plan->arena, sizeof *blocks);
+    struct qn_arena           scratch = { 0 };
+    const float              *x;
+    size_t                    count;
+    qonnx_status              status;
+
+    if (!blocks || !(blocks->lost = qn_arena_alloc(&s->plan->arena, sizeof *blocks->lost))) return qn_fail_nomem(s->err);
+    blocks->form = (struct qn_block_form){ (int)settings->weight_bits, settings->weight_symmetric, (size_t)settings->block_size, settings->weight_range_how };
+    status = qn_tensor_floats(qn_node_constant(s->plan->graph, n, 1), &scratch, &x, &count, s->err);
+    if (status == QONNX_OK && !qn_all_finite(x, count))
+        qn_solver_condemn(s, n, QN_REASON_WEIGHT_NOT_FINITE, NAN);
+    else
+        s->plan->nodes[n].blocks = blocks;
+    qn_arena_release(&scratch);
+    return status;
+}
+
 qonnx_status qn_solve_constants(struct qn_solver *s, qn_node_id n)
 {
     struct qn_node_plan *row = &s->plan->nodes[n];
     struct qn_error_sums sums = { 0 };
+
+    if (qn_block_weight_wanted(s->plan, n)) return solve_blocks(s, n);
 
     QN_TRY(solve_constant(s, n, qn_plan_weight_slot(row), &row->weight, &sums));
     if (row->rule->kind == QN_KIND_RECURRENT) QN_TRY(solve_constant(s, n, 2, &row->recurrent, &sums));

@@ -78,7 +78,7 @@ static qonnx_status do_channel(void *context, size_t channel, int worker, qonnx_
 
     (void)worker, (void)err;
     if (!(job->absmax[channel] > 0)) return QONNX_OK;
-    job->absmax[channel] = job->how == QN_WEIGHT_MSE ? by_trial(job, channel) : by_fixed_point(job, channel);
+    job->absmax[channel] = job->how == QN_WEIGHT_OCTAV ? by_fixed_point(job, channel) : by_trial(job, channel);
     return QONNX_OK;
 }
 

@@ -9,6 +9,7 @@ enum qn_weight_range {
     QN_WEIGHT_MINMAX, /* nothing is clipped */
     QN_WEIGHT_MSE,    /* least squared error, by trial */
     QN_WEIGHT_OCTAV,  /* where clipping and even rounding errors balance, by fixed point */
+    QN_WEIGHT_HQQ,    /* of blocks: by zero points that leave out large errors (blocks.h) */
 };
 
 /* absmax[c] of each channel, its largest magnitude, becomes the end of its range for codes up to ±steps. */

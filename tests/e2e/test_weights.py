@@ -15,6 +15,10 @@ EVALUATION = 6
 # By preset and options: dB that every model keeps; dB that all keep together, as a mean.
 CASES = {
     "int8-weights": [((), 28, 40), (("-o", "weight-range=mse"), 28, 40)],
+    "int4": [((), -10, 22), (("--format", "qdq"), -10, 22), (("-o", "weight-symmetric=on", "-o", "block-size=16"), -10, 22),
+             (("-o", "weight-range=hqq", "-o", "block-size=128"), -10, 22),
+             (("--format", "qdq", "-o", "weight-symmetric=on", "-o", "weight-range=minmax", "-o", "block-size=64"), -10, 20)],
+    "int2": [((), -20, 12), (("--format", "qdq"), -20, 12)],
 }
 NO_RUNTIME = {"QONNX_ORT": "/nonexistent", "PATH": "/nonexistent", "LD_LIBRARY_PATH": ""}
 HAVE_WEIGHTS = {"Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN"}
@@ -29,6 +33,99 @@ def accuracy(net, source, path):
         assert not compared.nonfinite, f"outputs {compared.nonfinite} are not finite"
         least = min(least, *compared.db().values(), np.inf)
     return least
+
+
+def unpack(raw, bits):
+    raw = np.frombuffer(raw, np.uint8)
+    return np.stack([raw >> s & (1 << bits) - 1 for s in range(0, 8, bits)], -1).reshape(-1).astype(np.int32)
+
+
+def what_codes_stand_for(model):
+    """The weights of MatMulNBits as matrices, read here, by output: name of codes -> [outputs][depth]."""
+    tensors, found = {t.name: t for t in model.graph.initializer}, {}
+    for node in model.graph.node:
+        if node.op_type != "MatMulNBits":
+            continue
+        set_to = {a.name: a.i for a in node.attribute}
+        outputs, depth, block, bits = set_to["N"], set_to["K"], set_to["block_size"], set_to["bits"]
+        count = -(-depth // block)
+        codes = unpack(tensors[node.input[1]].raw_data, bits).reshape(outputs, count, block)
+        scale = np.frombuffer(tensors[node.input[2]].raw_data, np.float32).reshape(outputs, count, 1)
+        zero = np.full((outputs, count, 1), 1 << bits - 1)
+        if len(node.input) > 3:
+            zero = unpack(tensors[node.input[3]].raw_data, bits).reshape(outputs, -1)[:, :count, None]
+        found[node.input[1]] = ((codes - zero) * scale).reshape(outputs, -1)[:, :depth]
+    return found
+
+
+def theirs(weight, block, symmetric):
+    """What ONNX Runtime's own quantizer makes of a matrix [depth][outputs], by output."""
+    from onnxruntime.capi._pybind_state import quantize_matmul_4bits
+    depth, outputs = weight.shape
+    count = -(-depth // block)
+    packed, scale = np.zeros((outputs, count, block // 2), np.uint8), np.zeros(outputs * count, np.float32)
+    zeros = np.zeros(outputs * ((count + 1) // 2), np.uint8)
+    padded = np.pad(weight, ((0, count * block - depth), (0, 0)))
+    quantize_matmul_4bits(packed, padded, scale, zeros, block, outputs, depth, symmetric)
+    codes = unpack(packed.tobytes(), 4).reshape(outputs, count, block)
+    zero = np.full((outputs, count, 1), 8) if symmetric else unpack(zeros.tobytes(), 4).reshape(outputs, -1)[:, :count, None]
+    return ((codes - zero) * scale.reshape(outputs, count, 1)).reshape(outputs, -1)[:, :depth]
+
+
+def beside_theirs(program, folder):
+    """With the same blocks, minmax keeps what ONNX Runtime's quantizer keeps of weights, and mse and hqq keep more."""
+    rng = np.random.default_rng(5)
+    weight = rng.standard_normal((200, 48)).astype(np.float32) * rng.uniform(0.01, 3, (1, 48)).astype(np.float32)
+    weight[::50] *= 6
+    source, path = (os.path.join(folder, name) for name in ("in.onnx", "out.onnx"))
+    helper = onnx.helper
+    ports = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", size]) for name, size in (("x", 200), ("y", 48))]
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "g", ports[:1], ports[1:], [onnx.numpy_helper.from_array(weight, "w")])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), source)
+    for block in (16, 32, 128):
+        for symmetric in (True, False):
+            kept = runs.sqnr((weight ** 2).sum(), ((theirs(weight, block, symmetric) - weight.T) ** 2).sum())
+            for how, more in (("minmax", 0), ("mse", 0.1), ("hqq", 0.02)):
+                if how == "hqq" and symmetric:
+                    continue
+                program(source, path, "--preset", "int4", "-o", f"block-size={block}", "-o", f"weight-symmetric={'on' if symmetric else 'off'}", "-o", f"weight-range={how}")
+                made, = what_codes_stand_for(onnx.load(path)).values()
+                db = runs.sqnr((weight ** 2).sum(), ((made - weight.T) ** 2).sum())
+                told, = [row["weight_sqnr_db"] for row in runs.sidecar(path)["nodes"]]
+                assert abs(told - db) < 0.02, f"the sidecar says {told:.3f} dB, the file {db:.3f}"
+                if how == "minmax":
+                    assert abs(db - kept) < 0.01, f"blocks of {block}: {db:.3f} dB instead of {kept:.3f}"
+                else:
+                    assert db > kept + more, f"blocks of {block}, {how}: {db:.3f} dB, theirs {kept:.3f}"
+                x = rng.standard_normal((4, 200)).astype(np.float32)
+                y = runs.session(path, runs.FULL).run(None, {"x": x})[0]
+                assert runs.sqnr((y ** 2).sum(), ((y - x @ made.T) ** 2).sum()) > 35, "MatMulNBits computes something else"
+
+
+def raised(program, folder, preset, opset):
+    """Operators that changed between opset 16 and 21 compute what they did. ONNX Runtime 1.31 has no RoiAlign of opset 22."""
+    helper, rng = onnx.helper, np.random.default_rng(6)
+    nodes = [helper.make_node(op, ["x"], [op], axes=[-1], keepdims=0) for op in
+             ("ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSumSquare")]
+    nodes += [helper.make_node("Split", ["x"], ["a", "b"], axis=1), helper.make_node("ReduceMax", ["x"], ["all"]),
+              helper.make_node("GridSample", ["map", "grid"], ["sampled"]), helper.make_node("GridSample", ["map", "grid"], ["cubic"], mode="bicubic"),
+              *([helper.make_node("RoiAlign", ["map", "rois", "which"], ["aligned"], output_height=2, output_width=2)] if opset < 22 else []),
+              helper.make_node("DFT", ["wave"], ["spectrum"], axis=1), helper.make_node("MatMul", ["x", "w"], ["y"])]
+    tensors = {"w": rng.standard_normal((64, 12)), "rois": np.array([[0, 0, 3, 2]]), "wave": rng.standard_normal((1, 8, 1))}
+    ports = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in (("x", [4, 64]), ("map", [1, 1, 5, 6]), ("grid", [1, 3, 3, 2]))]
+    names = [o for n in nodes for o in n.output]
+    graph = helper.make_graph(nodes, "g", ports, [helper.make_tensor_value_info(o, onnx.TensorProto.FLOAT, None) for o in names],
+                              [*(onnx.numpy_helper.from_array(t.astype(np.float32), n) for n, t in tensors.items()), onnx.numpy_helper.from_array(np.array([0]), "which")])
+    source, path = (os.path.join(folder, name) for name in ("in.onnx", "out.onnx"))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, source)
+    feed = {"x": rng.uniform(0.5, 2, (4, 64)), "map": rng.standard_normal((1, 1, 5, 6)), "grid": rng.uniform(-1, 1, (1, 3, 3, 2))}
+    feed = {name: value.astype(np.float32) for name, value in feed.items()}
+    wanted = runs.session(source).run(None, feed)
+    program(source, path, "--preset", preset, "--format", "qdq", env=NO_RUNTIME)
+    assert [o.version for o in onnx.load(path).opset_import if not o.domain] == [opset]
+    for name, x, y in zip(names, wanted, runs.session(path).run(None, feed)):
+        assert name == "y" or np.allclose(x, y, 1e-6, 1e-6), f"{name} changed at opset {opset}"
 
 
 def judge(program, preset, options, net, folder):
@@ -46,13 +143,18 @@ def judge(program, preset, options, net, folder):
         assert row["decision"] in ("quantized", "float"), row
         assert row["decision"] != "float" or row["reason_text"], row
     quantized = [row for row in report["nodes"] if row["decision"] == "quantized"]
-    assert all(row["op_type"] in HAVE_WEIGHTS and row["weight_sqnr_db"] > 0 for row in quantized), quantized
+    assert all(row["op_type"] in HAVE_WEIGHTS and row["weight_sqnr_db"] >= 0 for row in quantized), quantized
     return accuracy(net, source, path)
 
 
 def main():
     program, preset = runs.Program(sys.argv[1]), sys.argv[2]
     failed = 0
+    with tempfile.TemporaryDirectory(prefix="qonnx-weights-") as folder:
+        if preset == "int4":
+            beside_theirs(program, folder)
+        if preset in ("int4", "int2"):
+            raised(program, folder, preset, 21 if preset == "int4" else 25)
     for options, least, together in CASES[preset]:
         figures = []
         for name in sys.argv[3:] or zoo.MODELS:

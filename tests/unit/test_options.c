@@ -32,6 +32,37 @@ static void resolve(struct qn_settings *settings, const char *const *set)
 }
 #define SET(...) (const char *const[]){ __VA_ARGS__, NULL }
 
+static void contradicts(const char *const *set, const char *text)
+{
+    qonnx_options     *options = qonnx_options_new();
+    qonnx_error        err = { 0 };
+    struct qn_settings settings;
+
+    for (; *set; set += 2) assert_int_equal(qonnx_options_set(options, set[0], set[1], NULL), QONNX_OK);
+    assert_int_equal(qn_settings_resolve(&settings, options, &err), QONNX_E_USAGE);
+    if (!strstr(err.message, text)) fail_msg("'%s' is not in '%s'", text, err.message);
+    qn_settings_release(&settings);
+    qonnx_options_free(options);
+}
+
+static void blocks_are_asked_for_where_they_have_a_form(void **state)
+{
+    struct qn_settings settings;
+
+    (void)state;
+    contradicts(SET("preset", "int8", "block-size", "32"), "integer kernels take no blocks");
+    contradicts(SET("preset", "int4", "block-size", "48"), "16, 32, 64, 128 or 256");
+    contradicts(SET("preset", "int4", "block-size", "8"), "16, 32, 64, 128 or 256");
+    contradicts(SET("preset", "int4", "block-size", "0"), "in blocks only");
+    contradicts(SET("preset", "int4", "weight-bits", "3"), "2, 4 or 8 bits");
+    contradicts(SET("preset", "int4", "weight-range", "octav"), "minmax, mse and hqq");
+    contradicts(SET("preset", "int4", "weight-range", "hqq", "weight-symmetric", "on"), "zero points");
+    contradicts(SET("preset", "int4", "format", "qonnx"), "has no form for blocks");
+    resolve(&settings, SET("preset", "int4", "target", "openvino"));
+    assert_string_equal(settings.format, "qdq"); /* which is what it reads */
+    qn_settings_release(&settings);
+}
+
 static void the_table_can_be_read_and_its_defaults_are_valid(void **state)
 {
     const qonnx_option_info *row, *other;
@@ -255,6 +286,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_table_can_be_read_and_its_defaults_are_valid),
+        cmocka_unit_test(blocks_are_asked_for_where_they_have_a_form),
         cmocka_unit_test(a_preset_sets_only_what_options_take),
         cmocka_unit_test(defaults_make_an_int8_model),
         cmocka_unit_test(what_the_user_sets_wins_over_the_preset_in_any_order),

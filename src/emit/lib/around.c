@@ -16,14 +16,6 @@ struct qn_view_in {
     const char *name;
 };
 
-/* A weight that was written already; layers that share one share the copy when the numbers are the same. */
-struct qn_written {
-    qn_value_id              value;
-    qn_node_id               scope;
-    const struct qn_qparams *params;
-    const void              *codes; /* the plan's, NULL for the nearest */
-    const char              *name; /* of the dequantized value */
-};
 
 Onnx__NodeProto *qn_around_node(struct qn_around *w, struct qn_place place, const char *op, const char *base, size_t inputs, const char *const *input, const char *out)
 {
@@ -206,9 +198,56 @@ static const char *find_written(const struct qn_around *w, qn_value_id value, qn
 {
     for (size_t i = 0; i < w->written.count; i++) {
         const struct qn_written *other = &w->written.list[i];
-        if (other->value == value && other->scope == scope && same_params(other->params, params) && same_codes(w, value, params->type, other->codes, codes)) return other->name;
+        if (other->value == value && other->scope == scope && other->params && same_params(other->params, params) && same_codes(w, value, params->type, other->codes, codes)) return other->names[0];
     }
     return NULL;
+}
+
+static bool same_form(const struct qn_block_form *a, const struct qn_block_form *b) { return a->bits == b->bits && a->symmetric == b->symmetric && a->block == b->block && a->how == b->how; }
+
+struct qn_written *qn_around_find_blocks(const struct qn_around *w, qn_node_id node)
+{
+    const struct qn_block_plan *blocks = w->plan->nodes[node].blocks;
+    const qn_value_id           value = qn_node_input(w->plan->graph, node, 1);
+
+    for (size_t i = 0; i < w->written.count; i++) {
+        struct qn_written *other = &w->written.list[i];
+        if (other->value == value && other->scope == w->plan->graph->scopes[node] && other->blocks && same_form(&other->blocks->form, &blocks->form)) {
+            *blocks->lost = *other->blocks->lost;
+            return other;
+        }
+    }
+    return NULL;
+}
+
+static struct qn_written *new_written(struct qn_around *w)
+{
+    struct qn_written *grown = qn_arena_grow(&w->scratch, w->written.list, w->written.count, &w->written.room, sizeof *grown);
+
+    if (!grown) return NULL;
+    w->written.list = grown;
+    return &grown[w->written.count++];
+}
+
+struct qn_written *qn_around_new_blocks(struct qn_around *w, qn_node_id node)
+{
+    struct qn_written *made = new_written(w);
+
+    if (made) *made = (struct qn_written){ .value = qn_node_input(w->plan->graph, node, 1), .scope = w->plan->graph->scopes[node], .blocks = w->plan->nodes[node].blocks };
+    return made;
+}
+
+/* Before the layer that is the first to read it in its graph. */
+static qonnx_status write_blocks(struct qn_around *w, qn_node_id n)
+{
+    struct qn_written *written = qn_around_find_blocks(w, n);
+
+    if (!written) {
+        if (!(written = qn_around_new_blocks(w, n))) return qn_fail_nomem(w->err);
+        QN_TRY(qn_qdq_blocks(w, n, &written->names[0]));
+    }
+    qn_edit_set_input(w->edit, n, 1, written->names[0]);
+    return QONNX_OK;
 }
 
 static qonnx_status write_weight(struct qn_around *w, qn_node_id n, size_t slot)
@@ -218,14 +257,12 @@ static qonnx_status write_weight(struct qn_around *w, qn_node_id n, size_t slot)
     qn_node_id               scope = w->plan->graph->scopes[n];
     const void              *codes = slot == 1 ? w->plan->nodes[n].weight_codes : NULL;
     const char              *out = find_written(w, value, scope, params, codes);
-    struct qn_written       *grown;
+    struct qn_written       *made;
 
     if (!out) {
         QN_TRY(w->style->weight(w, n, slot, &out));
-        grown = qn_arena_grow(&w->scratch, w->written.list, w->written.count, &w->written.room, sizeof *grown);
-        if (!grown) return qn_fail_nomem(w->err);
-        w->written.list = grown;
-        grown[w->written.count++] = (struct qn_written){ value, scope, params, codes, out };
+        if (!(made = new_written(w))) return qn_fail_nomem(w->err);
+        *made = (struct qn_written){ .value = value, .scope = scope, .params = params, .codes = codes, .names = { out } };
     }
     qn_edit_set_input(w->edit, n, slot, out);
     return QONNX_OK;
@@ -297,6 +334,8 @@ static qonnx_status write_layer(struct qn_around *w, qn_node_id n)
 
     if (row->recurrent && w->plan->settings->acts != QN_ACTS_FLOAT) return write_lstm(w, n);
     if (row->weight && row->rule->kind == QN_KIND_TABLE) return qn_emit_table(w->edit, w->plan, n, w->err);
+    if (row->blocks && w->style->blocks) return w->style->blocks(w, n);
+    if (row->blocks) QN_TRY(write_blocks(w, n));
     if (row->weight) QN_TRY(write_weight(w, n, 1));
     if (row->recurrent) QN_TRY(write_weight(w, n, 2));
     if (row->bias) {
@@ -304,7 +343,7 @@ static qonnx_status write_layer(struct qn_around *w, qn_node_id n)
         QN_TRY(w->style->bias(w, n, &out));
         qn_edit_set_input(w->edit, at.node, at.slot, out);
     }
-    if (!row->weight) return QONNX_OK; /* a product of two activations, or a float weight */
+    if (!row->weight && !row->blocks) return QONNX_OK; /* a product of two activations, or a float weight */
     return qn_node_is(w->plan->graph, n, "MatMul") && w->plan->settings->target_row->add_unmakes_matmul && !w->plan->recipe ? keep_matmul(w, n) : QONNX_OK;
 }
 

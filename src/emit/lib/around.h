@@ -28,7 +28,19 @@ struct qn_style {
     /* The dequantized weight (the constant in that slot) or bias of a layer, standing before the layer; *out is its name. */
     qonnx_status (*weight)(struct qn_around *w, qn_node_id node, size_t slot, const char **out);
     qonnx_status (*bias)(struct qn_around *w, qn_node_id node, const char **out);
+    /* Writes a layer whose weight is in blocks; NULL: the weight is dequantized before it, as others are. */
+    qonnx_status (*blocks)(struct qn_around *w, qn_node_id node);
     void *context; /* the format's own */
+};
+
+/* A weight that was written already; layers that share one share the copy when the numbers are the same. */
+struct qn_written {
+    qn_value_id                 value;
+    qn_node_id                  scope;
+    const struct qn_qparams    *params;
+    const struct qn_block_plan *blocks; /* instead of params */
+    const void                 *codes;  /* the plan's, NULL for the nearest */
+    const char                 *names[3]; /* of the dequantized value; or of codes, scales and zero points */
 };
 
 struct qn_around {
@@ -66,5 +78,12 @@ const char  *qn_qdq_codes(struct qn_around *w, struct qn_place place, const char
 void         qn_qdq_values(struct qn_around *w, struct qn_place place, const char *codes, const struct qn_qparams *params, const struct qn_param_names *shared, const char *base, const char *out, qn_value_id like);
 qonnx_status qn_qdq_weight(struct qn_around *w, qn_node_id node, size_t slot, bool clip, const char **out);
 qonnx_status qn_qdq_bias(struct qn_around *w, qn_node_id node, const char **out);
+
+/* A weight in blocks: dequantized before the layer; or the layer as MatMulNBits. */
+qonnx_status qn_qdq_blocks(struct qn_around *w, qn_node_id node, const char **out);
+qonnx_status qn_nbits_layer(struct qn_around *w, qn_node_id node);
+/* One of the same weight and form that was written before, or NULL; and a new entry, NULL when memory is out. */
+struct qn_written *qn_around_find_blocks(const struct qn_around *w, qn_node_id node);
+struct qn_written *qn_around_new_blocks(struct qn_around *w, qn_node_id node);
 
 #endif

@@ -15,7 +15,7 @@ static qonnx_status refuse(const struct qn_raise *r, const char *why)
 {
     const char *name = r->node->name && *r->node->name ? r->node->name : "(no name)";
     return qn_fail(r->err, QONNX_E_UNSUPPORTED, "node '%.150s' (%.60s) cannot be raised from opset %lld to %d: %s",
-                   name, r->node->op_type, (long long)r->from, QN_RAISE_TO, why);
+                   name, r->node->op_type, (long long)r->from, r->to, why);
 }
 
 static const char *base_name(const struct qn_raise *r)
@@ -223,6 +223,36 @@ static qonnx_status rename_scatter(struct qn_raise *r)
 static qonnx_status removed(struct qn_raise *r) { return refuse(r, "the operator is gone"); }
 static qonnx_status batched_scan(struct qn_raise *r) { return refuse(r, "its batch axis is gone"); }
 
+/* Where no sizes are given the outputs say how many parts there are. */
+static qonnx_status count_parts(struct qn_raise *r)
+{
+    if (!has_input(r, 1)) qn_attr_set_int(r->arena, r->node, "num_outputs", (int64_t)r->node->n_output);
+    return QONNX_OK;
+}
+
+/* The default is another one now. */
+static qonnx_status keep_roi_mode(struct qn_raise *r)
+{
+    if (!qn_attr_find(r->node, "coordinate_transformation_mode")) qn_attr_set_string(r->arena, r->node, "coordinate_transformation_mode", "output_half_pixel");
+    return QONNX_OK;
+}
+
+static qonnx_status rename_grid_mode(struct qn_raise *r)
+{
+    if (!qn_attr_find(r->node, "mode") || qn_attr_is(r->node, "mode", "bilinear")) qn_attr_set_string(r->arena, r->node, "mode", "linear");
+    if (qn_attr_is(r->node, "mode", "bicubic")) qn_attr_set_string(r->arena, r->node, "mode", "cubic");
+    return QONNX_OK;
+}
+
+static qonnx_status axis_to_input(struct qn_raise *r)
+{
+    int64_t axis = qn_attr_int(r->node, "axis", 1);
+
+    set_constant(r, 2, qn_tensor_new(r->arena, qn_edit_name(r->edit, base_name(r), "_axis"), QN_INT64, 0, NULL, qn_arena_memdup(r->arena, &axis, sizeof axis), sizeof axis));
+    qn_attr_remove(r->node, "axis");
+    return QONNX_OK;
+}
+
 /* ---- Softmax, LogSoftmax, Hardmax: worked on [dims before axis] x [dims from axis on]; now on one axis ---- */
 
 /* True when all sizes behind the axis are known to be 1, so that there is one axis to work on. */
@@ -371,6 +401,20 @@ static const struct {
     { "Squeeze", 13, axes_to_input },
     { "Unsqueeze", 13, axes_to_input },
     { "Upsample", 13, upsample_to_resize },
+    { "DFT", 20, axis_to_input },
+    { "GridSample", 20, rename_grid_mode },
+    { "GroupNormalization", 21, removed },
+    { "ReduceL1", 18, axes_to_input },
+    { "ReduceL2", 18, axes_to_input },
+    { "ReduceLogSum", 18, axes_to_input },
+    { "ReduceLogSumExp", 18, axes_to_input },
+    { "ReduceMax", 18, axes_to_input },
+    { "ReduceMean", 18, axes_to_input },
+    { "ReduceMin", 18, axes_to_input },
+    { "ReduceProd", 18, axes_to_input },
+    { "ReduceSumSquare", 18, axes_to_input },
+    { "RoiAlign", 16, keep_roi_mode },
+    { "Split", 18, count_parts },
     /* experimental operators of the first releases */
     /* clang-format off */
     { "ATen", 13, removed }, { "Affine", 13, removed }, { "ConstantFill", 13, removed }, { "Crop", 13, removed },
@@ -379,11 +423,11 @@ static const struct {
     /* clang-format on */
 };
 
-bool qn_raise_concerns(const Onnx__NodeProto *node, int64_t from)
+bool qn_raise_concerns(const Onnx__NodeProto *node, int64_t from, int to)
 {
     if (node->domain && *node->domain && strcmp(node->domain, "ai.onnx") != 0) return false;
     for (size_t row = 0; node->op_type && row < sizeof rows / sizeof *rows; row++)
-        if (from < rows[row].since && strcmp(node->op_type, rows[row].op) == 0) return true;
+        if (from < rows[row].since && rows[row].since <= to && strcmp(node->op_type, rows[row].op) == 0) return true;
     return false;
 }
 
@@ -392,6 +436,6 @@ qonnx_status qn_raise_node(struct qn_raise *raise)
     const char *op = raise->node->op_type; /* rows are those of the operator it was */
 
     for (size_t row = 0; row < sizeof rows / sizeof *rows; row++)
-        if (raise->from < rows[row].since && strcmp(op, rows[row].op) == 0) QN_TRY(rows[row].convert(raise));
+        if (raise->from < rows[row].since && rows[row].since <= raise->to && strcmp(op, rows[row].op) == 0) QN_TRY(rows[row].convert(raise));
     return QONNX_OK;
 }

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Weights in blocks: as operands of MatMulNBits, or dequantized before the layer. */
+#include <string.h>
+
+#include "base/pool.h"
+#include "emit/lib/around.h"
+#include "onnx/attr.h"
+#include "onnx/dtype.h"
+#include "onnx/tensor.h"
+#include "plan/block_weight.h"
+
+enum { ACCURACY_INT8 = 4 }; /* the kernel may round activations to 8 bits, by blocks: several times faster on CPUs */
+
+/* Initializers of codes and parameters, before they are named. */
+struct made {
+    uint8_t *codes, *zero;
+    float   *scale;
+    size_t   code_bytes, blocks, zero_bytes;
+};
+
+static qonnx_status make(struct qn_around *w, qn_node_id n, const struct qn_matrix *m, struct qn_block_place place, size_t codes, uint8_t flip, struct made *made)
+{
+    const struct qn_block_plan *blocks = w->plan->nodes[n].blocks;
+    const size_t                per = (size_t)(8 / blocks->form.bits);
+    int                         threads = w->plan->settings->threads ? (int)w->plan->settings->threads : qn_cpu_count();
+    struct qn_error_sums        lost = { 0, 0 };
+
+    made->blocks = m->outputs * qn_block_count(m, &blocks->form);
+    made->code_bytes = codes / per + (codes % per != 0);
+    made->codes = qn_arena_alloc_raw(w->arena, made->code_bytes);
+    made->scale = qn_arena_array(w->arena, made->blocks, sizeof *made->scale);
+    made->zero = blocks->form.symmetric ? NULL : qn_arena_alloc_raw(w->arena, made->blocks);
+    if (qn_arena_failed(w->arena)) return qn_fail_nomem(w->err);
+    QN_TRY(qn_block_pack(m, &blocks->form, place, flip, made->codes, made->scale, made->zero, &lost, threads, w->err));
+    *blocks->lost = lost;
+    return QONNX_OK;
+}
+
+/* ---- MatMulNBits ---- */
+
+static const char *add(struct qn_around *w, const char *base, const char *suffix, int32_t type, size_t rank, const int64_t *dims, const void *bytes, size_t size)
+{
+    const char *name = qn_edit_name(w->edit, base, suffix);
+
+    qn_edit_add_initializer(w->edit, qn_tensor_new(w->arena, name, type, rank, dims, bytes, size));
+    return name;
+}
+
+/* Zero points of an output begin at a whole byte. */
+static uint8_t *pack_zeros(struct qn_around *w, const struct made *made, const struct qn_matrix *m, int bits, size_t *row)
+{
+    const size_t blocks = made->blocks / m->outputs, per = (size_t)(8 / bits);
+    uint8_t     *packed = qn_arena_array(w->arena, m->outputs, *row = blocks / per + (blocks % per != 0));
+
+    for (size_t i = 0; packed && i < m->outputs; i++) qn_block_pack_bytes(bits, made->zero + i * blocks, blocks, 0, packed + i * *row);
+    return packed;
+}
+
+/* The operands that follow the first: codes, scales, zero points if there are any. */
+static qonnx_status operands(struct qn_around *w, qn_node_id n, const struct qn_matrix *m, const char **inputs)
+{
+    const struct qn_block_form *form = &w->plan->nodes[n].blocks->form;
+    const char                 *base = qn_node_constant(w->plan->graph, n, 1)->name;
+    const size_t                blocks = qn_block_count(m, form), row = blocks * form->block;
+    const int64_t               shape[3] = { (int64_t)m->outputs, (int64_t)blocks, (int64_t)form->block * form->bits / 8 };
+    struct made                 made;
+    size_t                      zeros;
+
+    QN_TRY(make(w, n, m, (struct qn_block_place){ row, 1, blocks, 1, true }, m->outputs * row, 0, &made));
+    inputs[0] = add(w, base, "_quantized", QN_UINT8, 3, shape, made.codes, made.code_bytes);
+    inputs[1] = add(w, base, "_scales", QN_FLOAT, 2, shape, made.scale, made.blocks * sizeof(float));
+    inputs[2] = NULL;
+    if (form->symmetric) return QONNX_OK;
+    made.zero = pack_zeros(w, &made, m, form->bits, &zeros);
+    inputs[2] = add(w, base, "_zero_points", QN_UINT8, 2, (const int64_t[]){ (int64_t)m->outputs, (int64_t)zeros }, made.zero, m->outputs * zeros);
+    return QONNX_OK;
+}
+
+/* What a Gemm adds is added behind. */
+static void write_sum(struct qn_around *w, qn_node_id n, const char *product)
+{
+    const Onnx__NodeProto *pb = w->plan->graph->pb->node[n];
+    const char            *inputs[] = { product, pb->input[2] };
+
+    qn_edit_insert_after(w->edit, n, qn_node_new(w->arena, "Add", qn_edit_name(w->edit, pb->output[0], "_Add"), 2, inputs, 1, (const char *const *)pb->output));
+}
+
+qonnx_status qn_nbits_layer(struct qn_around *w, qn_node_id n)
+{
+    const Onnx__NodeProto      *pb = w->plan->graph->pb->node[n];
+    const struct qn_block_form *form = &w->plan->nodes[n].blocks->form;
+    const bool                  adds = pb->n_input > 2 && *pb->input[2];
+    const char                 *inputs[4] = { pb->input[0] }, *out = adds ? qn_edit_name(w->edit, pb->output[0], "_product") : pb->output[0];
+    struct qn_written          *written = qn_around_find_blocks(w, n);
+    Onnx__NodeProto            *node;
+    struct qn_matrix            m;
+
+    QN_TRY(qn_block_weight_matrix(w->plan->graph, n, w->arena, &m, w->err));
+    if (!written) {
+        if (!(written = qn_around_new_blocks(w, n))) return qn_fail_nomem(w->err);
+        QN_TRY(operands(w, n, &m, written->names));
+    }
+    memcpy(inputs + 1, written->names, sizeof written->names);
+    node = qn_node_new(w->arena, "MatMulNBits", pb->name ? pb->name : "", inputs[3] ? 4 : 3, inputs, 1, &out);
+    if (!node) return qn_fail_nomem(w->err);
+    node->domain = qn_arena_strdup(w->arena, "com.microsoft");
+    qn_attr_set_int(w->arena, node, "K", (int64_t)m.depth);
+    qn_attr_set_int(w->arena, node, "N", (int64_t)m.outputs);
+    qn_attr_set_int(w->arena, node, "bits", form->bits);
+    qn_attr_set_int(w->arena, node, "block_size", (int64_t)form->block);
+    if (form->bits < 8) qn_attr_set_int(w->arena, node, "accuracy_level", ACCURACY_INT8);
+    qn_edit_replace_node(w->edit, n, node);
+    if (adds) write_sum(w, n, out);
+    qn_edit_set_opset(w->edit, "com.microsoft", 1);
+    return QONNX_OK;
+}
+
+/* ---- dequantized ---- */
+
+/* The tensor keeps its shape, and so do scales and zero points but for the blocked axis. */
+qonnx_status qn_qdq_blocks(struct qn_around *w, qn_node_id n, const char **out)
+{
+    const struct qn_block_form *form = &w->plan->nodes[n].blocks->form;
+    const Onnx__TensorProto    *t = qn_node_constant(w->plan->graph, n, 1);
+    const struct qn_qtype      *type = qn_qtype_for(form->bits, form->symmetric, form->bits);
+    struct qn_matrix            m;
+    struct made                 made;
+    size_t                      blocks, zeros;
+    int64_t                     dims[2];
+    const char                 *inputs[3];
+    uint8_t                    *packed;
+    Onnx__NodeProto            *node;
+
+    QN_TRY(qn_block_weight_matrix(w->plan->graph, n, w->arena, &m, w->err));
+    blocks = qn_block_count(&m, form);
+    dims[0] = (int64_t)(m.depth_stride == 1 ? m.outputs : blocks);
+    dims[1] = (int64_t)(m.depth_stride == 1 ? blocks : m.outputs);
+    QN_TRY(make(w, n, &m, (struct qn_block_place){ m.out_stride, m.depth_stride, m.depth_stride == 1 ? blocks : 1, m.depth_stride == 1 ? 1 : m.outputs, false }, m.outputs * m.depth,
+                form->symmetric ? (uint8_t)(1 << (form->bits - 1)) : 0, &made));
+    zeros = qn_qtype_bytes(type, made.blocks);
+    if (!(packed = qn_arena_array(w->arena, zeros, 1))) return qn_fail_nomem(w->err);
+    if (made.zero) qn_block_pack_bytes(form->bits, made.zero, made.blocks, 0, packed);
+    inputs[0] = add(w, t->name, "_quantized", type->onnx_type, t->n_dims, t->dims, made.codes, made.code_bytes);
+    inputs[1] = add(w, t->name, "_scale", QN_FLOAT, 2, dims, made.scale, made.blocks * sizeof(float));
+    inputs[2] = add(w, t->name, "_zero_point", type->onnx_type, 2, dims, packed, zeros);
+    *out = qn_edit_name(w->edit, t->name, "_dequantized");
+    node = qn_around_node(w, (struct qn_place){ n, true }, "DequantizeLinear", t->name, 3, inputs, *out);
+    qn_attr_set_int(w->arena, node, "axis", m.depth_stride == 1 ? 1 : 0);
+    qn_attr_set_int(w->arena, node, "block_size", (int64_t)form->block);
+    return QONNX_OK;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plan/block_weight.h"
+
+#include <string.h>
+
+#include "onnx/attr.h"
+#include "onnx/tensor.h"
+#include "plan/layer_shape.h"
+
+/* An operator on codes in blocks multiplies and no more. */
+static bool multiplies_only(const Onnx__NodeProto *pb)
+{
+    return !qn_attr_int(pb, "transA", 0) && qn_attr_float(pb, "alpha", 1) == 1.0f &&
+           qn_attr_float(pb, "beta", 1) == 1.0f;
+}
+
+/* ONNX Runtime 1.31 makes a MatMulNBits of the dequantized weight, too, and turns 2-bit codes of such matrices wrong. */
+static bool turned_wrong(const struct qn_settings *settings, const struct qn_layer_shape *shape)
+{
+    return settings->weight_bits == 2 && shape->weight.out_stride == 1 && shape->weight.outputs % 4;
+}
+
+bool qn_block_weight_wanted(const struct qn_plan *plan, qn_node_id node)
+{
+    const struct qn_settings *settings = plan->settings;
+    struct qn_layer_shape     shape;
+
+    if (!settings->block_size || !plan->nodes[node].rule->blocks || !qn_layer_shape(plan->graph, node, &shape))
+        return false;
+    return strcmp(settings->format, "qoperator") == 0 ? multiplies_only(plan->graph->pb->node[node])
+                                                      : !turned_wrong(settings, &shape);
+}
+
+int qn_block_axis(const struct qn_graph *graph, qn_node_id node)
+{
+    struct qn_layer_shape shape;
+    return qn_layer_shape(graph, node, &shape) && shape.weight.in_stride == 1 ? 1 : 0;
+}
+
+qonnx_status qn_block_weight_matrix(const struct qn_graph *graph, qn_node_id node, struct qn_arena *arena,
+                                    struct qn_matrix *matrix, qonnx_error *err)
+{
+    const Onnx__TensorProto *t = qn_node_constant(graph, node, 1);
+    struct qn_layer_shape    shape;
+    size_t                   count;
+
+    if (!qn_layer_shape(graph, node, &shape)) return qn_fail(err, QONNX_E_INTERNAL, "a weight in blocks is no matrix");
+    *matrix = (struct qn_matrix){ .outputs = shape.weight.outputs,
+                                  .depth = shape.weight.channels,
+                                  .out_stride = shape.weight.out_stride,
+                                  .depth_stride = shape.weight.in_stride };
+    return qn_tensor_floats(t, arena, &matrix->w, &count, err);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Weights that are quantized in blocks: which are, and how they lie. */
+#ifndef QN_PLAN_BLOCK_WEIGHT_H
+#define QN_PLAN_BLOCK_WEIGHT_H
+
+#include "plan/plan.h"
+
+/* True where the settings ask for blocks and the node's weight is a matrix that may have them. */
+bool                          qn_block_weight_wanted(const struct qn_plan *plan, qn_node_id node);
+/* The weight as outputs of what is summed over; its values live in `arena` where they are not in the model. */
+QONNX_MUST_CHECK qonnx_status qn_block_weight_matrix(const struct qn_graph *graph, qn_node_id node,
+                                                     struct qn_arena *arena, struct qn_matrix *matrix,
+                                                     qonnx_error *err);
+/* The axis of the tensor along which blocks lie. */
+int                           qn_block_axis(const struct qn_graph *graph, qn_node_id node);
+
+#endif

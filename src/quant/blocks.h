@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Weights of matrices in blocks: each `block` neighbouring weights of an output have a scale of their own, and with
+ * `symmetric` off a zero point. Codes are unsigned, 0 … 2^bits - 1, value = (code - zero) * scale; symmetric ones have
+ * the middle code for zero, and a scale that is negative where the largest magnitude is positive, so that it is met
+ * exactly by the lowest code.
+ *
+ * All of it is pure: a range of outputs or of blocks depends on nothing but its own weights, so that it can be made when
+ * it is written, in any order and by any thread. */
+#ifndef QN_QUANT_BLOCKS_H
+#define QN_QUANT_BLOCKS_H
+
+#include <stdbool.h>
+
+#include "quant/pack.h"
+#include "quant/weight_range.h"
+
+enum { QN_BLOCK_LEAST = 16, QN_BLOCK_MOST = 256 };
+
+/* Outputs of `depth` weights each; strides in elements. */
+struct qn_matrix {
+    const float *w;
+    size_t       outputs, depth, out_stride, depth_stride;
+    const float *importance; /* by depth: of the square of a weight's error; NULL: all alike */
+};
+
+struct qn_block_form {
+    int                  bits; /* 2, 4 or 8 */
+    bool                 symmetric;
+    size_t               block; /* QN_BLOCK_LEAST … QN_BLOCK_MOST */
+    enum qn_weight_range how;
+};
+
+/* Where codes lie (element (output, depth) at output * out_stride + depth * depth_stride, one of the strides is 1), and
+ * parameters likewise by block. With `pads`, each output has whole blocks. */
+struct qn_block_place {
+    size_t out_stride, depth_stride, param_out_stride, param_block_stride;
+    bool   pads;
+};
+
+struct qn_block_codes {
+    uint8_t *codes; /* one a byte */
+    float   *scale;
+    uint8_t *zero; /* one a byte; may be NULL where symmetric */
+};
+
+/* Blocks of an output. */
+size_t qn_block_count(const struct qn_matrix *matrix, const struct qn_block_form *form);
+
+/* Makes the outputs first_output … end_output - 1 of the blocks first_block … end_block - 1. `to` is where the first of
+ * them lies. Adds what is lost to *sums in an order that depends on the range alone. */
+void qn_block_quantize(const struct qn_matrix *matrix, const struct qn_block_form *form, size_t first_output,
+                       size_t end_output, size_t first_block, size_t end_block, struct qn_block_place place,
+                       struct qn_block_codes to, struct qn_error_sums *sums);
+
+/* A whole matrix. `bytes` get the codes, packed in the order of `place`, each XORed with `flip` (the highest bit of a code
+ * makes unsigned ones around the middle signed ones). Pieces are made in parallel; the bytes do not depend on that. */
+QONNX_MUST_CHECK qonnx_status qn_block_pack(const struct qn_matrix *matrix, const struct qn_block_form *form,
+                                            struct qn_block_place place, uint8_t flip, void *bytes, float *scale,
+                                            uint8_t *zero, struct qn_error_sums *sums, int threads, qonnx_error *err);
+
+/* Codes of 2, 4 or 8 bits, one a byte, to bytes, the first in the low bits; the last byte is padded with zeros. */
+void qn_block_pack_bytes(int bits, const uint8_t *codes, size_t count, uint8_t flip, uint8_t *bytes);
+
+#endif

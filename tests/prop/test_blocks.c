@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What must hold for any weight in blocks: codes are nearest, in whatever order they are written; the same bytes from every
+ * instruction set, number of threads and range that is made at once; searching never loses. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmocka_all.h"
+#include "quant/blocks.h"
+#include "random.h"
+
+enum { MOST = 300 * 300 };
+
+struct made {
+    uint8_t              bytes[MOST + 64], zero[MOST];
+    float                scale[MOST];
+    struct qn_error_sums lost;
+};
+
+static float weights[MOST];
+
+static struct qn_matrix random_matrix(struct rng *rng, bool turned)
+{
+    struct qn_matrix m = { .w = weights,
+                           .outputs = 1 + (size_t)rng_between(rng, 0, 200),
+                           .depth = 1 + (size_t)rng_between(rng, 0, 290) };
+
+    m.out_stride = turned ? m.depth : 1;
+    m.depth_stride = turned ? 1 : m.outputs;
+    for (size_t i = 0; i < m.outputs * m.depth; i++) weights[i] = rng_between(rng, -1, 1) * rng_between(rng, 0, 2);
+    for (size_t i = 0; i < m.depth && i < 40; i++) weights[i] = 0;
+    return m;
+}
+
+/* Output by output, in whole blocks. */
+static struct qn_block_place padded(const struct qn_matrix *m, const struct qn_block_form *f)
+{
+    return (struct qn_block_place){ qn_block_count(m, f) * f->block, 1, qn_block_count(m, f), 1, true };
+}
+
+static void pack(const struct qn_matrix *m, const struct qn_block_form *f, struct qn_block_place place, int threads,
+                 struct made *out)
+{
+    memset(out, 0, sizeof *out);
+    assert_int_equal(qn_block_pack(m, f, place, 0, out->bytes, out->scale, out->zero, &out->lost, threads, NULL),
+                     QONNX_OK);
+}
+
+static int code_at(const struct made *made, int bits, size_t i)
+{
+    const size_t per = (size_t)(8 / bits);
+    return made->bytes[i / per] >> (i % per * (size_t)bits) & ((1 << bits) - 1);
+}
+
+static const struct qn_block_form forms[] = {
+    { 4, true, 32, QN_WEIGHT_MINMAX }, { 4, false, 32, QN_WEIGHT_MINMAX },  { 4, false, 16, QN_WEIGHT_MSE },
+    { 4, true, 128, QN_WEIGHT_MSE },   { 4, false, 64, QN_WEIGHT_HQQ },     { 2, false, 16, QN_WEIGHT_MINMAX },
+    { 2, true, 32, QN_WEIGHT_MSE },    { 8, false, 256, QN_WEIGHT_MINMAX }, { 8, true, 16, QN_WEIGHT_MINMAX },
+    { 2, false, 256, QN_WEIGHT_HQQ },
+};
+enum { FORMS = sizeof forms / sizeof *forms };
+
+static void codes_are_the_nearest_and_the_loss_is_theirs(void **state)
+{
+    static struct made made;
+    struct rng         rng = { 11 };
+
+    (void)state;
+    for (int round = 0; round < 60; round++) {
+        const struct qn_block_form *f = &forms[round % FORMS];
+        const struct qn_matrix      m = random_matrix(&rng, round & 1);
+        const size_t                blocks = qn_block_count(&m, f);
+        double                      noise = 0, signal = 0;
+        pack(&m, f, padded(&m, f), 1, &made);
+        for (size_t n = 0; n < m.outputs; n++)
+            for (size_t k = 0; k < m.depth; k++) {
+                const size_t at = n * blocks + k / f->block;
+                const float  x = m.w[n * m.out_stride + k * m.depth_stride], scale = made.scale[at];
+                const int    code = code_at(&made, f->bits, n * blocks * f->block + k), most = (1 << f->bits) - 1;
+                const float  wanted = fminf(fmaxf(rintf(x / scale) + made.zero[at], 0), (float)most);
+                const double error = (double)x - (double)((float)(code - made.zero[at]) * scale);
+                assert_true(isnormal(scale) && made.zero[at] <= most);
+                assert_true(!f->symmetric || (made.zero[at] == (most + 1) / 2));
+                assert_int_equal(code, (int)wanted);
+                if (f->how == QN_WEIGHT_MINMAX) assert_true(fabs(error) <= (double)fabsf(scale) * 1.001);
+                noise += error * error;
+                signal += (double)x * (double)x;
+            }
+        assert_true(fabs(made.lost.noise - noise) <= noise * 1e-5 && fabs(made.lost.signal - signal) <= signal * 1e-5);
+    }
+}
+
+static void order_threads_and_pieces_do_not_show(void **state)
+{
+    static struct made one, other;
+    struct rng         rng = { 12 };
+
+    (void)state;
+    for (int round = 0; round < 40; round++) {
+        const struct qn_block_form *f = &forms[round % FORMS];
+        const struct qn_matrix      m = random_matrix(&rng, round & 1);
+        const size_t                blocks = qn_block_count(&m, f);
+        const struct qn_block_place by_depth = { 1, m.outputs, 1, m.outputs, false };
+        pack(&m, f, padded(&m, f), 1, &one);
+        pack(&m, f, padded(&m, f), 5, &other);
+        assert_memory_equal(&one, &other, sizeof one);
+        pack(&m, f, by_depth, 3, &other);
+        for (size_t n = 0; n < m.outputs; n++) {
+            for (size_t b = 0; b < blocks; b++)
+                assert_true(one.scale[n * blocks + b] == other.scale[b * m.outputs + n]);
+            for (size_t k = 0; k < m.depth; k++)
+                assert_int_equal(code_at(&one, f->bits, n * blocks * f->block + k),
+                                 code_at(&other, f->bits, k * m.outputs + n));
+        }
+    }
+}
+
+static void searching_never_loses(void **state)
+{
+    static struct made made;
+    struct rng         rng = { 13 };
+
+    (void)state;
+    for (int round = 0; round < 40; round++) {
+        struct qn_block_form   f = { round % 3 ? 4 : 2, round % 2, 16u << (round % 4), QN_WEIGHT_MINMAX };
+        const struct qn_matrix m = random_matrix(&rng, round & 1);
+        double                 plain;
+        pack(&m, &f, padded(&m, &f), 1, &made);
+        plain = made.lost.noise;
+        f.how = QN_WEIGHT_MSE;
+        pack(&m, &f, padded(&m, &f), 1, &made);
+        assert_true(made.lost.noise <= plain * 1.00001);
+        if (f.symmetric) continue;
+        f.how = QN_WEIGHT_HQQ;
+        pack(&m, &f, padded(&m, &f), 1, &made);
+        assert_true(made.lost.noise <= plain * 1.00001);
+    }
+}
+
+static void odd_values_give_codes_too(void **state)
+{
+    static struct made made;
+    struct qn_matrix   m = { weights, 3, 40, 40, 1, NULL };
+
+    (void)state;
+    for (size_t i = 0; i < 120; i++) weights[i] = i < 40 ? 0 : i < 80 ? 1e-45f : i % 3 ? -3e38f : 3e38f;
+    weights[7] = NAN;
+    weights[90] = INFINITY;
+    for (size_t i = 0; i < FORMS; i++) {
+        pack(&m, &forms[i], padded(&m, &forms[i]), 1, &made);
+        for (size_t k = 0; k < 3 * qn_block_count(&m, &forms[i]); k++) assert_true(isnormal(made.scale[k]));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(codes_are_the_nearest_and_the_loss_is_theirs),
+        cmocka_unit_test(order_threads_and_pieces_do_not_show),
+        cmocka_unit_test(searching_never_loses),
+        cmocka_unit_test(odd_values_give_codes_too),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
