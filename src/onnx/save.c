@@ -136,6 +136,7 @@ static void append_deferred(struct stream *stream, const struct qn_deferred *def
 
     if (deferred->source) qn_model_owns(stream->model, deferred->source, &d.map);
     if (stream->status == QONNX_OK) stream->status = qn_deferred_make(deferred, stream->threads, take, &d, stream->err);
+    if (d.map) qn_map_drop(d.map, deferred->source, deferred->source_size); /* a touch maps pages before it as well */
 }
 
 static void append(ProtobufCBuffer *base, size_t size, const uint8_t *bytes)

@@ -6,6 +6,7 @@
 #include "onnx/tensor.h"
 #include "plan/block_weight.h"
 #include "plan/presets.h"
+#include "plan/scan.h"
 #include "plan/solver.h"
 
 /* The form of an LSTM that takes codes has a scale for each direction's, even where there is one for a tensor. */
@@ -31,36 +32,61 @@ static void keep_pairs_safe(const struct qn_solver *s, const struct qn_rule *rul
     params->lo = -SAFE;
 }
 
+/* Narrower ranges than the extremes, which takes the constant as a whole. */
+static qonnx_status narrow_ranges(struct qn_solver *s, const struct qn_scanned *scanned, int32_t hi, float *absmax)
+{
+    struct qn_arena scratch = { 0 };
+    const float    *x;
+    size_t          count;
+    qonnx_status    status = qn_tensor_floats(scanned->tensor, &scratch, &x, &count, s->err);
+
+    if (status == QONNX_OK) status = qn_weight_ranges(x, scanned->layout, hi, s->plan->settings->weight_range_how, absmax, s->threads, s->err);
+    qn_arena_release(&scratch);
+    return status;
+}
+
+static qonnx_status solve_scales(struct qn_solver *s, qn_node_id n, const struct qn_scanned *scanned, float *absmax, struct qn_qparams **params, struct qn_error_sums *sums)
+{
+    const struct qn_rule *rule = s->plan->nodes[n].rule;
+    const size_t          channels = scanned->layout.channels;
+    const int             axis = rule->axis < 0 ? (int)scanned->tensor->n_dims - 1 : rule->axis;
+    struct qn_error_sums  lost;
+    bool                  finite;
+
+    QN_TRY(qn_scan_absmax(scanned, absmax, &finite, s->err));
+    if (!finite) {
+        qn_solver_condemn(s, n, QN_REASON_WEIGHT_NOT_FINITE, NAN);
+        return QONNX_OK;
+    }
+    QN_TRY(qn_solver_params(s, params, s->plan->settings->weight_qtype, true, channels > 1 ? axis : -1, channels));
+    keep_pairs_safe(s, rule, *params);
+    if (rule->kind == QN_KIND_LAYER && s->plan->settings->weight_range_how != QN_WEIGHT_MINMAX) QN_TRY(narrow_ranges(s, scanned, (*params)->hi, absmax));
+    for (size_t i = 0; i < channels; i++) qn_qparams_set_symmetric(*params, i, absmax[i], (*params)->hi);
+    QN_TRY(qn_scan_error(scanned, *params, &lost, s->err));
+    sums->signal += lost.signal;
+    sums->noise += lost.noise;
+    return QONNX_OK;
+}
+
 /* Adds what quantizing the constant loses to *sums. */
 static qonnx_status solve_constant(struct qn_solver *s, qn_node_id n, size_t slot, struct qn_qparams **params, struct qn_error_sums *sums)
 {
-    const struct qn_node_plan *row = &s->plan->nodes[n];
-    const Onnx__TensorProto   *t = qn_node_constant(s->plan->graph, n, slot);
-    struct qn_arena            scratch = { 0 };
-    struct qn_error_sums       lost = { 0 };
-    const int                  axis = row->rule->axis < 0 ? (int)t->n_dims - 1 : row->rule->axis;
-    struct qn_layout           layout;
-    const float               *x;
-    float                     *absmax = NULL;
-    size_t                     count;
-    qonnx_status               status = qn_tensor_floats(t, &scratch, &x, &count, s->err);
+    const struct qn_graph *g = s->plan->graph;
+    struct qn_scanned      scanned = { g->model, qn_node_constant(g, n, slot), { 0 }, s->threads };
+    struct qn_arena        scratch = { 0 };
+    float                 *absmax;
+    size_t                 count;
+    qonnx_status           status;
 
-    if (status == QONNX_OK && !count) {
+    QN_TRY(qn_tensor_check(scanned.tensor, s->err));
+    QN_TRY(qn_tensor_count(scanned.tensor, &count, s->err));
+    if (!count) {
         qn_solver_condemn(s, n, QN_REASON_WEIGHT_SHAPE, NAN);
-    } else if (status == QONNX_OK && !qn_all_finite(x, count)) {
-        qn_solver_condemn(s, n, QN_REASON_WEIGHT_NOT_FINITE, NAN);
-    } else if (status == QONNX_OK) {
-        status = find_layout(s, row->rule, t, count, &layout);
-        if (status == QONNX_OK) status = qn_solver_params(s, params, s->plan->settings->weight_qtype, true, layout.channels > 1 ? axis : -1, layout.channels);
-        if (status == QONNX_OK) keep_pairs_safe(s, row->rule, *params);
-        if (status == QONNX_OK && !(absmax = qn_arena_array(&scratch, layout.channels, sizeof *absmax))) status = qn_fail_nomem(s->err);
-        if (status == QONNX_OK) status = qn_channel_absmax(x, layout, absmax, s->threads, s->err);
-        if (status == QONNX_OK && row->rule->kind == QN_KIND_LAYER) status = qn_weight_ranges(x, layout, (*params)->hi, s->plan->settings->weight_range_how, absmax, s->threads, s->err);
-        for (size_t i = 0; status == QONNX_OK && i < layout.channels; i++) qn_qparams_set_symmetric(*params, i, absmax[i], (*params)->hi);
-        if (status == QONNX_OK) status = qn_quantization_error(x, layout, *params, NULL, &lost, s->threads, s->err);
-        sums->signal += lost.signal;
-        sums->noise += lost.noise;
+        return QONNX_OK;
     }
+    QN_TRY(find_layout(s, s->plan->nodes[n].rule, scanned.tensor, count, &scanned.layout));
+    absmax = qn_arena_array(&scratch, scanned.layout.channels, sizeof *absmax);
+    status = absmax ? solve_scales(s, n, &scanned, absmax, params, sums) : qn_fail_nomem(s->err);
     qn_arena_release(&scratch);
     return status;
 }

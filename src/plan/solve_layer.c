@@ -11,9 +11,13 @@
 
 bool qn_all_finite(const float *x, size_t n)
 {
-    float sum = 0; /* x * 0 is NaN for NaN and infinities, and so is every sum after it */
-    for (size_t i = 0; i < n; i++) sum += x[i] * 0.0f;
-    return sum == 0.0f;
+    enum { LANES = 16 };
+    float sum[LANES] = { 0 }, all = 0; /* x * 0 is NaN for NaN and infinities, and so is every sum after it */
+    for (; n % LANES; n--) all += x[n - 1] * 0.0f;
+    for (size_t i = 0; i < n; i += LANES)
+        for (size_t j = 0; j < LANES; j++) sum[j] += x[i + j] * 0.0f;
+    for (size_t j = 0; j < LANES; j++) all += sum[j];
+    return all == 0.0f;
 }
 
 /* Products that add up in one output element. */

@@ -129,6 +129,19 @@ static qonnx_status run_job(struct job *job, int threads, qonnx_error *err)
     return qn_parallel_for(channels / STRIP + (channels % STRIP != 0), threads, do_strip, job, err);
 }
 
+void qn_channel_ranges_part(const float *x, size_t first, size_t count, struct qn_layout layout, float *min, float *max)
+{
+    for (size_t at = 0, n; at < count; at += n) {
+        const size_t place = first + at, channel = place / layout.inner % layout.channels;
+        n = layout.inner > 1 ? layout.inner - place % layout.inner : layout.channels - channel;
+        if (n > count - at) n = count - at;
+        if (layout.inner > 1)
+            scan_run(x + at, n, &min[channel], &max[channel]);
+        else
+            scan_columns(x + at, n, min + channel, max + channel);
+    }
+}
+
 qonnx_status qn_channel_ranges(const float *x, struct qn_layout layout, struct qn_range *out, int threads,
                                qonnx_error *err)
 {

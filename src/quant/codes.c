@@ -183,7 +183,7 @@ static void dequantize_run(const struct job *job, size_t at, size_t n, size_t fi
 }
 
 /* Leaves NaN and infinities out of both arrays and fills them up with zeros to whole lanes. */
-static size_t keep_finite(float *x, float *back, size_t n)
+QN_CLONES static size_t keep_finite(float *x, float *back, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         const bool finite = fabsf(x[i]) < INFINITY;
@@ -251,25 +251,41 @@ qonnx_status qn_dequantize(const void *codes, struct qn_layout layout, const str
     return run_job(&job, threads, err);
 }
 
+static qonnx_status sum_errors(struct job *job, struct qn_error_sums *sums, int threads, qonnx_error *err)
+{
+    struct qn_error_sums result = { 0, 0 };
+    size_t               pieces = job->total / PIECE + 1;
+    qonnx_status         status;
+
+    if (!(job->sums = calloc(pieces, sizeof *job->sums))) return qn_fail_nomem(err);
+    status = run_job(job, threads, err);
+    for (size_t i = 0; i < pieces; i++) {
+        result.signal += job->sums[i].signal;
+        result.noise += job->sums[i].noise;
+    }
+    free(job->sums);
+    if (status == QONNX_OK) *sums = result;
+    return status;
+}
+
 qonnx_status qn_quantization_error(const float *x, struct qn_layout layout, const struct qn_qparams *qp,
                                    const void *codes, struct qn_error_sums *sums, int threads, qonnx_error *err)
 {
-    struct job           job = { .x = x, .codes = (char *)(uintptr_t)codes, .run = error_run };
-    struct qn_error_sums result = { 0, 0 };
-    size_t               pieces;
-    qonnx_status         status;
+    struct job job = { .x = x, .codes = (char *)(uintptr_t)codes, .run = error_run };
 
     QN_TRY(start_job(&job, layout, qp, QN_ROUND_THEN_SHIFT, err));
-    pieces = job.total / PIECE + 1;
-    if (!(job.sums = calloc(pieces, sizeof *job.sums))) return qn_fail_nomem(err);
-    status = run_job(&job, threads, err);
-    for (size_t i = 0; i < pieces; i++) {
-        result.signal += job.sums[i].signal;
-        result.noise += job.sums[i].noise;
-    }
-    free(job.sums);
-    if (status == QONNX_OK) *sums = result;
-    return status;
+    return sum_errors(&job, sums, threads, err);
+}
+
+qonnx_status qn_quantization_error_part(const float *x, size_t first, size_t count, struct qn_layout layout,
+                                        const struct qn_qparams *qp, struct qn_error_sums *sums, qonnx_error *err)
+{
+    struct job job = { .x = x, .run = error_run };
+
+    QN_TRY(start_job(&job, layout, qp, QN_ROUND_THEN_SHIFT, err));
+    job.first = first;
+    job.total = count;
+    return sum_errors(&job, sums, 1, err);
 }
 
 double qn_sqnr_db(struct qn_error_sums sums)

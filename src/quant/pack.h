@@ -43,6 +43,8 @@ void qn_unpack(const struct qn_qtype *type, const void *bytes, size_t count, voi
  * QN_RANGE_EMPTY or 0. `out` has layout.channels entries. */
 QONNX_MUST_CHECK qonnx_status qn_channel_ranges(const float *x, struct qn_layout layout, struct qn_range *out,
                                                 int threads, qonnx_error *err);
+/* Extends the ranges, which start as INFINITY … -INFINITY, by elements that follow the first `first` of such a tensor. */
+void qn_channel_ranges_part(const float *x, size_t first, size_t count, struct qn_layout layout, float *min, float *max);
 QONNX_MUST_CHECK qonnx_status qn_channel_absmax(const float *x, struct qn_layout layout, float *out, int threads,
                                                 qonnx_error *err);
 
@@ -54,6 +56,11 @@ struct qn_error_sums {
 QONNX_MUST_CHECK qonnx_status qn_quantization_error(const float *x, struct qn_layout layout,
                                                     const struct qn_qparams *qp, const void *codes,
                                                     struct qn_error_sums *sums, int threads, qonnx_error *err);
+
+/* Of the elements that follow the first `first` of such a tensor, on this thread. */
+QONNX_MUST_CHECK qonnx_status qn_quantization_error_part(const float *x, size_t first, size_t count,
+                                                         struct qn_layout layout, const struct qn_qparams *qp,
+                                                         struct qn_error_sums *sums, qonnx_error *err);
 
 /* 10 log10(signal / noise), within ±QN_SQNR_MAX; no noise gives QN_SQNR_MAX. */
 #define QN_SQNR_MAX 200.0
