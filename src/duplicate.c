@@ -214,13 +214,13 @@ static qonnx_status duplicate(struct duplication *d)
     for (size_t i = 0; i < d->count; i++) QN_TRY(widen_stats(&job->wider[i], &d->spreads[i], job->err));
     if (judged) {
         QN_TRY(qn_job_solve(job));
-        QN_TRY(qn_job_judge(job, &without));
+        QN_TRY(qn_job_judge(job, (struct qn_judge_terms){ QN_JUDGE_MOST, NULL }, &without));
     }
     QN_TRY(rewrite(d));
     QN_TRY(plan_anew(d));
     if (!judged) return QONNX_OK;
     QN_TRY(qn_job_solve(job));
-    QN_TRY(qn_job_judge(job, &with));
+    QN_TRY(qn_job_judge(job, (struct qn_judge_terms){ QN_JUDGE_MOST, &without }, &with));
     if (qn_judgement_is_better(with, without)) return plan_anew(d); /* without the verdicts of that trial */
     qn_job_release_wider(job);
     *job->model.pb = before;

@@ -73,8 +73,8 @@ QONNX_MUST_CHECK qonnx_status qn_job_take_stats(struct qn_job *job);
 /* Channels with outliers are repeated, if the option says so. Plans anew. */
 QONNX_MUST_CHECK qonnx_status qn_job_duplicate(struct qn_job *job);
 void                          qn_job_release_wider(struct qn_job *job);
-/* Makes the model of the solved plan, runs it and drops it again. */
-QONNX_MUST_CHECK qonnx_status qn_job_judge(struct qn_job *job, struct qn_judgement *judged_as);
+/* Makes the model of the solved plan, judges it and drops it again. */
+QONNX_MUST_CHECK qonnx_status qn_job_judge(struct qn_job *job, struct qn_judge_terms terms, struct qn_judgement *judged_as);
 /* The plan that the settings and verdicts ask for, its numbers still open. */
 QONNX_MUST_CHECK qonnx_status qn_job_plan(struct qn_job *job);
 /* The numbers; nodes whose data forbid it drop out on the way. */

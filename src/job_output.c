@@ -125,7 +125,7 @@ qonnx_status qn_job_report(struct qn_job *job, qonnx_result **result)
     r->runtime = job->runtime ? job->runtime->version : NULL;
     r->data = job->feed ? qn_feed_info(job->feed) : NULL;
     r->samples = job->calibration.samples;
-    r->judged_samples = strcmp(job->settings.verify, "off") == 0 ? 0 : job->judge.samples < r->samples ? job->judge.samples : r->samples;
+    r->judged_samples = job->judged.samples;
     r->judged_sqnr = job->judged.sqnr;
     r->stats = (const struct qn_stats *const *)job->stats;
     r->kernels = job->kernels.nodes ? &job->kernels : NULL;

@@ -70,10 +70,12 @@ static size_t turn_of(const struct qn_job *job, const struct waiting *list, size
 
 static void on_progress(void *context, size_t done, size_t total) { qn_job_tell(context, "gathering", done, total); }
 
+static bool is_judged(const void *judge, size_t sample) { return qn_judge_wants(judge, sample); }
+
 static qonnx_status gather(struct qn_job *job, struct waiting *turn, size_t count, struct qn_gram *grams, struct qn_gathered *gathered, size_t *used)
 {
     const size_t                   samples = qn_feed_info(job->feed)->count, judged = job->judge.samples < samples ? job->judge.samples : 0;
-    const struct qn_gather_options options = { .threads = qn_job_run_threads(job), .held_out = judged, .on_progress = on_progress, .progress_context = job };
+    const struct qn_gather_options options = { .threads = qn_job_run_threads(job), .held_out = judged ? is_judged : NULL, .held_out_context = &job->judge, .on_progress = on_progress, .progress_context = job };
 
     for (size_t i = 0; i < count; i++) {
         if (!i || !alike(&turn[i], &turn[i - 1])) {

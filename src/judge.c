@@ -7,40 +7,111 @@
 
 #include "onnx/dtype.h"
 
-#define GAIN_DB 0.1
+#define GAIN_DB 0.3
+#define HOPELESS_DB 0.5
+
+static double gain_of(struct qn_judgement now, struct qn_judgement before)
+{
+    return (fmin(now.sqnr, QN_JUDGE_CAP) - fmin(before.sqnr, QN_JUDGE_CAP) + fmin(now.mean, QN_JUDGE_CAP) - fmin(before.mean, QN_JUDGE_CAP)) / 2;
+}
 
 bool qn_judgement_is_better(struct qn_judgement now, struct qn_judgement before)
 {
-    return now.mean > before.mean + GAIN_DB;
+    return now.samples >= before.samples && gain_of(now, before) > GAIN_DB;
 }
 
-qonnx_status qn_judge_begin(struct qn_judge *judge, size_t outputs, size_t samples, qonnx_error *err)
-{
-    size_t share = samples / QN_JUDGE_SHARE;
+/* So many points of any number lie evenly in 0 … 1: multiples of the golden section, without their whole parts. */
+#define GOLDEN 0.61803398874989485
 
+static size_t how_many(size_t samples)
+{
+    const size_t share = samples / QN_JUDGE_SHARE, few = (samples + QN_JUDGE_SHARE - 1) / QN_JUDGE_SHARE;
+
+    if (few <= QN_JUDGE_LEAST) return few;
+    return share < QN_JUDGE_LEAST ? QN_JUDGE_LEAST : share > QN_JUDGE_MOST ? QN_JUDGE_MOST : share;
+}
+
+qonnx_status qn_judge_begin(struct qn_judge *judge, size_t outputs, size_t samples, bool in_order, qonnx_error *err)
+{
     judge->outputs = outputs;
-    judge->samples = share < 1 ? 1 : share > QN_JUDGE_SAMPLES ? QN_JUDGE_SAMPLES : share;
+    judge->samples = how_many(samples ? samples : 1);
     judge->kept = calloc(judge->samples * (outputs ? outputs : 1), sizeof *judge->kept);
-    return judge->kept ? QONNX_OK : qn_fail_nomem(err);
+    judge->chosen = calloc(judge->samples, sizeof *judge->chosen);
+    judge->inputs = calloc(judge->samples, sizeof *judge->inputs);
+    if (!judge->kept || !judge->chosen || !judge->inputs) return qn_fail_nomem(err);
+    for (size_t i = 0; i < judge->samples; i++) {
+        const double at = ((double)i + 0.5) * GOLDEN;
+        judge->chosen[i] = in_order ? i : (size_t)((at - floor(at)) * (double)samples);
+    }
+    return QONNX_OK;
 }
 
 void qn_judge_release(struct qn_judge *judge)
 {
     for (size_t i = 0; judge->kept && i < judge->samples * judge->outputs; i++) free(judge->kept[i].values);
+    for (size_t i = 0; judge->inputs && i < judge->samples; i++) qn_sample_release(&judge->inputs[i]);
+    free(judge->inputs);
+    free(judge->chosen);
     free(judge->kept);
     memset(judge, 0, sizeof *judge);
 }
 
+static size_t place_of(const struct qn_judge *judge, size_t sample)
+{
+    size_t place = 0;
+
+    while (place < judge->samples && judge->chosen[place] != sample) place++;
+    return place;
+}
+
+bool qn_judge_wants(const struct qn_judge *judge, size_t sample) { return place_of(judge, sample) < judge->samples; }
+
 qonnx_status qn_judge_keep(void *context, size_t sample, size_t output, const struct qn_view *view, qonnx_error *err)
 {
     struct qn_judge *judge = context;
+    const size_t     place = place_of(judge, sample);
     struct qn_kept  *slot;
 
-    if (sample >= judge->samples || output >= judge->outputs || view->dtype != QN_FLOAT || view->size > QN_JUDGE_BYTES) return QONNX_OK;
-    slot = &judge->kept[sample * judge->outputs + output]; /* each run has its own slots: no lock */
+    if (place >= judge->samples || output >= judge->outputs || view->dtype != QN_FLOAT || view->size > QN_JUDGE_BYTES) return QONNX_OK;
+    slot = &judge->kept[place * judge->outputs + output]; /* each run has its own slots: no lock */
     slot->count = view->size / sizeof(float);
     if (!(slot->values = malloc(view->size ? view->size : 1))) return qn_fail_nomem(err);
     memcpy(slot->values, view->data, view->size);
+    return QONNX_OK;
+}
+
+/* ---- inputs ---- */
+
+static size_t bytes_of(const struct qn_sample *sample)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < sample->count; i++) bytes += sample->views[i].size;
+    return bytes;
+}
+
+/* Those that come first in the order of judging stay when there is not room for all. */
+static void limit_inputs(struct qn_judge *judge)
+{
+    size_t bytes = 0, fit = 0;
+
+    while (fit < judge->samples && (!fit || bytes + bytes_of(&judge->inputs[fit]) <= QN_JUDGE_INPUT_BYTES)) bytes += bytes_of(&judge->inputs[fit++]);
+    for (size_t i = fit; i < judge->samples; i++) qn_sample_release(&judge->inputs[i]);
+    judge->read = fit;
+}
+
+static qonnx_status read_inputs(struct qn_judge *judge, struct qn_feed *feed, qonnx_error *err)
+{
+    size_t count = qn_feed_info(feed)->count, last = 0;
+    bool   done = false;
+
+    QN_TRY(qn_feed_rewind(feed, err));
+    for (size_t i = 0; i < judge->samples; i++) last = judge->chosen[i] > last ? judge->chosen[i] : last;
+    for (size_t sample = 0; sample <= last && sample < count && !done; sample++) {
+        const size_t place = place_of(judge, sample);
+        QN_TRY(qn_feed_next(feed, place < judge->samples ? &judge->inputs[place] : NULL, &done, err));
+    }
+    limit_inputs(judge);
     return QONNX_OK;
 }
 
@@ -56,7 +127,30 @@ struct trial {
     double                *signal, *noise; /* by output */
     double                *decibels;       /* by output: sum over the samples that were compared, and their number */
     size_t                *compared;
+    size_t                *choices, *changed; /* by output: rows of its last axis, and those whose largest value is another */
+    size_t                 run;
 };
+
+static size_t largest(const float *x, size_t n)
+{
+    size_t at = 0;
+
+    for (size_t i = 1; i < n; i++)
+        if (x[i] > x[at]) at = i;
+    return at;
+}
+
+static void compare_choices(const struct trial *trial, size_t output, const struct qn_view *view, const float *x)
+{
+    const size_t count = view->size / sizeof *x, n = view->rank > 0 ? (size_t)view->dims[view->rank - 1] : 0;
+    const float *y = view->data;
+
+    if (n < 2) return;
+    for (size_t at = 0; at + n <= count; at += n) {
+        trial->choices[output]++;
+        trial->changed[output] += largest(x + at, n) != largest(y + at, n);
+    }
+}
 
 static qonnx_status weigh(void *context, size_t output, const struct qn_view *view, qonnx_error *err)
 {
@@ -77,50 +171,64 @@ static qonnx_status weigh(void *context, size_t output, const struct qn_view *vi
     trial->noise[output] += noise;
     trial->decibels[output] += decibels(signal, noise);
     trial->compared[output]++;
+    compare_choices(trial, output, view, kept->values);
     return QONNX_OK;
 }
 
-static qonnx_status run_samples(struct trial *trial, struct qn_session *session, struct qn_feed *feed, qonnx_error *err)
+/* What the samples run so far come to. */
+static void sum_up(const struct trial *trial, struct qn_judgement *judgement)
 {
-    struct qn_sample sample = { 0 };
-    qonnx_status     status = qn_feed_rewind(feed, err);
-    bool             done = false;
-
-    while (status == QONNX_OK && trial->sample < trial->judge->samples) {
-        struct qn_run run = { .on_output = weigh, .context = trial };
-        status = qn_feed_next(feed, &sample, &done, err);
-        if (status != QONNX_OK || done) break;
-        run.inputs = sample.views;
-        status = session->runtime->run(session, &run, err);
-        trial->sample++;
+    judgement->sqnr = judgement->mean = INFINITY;
+    judgement->drop = -1;
+    judgement->samples = trial->run;
+    for (size_t i = 0; i < trial->judge->outputs; i++) {
+        if (trial->choices[i]) judgement->drop = fmax(judgement->drop, 100.0 * (double)trial->changed[i] / (double)trial->choices[i]);
+        if (!(trial->noise[i] > 0)) continue;
+        judgement->sqnr = fmin(judgement->sqnr, 10 * log10(trial->signal[i] / trial->noise[i]));
+        judgement->mean = fmin(judgement->mean, trial->decibels[i] / (double)trial->compared[i]);
     }
-    qn_sample_release(&sample);
-    return status;
 }
 
-qonnx_status qn_judge_run(const struct qn_judge *judge, struct qn_runtime *runtime, const struct qn_model *model, struct qn_feed *feed, struct qn_judgement *judgement, qonnx_error *err)
+static qonnx_status run_samples(struct trial *trial, struct qn_judge_terms terms, struct qn_session *session, struct qn_judgement *judgement, qonnx_error *err)
+{
+    const struct qn_judge *judge = trial->judge;
+
+    judgement->early = INFINITY;
+    for (trial->sample = 0; trial->sample < terms.most && trial->sample < judge->read; trial->sample++) {
+        struct qn_run run = { .on_output = weigh, .context = trial, .inputs = judge->inputs[trial->sample].views };
+        if (!run.inputs) continue; /* there were fewer samples than was said */
+        QN_TRY(session->runtime->run(session, &run, err));
+        if (++trial->run != QN_JUDGE_EARLY) continue;
+        sum_up(trial, judgement);
+        judgement->early = judgement->mean;
+        if (terms.rival && judgement->early < terms.rival->early - HOPELESS_DB) break;
+    }
+    sum_up(trial, judgement);
+    return QONNX_OK;
+}
+
+qonnx_status qn_judge_run(struct qn_judge *judge, struct qn_judge_terms terms, struct qn_runtime *runtime, const struct qn_model *model, struct qn_feed *feed,
+                          struct qn_judgement *judgement, qonnx_error *err)
 {
     /* Every rewrite but those that make integer kernels, whose arithmetic is this processor's own. */
     static const struct qn_config as_float = { "session.disable_quant_qdq", "1" };
     struct qn_session_options     options = { .optimize = true, .config = &as_float, .config_count = 1 };
-    struct qn_session        *session;
-    struct qn_arena           arena = { 0 };
-    struct trial              trial = { .judge = judge };
-    qonnx_status              status = runtime->open(runtime, model, &options, &session, err);
+    struct qn_session            *session;
+    struct qn_arena               arena = { 0 };
+    struct trial                  trial = { .judge = judge };
+    qonnx_status                  status;
 
+    if (!judge->read) QN_TRY(read_inputs(judge, feed, err));
+    status = runtime->open(runtime, model, &options, &session, err);
     if (status != QONNX_OK) return qn_wrap(err, status, "the quantized model does not open");
     trial.signal = qn_arena_array(&arena, judge->outputs, sizeof(double));
     trial.noise = qn_arena_array(&arena, judge->outputs, sizeof(double));
     trial.decibels = qn_arena_array(&arena, judge->outputs, sizeof(double));
     trial.compared = qn_arena_array(&arena, judge->outputs, sizeof(size_t));
-    status = qn_arena_failed(&arena) ? qn_fail_nomem(err) : run_samples(&trial, session, feed, err);
+    trial.choices = qn_arena_array(&arena, judge->outputs, sizeof(size_t));
+    trial.changed = qn_arena_array(&arena, judge->outputs, sizeof(size_t));
+    status = qn_arena_failed(&arena) ? qn_fail_nomem(err) : run_samples(&trial, terms, session, judgement, err);
     runtime->close(session);
-    *judgement = (struct qn_judgement){ INFINITY, INFINITY };
-    for (size_t i = 0; status == QONNX_OK && i < judge->outputs; i++) {
-        if (!(trial.noise[i] > 0)) continue;
-        judgement->sqnr = fmin(judgement->sqnr, 10 * log10(trial.signal[i] / trial.noise[i]));
-        judgement->mean = fmin(judgement->mean, trial.decibels[i] / (double)trial.compared[i]);
-    }
     qn_arena_release(&arena);
     return status;
 }

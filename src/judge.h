@@ -6,33 +6,54 @@
 
 #include "run/calibrate.h"
 
-enum { QN_JUDGE_SAMPLES = 4, QN_JUDGE_SHARE = 8, QN_JUDGE_BYTES = 16 << 20 };
+enum {
+    QN_JUDGE_LEAST = 4, /* samples, if there are so many; of more than 8 times as many: */
+    QN_JUDGE_SHARE = 8, /* one in so many, but */
+    QN_JUDGE_MOST = 16,
+    QN_JUDGE_EARLY = 2, /* samples that tell what is hopeless */
+    QN_JUDGE_BYTES = 16 << 20,        /* larger outputs are not compared */
+    QN_JUDGE_INPUT_BYTES = 256 << 20, /* of judged samples: beyond it fewer are judged */
+};
 
-/* Float outputs of the first samples. Zero-initialise. */
+/* Float outputs of the judged samples. Zero-initialise. */
 struct qn_judge {
     struct qn_kept {
         float *values;
         size_t count;
-    }     *kept; /* [sample][output] */
+    }     *kept; /* [place][output] */
     size_t outputs, samples;
+    size_t *chosen;           /* by place: which of the feed's samples. The first few are spread over all of them, too */
+    struct qn_sample *inputs; /* by place, read when they are first needed */
+    size_t read;              /* so many of these */
 };
 
-/* Makes room for a model's outputs. One sample in QN_JUDGE_SHARE is judged, but at least one and at most QN_JUDGE_SAMPLES:
- * Q/DQ in float is several times slower than the float model. */
-QONNX_MUST_CHECK qonnx_status qn_judge_begin(struct qn_judge *judge, size_t outputs, size_t samples, qonnx_error *err);
+/* Makes room for a model's outputs. Which samples are judged does not depend on the data. `in_order`: the first ones, each
+ * of which is run, because a state goes from one to the next. */
+QONNX_MUST_CHECK qonnx_status qn_judge_begin(struct qn_judge *judge, size_t outputs, size_t samples, bool in_order, qonnx_error *err);
 /* The callback for qn_calibrate: keeps what is within the limits. */
 qonnx_status qn_judge_keep(void *judge, size_t sample, size_t output, const struct qn_view *view, qonnx_error *err);
+/* True for samples that are judged. */
+bool qn_judge_wants(const struct qn_judge *judge, size_t sample);
 /* What the worst float output keeps, in dB; +inf when nothing differs or could be compared. */
 struct qn_judgement {
     double sqnr; /* signal to noise of all samples together: one that fails altogether decides */
     double mean; /* of the samples' own, each at most QN_JUDGE_CAP: shows what helps all the others, too */
+    double drop; /* of 100 choices (the largest value of each row) so many are others, in the worst output; -1: no output has rows */
+    double early; /* mean after the first QN_JUDGE_EARLY samples */
+    size_t samples;
 };
 #define QN_JUDGE_CAP 60.0
-/* By more than chance. */
+/* By more than chance: of all samples together and of the typical one. Never when it has seen fewer samples. */
 bool qn_judgement_is_better(struct qn_judgement now, struct qn_judgement before);
 
-/* Runs the model on the first samples of the feed, which is rewound. */
-QONNX_MUST_CHECK qonnx_status qn_judge_run(const struct qn_judge *judge, struct qn_runtime *runtime, const struct qn_model *model, struct qn_feed *feed, struct qn_judgement *judgement, qonnx_error *err);
+/* Which samples, and how long: what falls behind `rival` (NULL: nothing) on the first ones is given up. */
+struct qn_judge_terms {
+    size_t                     most;
+    const struct qn_judgement *rival;
+};
+/* Runs the model on the judged samples, or on the first so many of them. The feed is read once. */
+QONNX_MUST_CHECK qonnx_status qn_judge_run(struct qn_judge *judge, struct qn_judge_terms terms, struct qn_runtime *runtime, const struct qn_model *model, struct qn_feed *feed,
+                                           struct qn_judgement *judgement, qonnx_error *err);
 void qn_judge_release(struct qn_judge *judge);
 
 #endif

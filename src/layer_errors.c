@@ -218,14 +218,15 @@ static qonnx_status run(struct tracer *t)
     struct qn_job                  *job = t->job;
     struct qn_session              *session;
     struct qn_sample                sample = { 0 };
+    const size_t                    samples = job->judge.samples < QN_JUDGE_LEAST ? job->judge.samples : QN_JUDGE_LEAST;
     bool                            done = false;
     qonnx_status                    status = job->runtime->open(job->runtime, &job->model, &options, &session, job->err);
 
     if (status != QONNX_OK) return qn_wrap(job->err, status, "the model that compares layers does not open");
     status = qn_feed_rewind(job->feed, job->err);
-    for (size_t i = 0; status == QONNX_OK && !done && i < job->judge.samples; i++) {
+    for (size_t i = 0; status == QONNX_OK && !done && i < samples; i++) {
         struct qn_run once = { .on_output = add_sum, .context = t };
-        qn_job_tell(job, "comparing layers", i, job->judge.samples);
+        qn_job_tell(job, "comparing layers", i, samples);
         status = qn_feed_next(job->feed, &sample, &done, job->err);
         if (status != QONNX_OK || done) break;
         once.inputs = sample.views;

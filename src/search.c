@@ -16,12 +16,13 @@
 #include "plan/units.h"
 
 enum {
-    WISH_DB = 30,   /* what goes on being improved while that is cheap */
+    WISH_DB = 2,    /* more than what is asked for: so far goes what is cheap */
     ENOUGH_DB = 45, /* about what 8 bits keep: nothing is tried beyond */
     STRETCHES = 8,  /* to begin with */
-    ROUNDS = 4      /* candidates kept back for the end */
+    ROUNDS = 4,     /* candidates kept back for the end */
+    WEIGHED = 2     /* samples that tell how noisy a stretch is */
 };
-#define RATE_DB 25.0 /* what all of the work is worth */
+#define RATE_DB 60.0 /* what all of the work is worth */
 #define LEAST_WORK 1e-3
 #define STEP 1.26 /* 1 dB of noise: less is not tried */
 
@@ -33,6 +34,12 @@ struct stretch {
     bool   quantized, before; /* in the choice that is tried; in the one tried before */
 };
 
+/* Of the chosen stretches. */
+struct choice {
+    double noise, work;
+    bool   all;
+};
+
 struct search {
     struct qn_job     *job;
     struct qn_arena    arena;
@@ -42,6 +49,7 @@ struct search {
     size_t             count, stretch_count;
     struct stretch    *stretches;
     size_t             left;        /* candidates that may still be run */
+    bool               lifted;      /* what the floor left in float is up for decision again */
     bool               stale;       /* the plan is not that of the verdicts and settings as they are */
     double             least, wish; /* dB asked for; dB beyond which nothing goes to float any more */
 };
@@ -69,19 +77,21 @@ static qonnx_status raise_floor(struct search *s)
 
 /* ---- candidates ---- */
 
+static const struct qn_judge_terms on_all = { .most = QN_JUDGE_MOST };
+
 /* The model of the solved plan. */
-static qonnx_status judge(struct search *s, struct qn_judgement *judged_as)
+static qonnx_status judge(struct search *s, struct qn_judge_terms terms, struct qn_judgement *judged_as)
 {
     if (s->left) s->left--;
-    return qn_job_judge(s->job, judged_as);
+    return qn_job_judge(s->job, terms, judged_as);
 }
 
 /* The model as the verdicts and settings ask for. Leaves its plan solved. */
-static qonnx_status measure(struct search *s, struct qn_judgement *judged_as)
+static qonnx_status measure(struct search *s, struct qn_judge_terms terms, struct qn_judgement *judged_as)
 {
     s->stale = false;
     QN_TRY(qn_job_solve(s->job));
-    return judge(s, judged_as);
+    return judge(s, terms, judged_as);
 }
 
 /* ---- trials ---- */
@@ -114,7 +124,7 @@ static qonnx_status try_methods(struct search *s)
 
         if (is_first(trials, i) || !qn_settings_on_trial(settings, trials[i].option)) continue;
         QN_TRY(qn_settings_try(settings, trials[i].option, trials[i].value, s->job->err));
-        QN_TRY(measure(s, &now));
+        QN_TRY(measure(s, (struct qn_judge_terms){ QN_JUDGE_MOST, &s->job->judged }, &now));
         if (qn_judgement_is_better(now, s->job->judged)) {
             s->job->judged = now;
             continue;
@@ -144,18 +154,21 @@ static void apply(struct search *s)
 static qonnx_status measure_stretches(struct search *s, struct qn_judgement *judgement)
 {
     apply(s);
-    return measure(s, judgement);
+    return measure(s, on_all, judgement);
 }
 
-/* The noise of a stretch that alone is quantized. */
+/* The noise of a stretch that alone is quantized. Of some nothing is quantized then: it would not pay, or has no range. */
 static qonnx_status weigh(struct search *s, struct stretch *stretch)
 {
-    struct qn_judgement alone;
+    struct qn_judgement alone = { .mean = INFINITY };
 
     stretch->work = 0;
     for (size_t i = stretch->begin; i < stretch->end; i++) stretch->work += s->work[i];
     stretch->quantized = true;
-    QN_TRY(measure_stretches(s, &alone));
+    apply(s);
+    s->stale = true;
+    QN_TRY(qn_job_solve(s->job));
+    if (qn_plan_count(&s->job->plan).quantized) QN_TRY(judge(s, (struct qn_judge_terms){ .most = WEIGHED }, &alone));
     stretch->quantized = false;
     stretch->noise = noise_of(alone.mean);
     return QONNX_OK;
@@ -225,9 +238,11 @@ static qonnx_status list_nodes(struct search *s)
     const struct qn_plan *plan = &s->job->plan;
     double                all = 0;
 
-    for (qn_node_id n = 0; n < plan->graph->node_count; n++)
-        if (s->job->verdicts[n].reason == QN_REASON_QUANTIZATION_ERROR)
-            s->job->verdicts[n].reason = QN_REASON_QUANTIZED; /* the floor's; runs decide better */
+    for (qn_node_id n = 0; n < plan->graph->node_count; n++) {
+        if (s->job->verdicts[n].reason != QN_REASON_QUANTIZATION_ERROR) continue;
+        s->job->verdicts[n].reason = QN_REASON_QUANTIZED; /* the floor's; runs decide better */
+        s->lifted = true;
+    }
     QN_TRY(qn_job_solve(s->job));
     s->count = 0;
     for (qn_node_id n = 0; n < plan->graph->node_count; n++) {
@@ -254,12 +269,12 @@ static struct stretch *noisiest(struct search *s, double limit)
     return worst;
 }
 
-/* Of the chosen stretches. */
-static struct stretch sum_up(const struct search *s)
+static struct choice sum_up(const struct search *s)
 {
-    struct stretch sum = { 0 };
+    struct choice sum = { .all = true };
 
     for (size_t i = 0; i < s->stretch_count; i++) {
+        sum.all &= s->stretches[i].quantized;
         if (!s->stretches[i].quantized) continue;
         sum.noise += s->stretches[i].noise;
         sum.work += s->stretches[i].work;
@@ -281,12 +296,15 @@ static qonnx_status settle(struct search *s)
     struct qn_judgement now;
 
     for (int round = 0; round < ROUNDS || most < 0; round++) {
-        const bool           changed = choose(s, limit);
-        const struct stretch chosen = sum_up(s);
+        const bool          changed = choose(s, limit);
+        const struct choice chosen = sum_up(s);
 
         if (chosen.work == last && most >= 0) break;
         last = chosen.work;
-        if (changed || !round) QN_TRY(measure_stretches(s, &now));
+        if (!round && chosen.all && !s->lifted)
+            now = s->job->judged; /* that is what was not good enough */
+        else if (changed || !round)
+            QN_TRY(measure_stretches(s, &now));
         if (now.sqnr >= s->least) {
             good = limit;
             if (last > most) {
@@ -335,11 +353,11 @@ static qonnx_status search(struct search *s)
 {
     struct qn_job *job = s->job;
 
-    job->judged = (struct qn_judgement){ INFINITY, INFINITY };
+    job->judged = (struct qn_judgement){ .sqnr = INFINITY, .mean = INFINITY, .drop = -1 };
     QN_TRY(begin_trials(&job->settings, job->err));
     QN_TRY(raise_floor(s));
     if (!job->runtime || strcmp(job->settings.verify, "off") == 0) return QONNX_OK;
-    QN_TRY(judge(s, &job->judged)); /* the floor has left it solved */
+    QN_TRY(judge(s, on_all, &job->judged)); /* the floor has left it solved */
     QN_TRY(try_methods(s));
     if (job->judged.sqnr < s->least) QN_TRY(part(s));
     return s->stale ? qn_job_solve(job) : QONNX_OK;
@@ -350,7 +368,7 @@ qonnx_status qn_job_search(struct qn_job *job)
     struct search s = { .job = job,
                         .left = (size_t)job->settings.candidates,
                         .least = (double)job->settings.min_sqnr,
-                        .wish = fmax((double)job->settings.min_sqnr, WISH_DB) };
+                        .wish = (double)job->settings.min_sqnr + WISH_DB };
     qonnx_status  status = QONNX_OK;
 
     s.given = qn_arena_array(&s.arena, job->graph.node_count, sizeof *s.given);

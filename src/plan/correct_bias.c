@@ -20,7 +20,7 @@ static qonnx_status codes_of(const struct qn_solver *s, const struct qn_open_lay
 
 /* What output o lacks, on average. */
 static double shift_of(const struct qn_open_layer *l, const struct qn_qparams *weight, const int8_t *codes,
-                       const struct qn_channel_stats *input, size_t o)
+                       const double *means, size_t o)
 {
     const struct qn_products *p = &l->shape.weight;
     const size_t              slot = weight->count > 1 ? o : 0, first = qn_products_first_channel(p, o);
@@ -33,7 +33,7 @@ static double shift_of(const struct qn_open_layer *l, const struct qn_qparams *w
             const size_t at = o * p->out_stride + t * p->tap_stride + c * p->in_stride;
             error += (double)l->w[at] - scale * (codes[at] - weight->zero_point[slot]);
         }
-        shift += error * qn_channel_mean(input, first + c);
+        shift += error * means[first + c];
     }
     return shift;
 }
@@ -44,14 +44,18 @@ qonnx_status qn_solve_correct_bias(struct qn_solver *s, struct qn_open_layer *l)
     const struct qn_stats     *input = qn_solver_channels(s, l);
     const int8_t              *codes;
     float                     *corrected;
+    double                    *means;
 
     if (strcmp(s->plan->settings->bias_correction, "on") != 0 || row->rounded || !l->b || !input) return QONNX_OK;
     if (l->b_count != l->shape.weight.outputs || row->weight->type->code_size != 1 || !row->weight->is_signed)
         return QONNX_OK;
     QN_TRY(codes_of(s, l, &codes));
-    if (!(corrected = qn_arena_array(&s->plan->arena, l->b_count, sizeof *corrected))) return qn_fail_nomem(s->err);
+    corrected = qn_arena_array(&s->plan->arena, l->b_count, sizeof *corrected);
+    means = qn_arena_array(&s->plan->arena, input->channels->channels, sizeof *means);
+    if (!corrected || !means) return qn_fail_nomem(s->err);
+    for (size_t c = 0; c < input->channels->channels; c++) means[c] = qn_channel_mean(input->channels, c);
     for (size_t o = 0; o < l->b_count; o++)
-        corrected[o] = (float)((double)l->b[o] + shift_of(l, row->weight, codes, input->channels, o));
+        corrected[o] = (float)((double)l->b[o] + shift_of(l, row->weight, codes, means, o));
     l->b = corrected;
     return QONNX_OK;
 }

@@ -115,7 +115,7 @@ static const struct row rows[] = {
     { { "io-type",      "TYPE",        "float",   "what the model's inputs and outputs hold: codes, where they are quantized so; scales and zero points are in the sidecar", "Quantization", "qv" }, TEXT, AT(io_type), .choice = io_choice },
     { { "pass",         "NAME",        NULL,      "run these float passes instead of the default ones",                                                   "Quantization", "qd", true, true }, LIST, AT(pass) },
     { { "min-sqnr",     "DB",          "10",      "leave as many nodes in float as it takes for every output to keep this much of the signal on a few calibration samples", "Quantization", "q" }, INT, AT(min_sqnr), 0, 100 },
-    { { "candidates",   "N",           "24",      "models to make and run while choosing methods and what stays in float; more may be needed to reach --min-sqnr", "Quantization", "q", false, true }, INT, AT(candidates), 0, 100000 },
+    { { "candidates",   "N",           "16",      "models to make and run while choosing methods and what stays in float; more may be needed to reach --min-sqnr", "Quantization", "q", false, true }, INT, AT(candidates), 0, 100000 },
     { { "duplicate",    "WHEN",        "off",     "spread channels with outliers that a MatMul or Gemm reads over copies of themselves, for 3 % more weights at most", "Quantization", "q", false, true }, TEXT, AT(duplicate), .choice = duplicate_choice },
     { { "node-sqnr",    "DB",          "20",      "leave a layer in float when quantizing what it reads or writes keeps less than this on the calibration data; 0 never does", "Quantization", "q", false, true }, INT, AT(node_sqnr), 0, 100 },
 

@@ -191,9 +191,10 @@ qonnx_status qn_feed_open(struct qn_feed **feed, const char *path, const struct 
     for (size_t i = 0; i < input_count && status == QONNX_OK; i++) {
         const struct qn_dtype *dtype = qn_dtype_find(inputs[i].dtype);
         if (inputs[i].dtype && (!dtype || dtype->bits < 8))
-            status = qn_fail(err, QONNX_E_UNSUPPORTED,
-                             "the model's input '%s' takes %s, which cannot be fed: quantize the part of the model behind it",
-                             inputs[i].name, qn_dtype_name(inputs[i].dtype));
+            status = qn_fail(
+                err, QONNX_E_UNSUPPORTED,
+                "the model's input '%s' takes %s, which cannot be fed: quantize the part of the model behind it",
+                inputs[i].name, qn_dtype_name(inputs[i].dtype));
     }
     if (status == QONNX_OK) status = qn_source_open_files(&source, path, &want, err);
     if (status == QONNX_OK) return qn_feed_new(feed, source, options, &notes, err);
@@ -253,7 +254,9 @@ static qonnx_status next_locked(struct qn_feed *feed, struct qn_sample *sample, 
         take = chosen(feed);
         QN_TRY(feed->source->next(feed->source, take ? sample : NULL, err));
     }
-    sample->index = feed->given++;
+    feed->given++;
+    if (!sample) return QONNX_OK;
+    sample->index = feed->given - 1;
     sample->position = feed->read - 1;
     if (feed->measuring) measure(feed, sample);
     return QONNX_OK;

@@ -72,7 +72,8 @@ QONNX_MUST_CHECK qonnx_status qn_feed_synthetic(struct qn_feed **feed, const str
                                                 uint64_t seed, const struct qn_dim_options *dims,
                                                 struct qn_runtime *runtime, qonnx_error *err);
 
-/* The next sample, QONNX_OK with *done when there is none. Callable from several threads, each with its own sample. */
+/* The next sample, QONNX_OK with *done when there is none. Callable from several threads, each with its own sample. NULL
+ * passes it over, which is not for the first full pass. */
 QONNX_MUST_CHECK qonnx_status qn_feed_next(struct qn_feed *feed, struct qn_sample *sample, bool *done,
                                            qonnx_error *err);
 /* Starts over: the same samples again. */

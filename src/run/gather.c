@@ -14,23 +14,25 @@ struct worker {
 };
 
 struct gathering {
-    const struct qn_gathered *list;
-    size_t                   *first; /* by observed value; one more at the end */
-    const char              **names;
-    size_t                    value_count;
-    size_t                    held_out;
-    struct qn_session        *session;
-    struct worker            *workers;
-    int                       worker_count;
+    const struct qn_gathered       *list;
+    size_t                         *first; /* by observed value; one more at the end */
+    const char                    **names;
+    size_t                          value_count;
+    const struct qn_gather_options *options;
+    struct qn_session              *session;
+    struct worker                  *workers;
+    int                             worker_count;
 };
 
 static qonnx_status observe(void *context, size_t index, const struct qn_view *view, qonnx_error *err)
 {
-    struct worker          *worker = context;
-    const struct gathering *gathering = worker->gathering;
+    struct worker                  *worker = context;
+    const struct gathering         *gathering = worker->gathering;
+    const struct qn_gather_options *options = gathering->options;
 
     if (index >= gathering->value_count) return qn_fail(err, QONNX_E_INTERNAL, "an observer nobody asked for");
-    if (view->dtype != QN_FLOAT || worker->sample < gathering->held_out) return QONNX_OK;
+    if (view->dtype != QN_FLOAT || (options->held_out && options->held_out(options->held_out_context, worker->sample)))
+        return QONNX_OK;
     for (size_t i = gathering->first[index]; i < gathering->first[index + 1]; i++)
         QN_TRY(qn_gram_add(gathering->list[i].gram, &worker->room, view->data, view->rank, view->dims, worker->sample,
                            err));
@@ -89,7 +91,7 @@ static qonnx_status run_all(struct gathering *gathering, struct qn_feed *feed, c
 qonnx_status qn_gather(struct qn_runtime *runtime, const struct qn_model *model, const struct qn_gathered *list,
                        size_t count, struct qn_feed *feed, const struct qn_gather_options *options, qonnx_error *err)
 {
-    struct gathering          gathering = { .list = list, .held_out = options->held_out };
+    struct gathering          gathering = { .list = list, .options = options };
     struct qn_session_options wanted = { .optimize = true };
     qonnx_status              status;
 

@@ -15,7 +15,9 @@ struct qn_gathered {
 
 struct qn_gather_options {
     int    threads;  /* runs at once; below 1 means 1. The result's bytes do not depend on it */
-    size_t held_out; /* of the first samples so many are run but not looked at: the result is to be judged by them */
+    /* True for samples that are run but not looked at: the result is to be judged by them. May be NULL. */
+    bool (*held_out)(const void *context, size_t sample);
+    const void *held_out_context;
     void (*on_progress)(void *context, size_t done, size_t total); /* may be NULL; called by one thread at a time */
     void *progress_context;
 };

@@ -80,12 +80,15 @@ static void each_matrix_is_of_its_own_value_whatever_the_threads(void **state)
     tear_down(&f);
 }
 
+static bool is_one_of_the_first(const void *count, size_t sample) { return sample < *(const size_t *)count; }
+
 static void samples_to_judge_by_are_held_out(void **state)
 {
     struct fixture           f;
     struct qn_gram           gram;
     struct qn_gathered       list = { "a", &gram };
-    struct qn_gather_options options = { .threads = 2, .held_out = 5 };
+    const size_t             first = 5;
+    struct qn_gather_options options = { .threads = 2, .held_out = is_one_of_the_first, .held_out_context = &first };
     int64_t                  total = 0;
 
     (void)state;

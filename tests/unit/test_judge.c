@@ -6,7 +6,7 @@
 #include "fake_runtime.h"
 #include "npy_files.h"
 
-enum { SAMPLES = 10, ELEMENTS = 3 };
+enum { SAMPLES = 40, JUDGED = 5, ELEMENTS = 3 };
 
 struct fixture {
     struct scratch        scratch;
@@ -36,9 +36,9 @@ static void set_up(struct fixture *f)
     assert_int_equal(qn_model_inputs(&f->model, &f->model.arena, &f->inputs, &f->input_count, NULL), QONNX_OK);
     for (int s = 0; s < SAMPLES; s++)
         for (int i = 0; i < ELEMENTS; i++) data[s][i] = (float)(s + 1) * (float)(i == 1 ? -2 : i + 1);
-    assert_int_equal(qn_feed_open(&f->feed, npy_write(&f->scratch, "a.npy", "<f4", "(10, 1, 3)", data, sizeof data), f->inputs, 1, &(struct qn_feed_options){ 0 }, NULL),
+    assert_int_equal(qn_feed_open(&f->feed, npy_write(&f->scratch, "a.npy", "<f4", "(40, 1, 3)", data, sizeof data), f->inputs, 1, &(struct qn_feed_options){ 0 }, NULL),
                      QONNX_OK);
-    assert_int_equal(qn_judge_begin(&f->judge, 2, 240, NULL), QONNX_OK);
+    assert_int_equal(qn_judge_begin(&f->judge, 2, SAMPLES, false, NULL), QONNX_OK);
 }
 
 static void tear_down(struct fixture *f)
@@ -72,8 +72,8 @@ static void keep_all(struct fixture *f)
 
 static double judged(struct fixture *f)
 {
-    struct qn_judgement judgement = { NAN, NAN };
-    assert_int_equal(qn_judge_run(&f->judge, &f->fake.base, &f->model, f->feed, &judgement, NULL), QONNX_OK);
+    struct qn_judgement judgement = { .sqnr = NAN };
+    assert_int_equal(qn_judge_run(&f->judge, (struct qn_judge_terms){ .most = QN_JUDGE_MOST }, &f->fake.base, &f->model, f->feed, &judgement, NULL), QONNX_OK);
     return judgement.sqnr;
 }
 
@@ -85,22 +85,106 @@ static void equal_outputs_have_no_noise(void **state)
     set_up(&f);
     keep_all(&f);
     assert_true(judged(&f) == INFINITY);
-    assert_int_equal(f.fake.runs, QN_JUDGE_SAMPLES); /* few samples are enough */
+    assert_int_equal(f.fake.runs, JUDGED); /* few samples are enough */
     assert_int_equal(f.fake.opened, 1);
     tear_down(&f);
 }
 
 static void a_share_of_the_samples_is_judged(void **state)
 {
-    static const struct { size_t samples, judged; } cases[] = { { 1, 1 }, { 15, 1 }, { 24, 3 }, { 48, 4 }, { 100000, 4 } };
+    static const struct { size_t samples, judged; } cases[] = { { 1, 1 }, { 8, 1 }, { 12, 2 }, { 24, 3 }, { 39, 4 }, { 48, 6 }, { 100000, QN_JUDGE_MOST } };
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct qn_judge judge = { 0 };
-        assert_int_equal(qn_judge_begin(&judge, 1, cases[i].samples, NULL), QONNX_OK);
+        assert_int_equal(qn_judge_begin(&judge, 1, cases[i].samples, false, NULL), QONNX_OK);
         assert_int_equal(judge.samples, cases[i].judged);
         qn_judge_release(&judge);
     }
+}
+
+/* Neither the head of the data, which is often alike, nor any other part of it decides alone. */
+static void judged_samples_are_spread_over_all_and_so_are_the_first_few(void **state)
+{
+    (void)state;
+    for (size_t count = 1; count < 400; count++) {
+        struct qn_judge judge = { 0 };
+        assert_int_equal(qn_judge_begin(&judge, 1, count, false, NULL), QONNX_OK);
+        for (size_t few = 2; few <= judge.samples; few++)
+            for (size_t i = 0; i < few; i++) {
+                assert_true(judge.chosen[i] < count);
+                for (size_t k = 0; k < i; k++) {
+                    const size_t a = judge.chosen[i], b = judge.chosen[k], apart = a > b ? a - b : b - a;
+                    assert_true(apart >= 1 && (apart + 1) * few * 3 >= count);
+                }
+            }
+        qn_judge_release(&judge);
+    }
+}
+
+static void with_a_state_they_are_the_first_ones(void **state)
+{
+    struct qn_judge judge = { 0 };
+
+    (void)state;
+    assert_int_equal(qn_judge_begin(&judge, 1, 100, true, NULL), QONNX_OK);
+    for (size_t i = 0; i < judge.samples; i++) assert_int_equal(judge.chosen[i], i);
+    assert_true(qn_judge_wants(&judge, judge.samples - 1) && !qn_judge_wants(&judge, judge.samples));
+    qn_judge_release(&judge);
+}
+
+static void a_judgement_may_ask_for_fewer_samples(void **state)
+{
+    struct fixture      f;
+    struct qn_judgement judgement;
+
+    (void)state;
+    set_up(&f);
+    keep_all(&f);
+    assert_int_equal(qn_judge_run(&f.judge, (struct qn_judge_terms){ .most = 2 }, &f.fake.base, &f.model, f.feed, &judgement, NULL), QONNX_OK);
+    assert_int_equal(judgement.samples, 2);
+    assert_int_equal(f.fake.runs, 2);
+    tear_down(&f);
+}
+
+static void what_falls_behind_on_the_first_samples_is_given_up(void **state)
+{
+    struct fixture            f;
+    struct qn_judgement       good, bad;
+    const struct qn_judge_terms whole = { .most = QN_JUDGE_MOST };
+
+    (void)state;
+    set_up(&f);
+    keep_all(&f);
+    f.model.pb->model_version = 1010;
+    assert_int_equal(qn_judge_run(&f.judge, whole, &f.fake.base, &f.model, f.feed, &good, NULL), QONNX_OK);
+    assert_int_equal(good.samples, JUDGED);
+    f.model.pb->model_version = 1100;
+    assert_int_equal(qn_judge_run(&f.judge, (struct qn_judge_terms){ QN_JUDGE_MOST, &good }, &f.fake.base, &f.model, f.feed, &bad, NULL), QONNX_OK);
+    assert_int_equal(bad.samples, QN_JUDGE_EARLY);
+    assert_false(qn_judgement_is_better(bad, good));
+    f.model.pb->model_version = 1001;
+    assert_int_equal(qn_judge_run(&f.judge, (struct qn_judge_terms){ QN_JUDGE_MOST, &good }, &f.fake.base, &f.model, f.feed, &bad, NULL), QONNX_OK);
+    assert_true(qn_judgement_is_better(bad, good));
+    tear_down(&f);
+}
+
+/* The largest of 1, -2, 3 is the last; that of its negative is -2's. */
+static void changed_choices_are_counted(void **state)
+{
+    struct fixture      f;
+    struct qn_judgement judgement;
+
+    (void)state;
+    set_up(&f);
+    keep_all(&f);
+    f.model.pb->model_version = 1010;
+    assert_int_equal(qn_judge_run(&f.judge, (struct qn_judge_terms){ .most = QN_JUDGE_MOST }, &f.fake.base, &f.model, f.feed, &judgement, NULL), QONNX_OK);
+    assert_true(judgement.drop == 0);
+    f.model.pb->model_version = -1000;
+    assert_int_equal(qn_judge_run(&f.judge, (struct qn_judge_terms){ .most = QN_JUDGE_MOST }, &f.fake.base, &f.model, f.feed, &judgement, NULL), QONNX_OK);
+    assert_true(judgement.drop == 100);
+    tear_down(&f);
 }
 
 static void the_worst_output_counts(void **state)
@@ -123,6 +207,7 @@ static void what_is_not_finite_in_float_is_not_the_quantizations_fault(void **st
 
     (void)state;
     set_up(&f);
+    f.judge.chosen[0] = 0;
     keep(&f, 0, 0, QN_FLOAT, (float[]){ 1, NAN, 3 }, 3); /* the second model gives -2 there */
     assert_true(judged(&f) == INFINITY);
     tear_down(&f);
@@ -138,6 +223,7 @@ static void what_becomes_not_finite_is_noise(void **state)
     qn_feed_close(f.feed);
     assert_int_equal(qn_feed_open(&f.feed, npy_write(&f.scratch, "b.npy", "<f4", "(1, 1, 3)", large, sizeof large), f.inputs, 1, &(struct qn_feed_options){ 0 }, NULL),
                      QONNX_OK);
+    f.judge.chosen[0] = 0;
     keep(&f, 0, 0, QN_FLOAT, (float[]){ 2, 10, 2 }, 3);
     f.model.pb->model_version = 2000; /* 2, infinity, 2 */
     assert_true(fabs(judged(&f) - 10 * log10(108.0 / 101)) < 0.01);
@@ -150,9 +236,9 @@ static void other_types_shapes_and_outputs_are_passed_over(void **state)
 
     (void)state;
     set_up(&f);
-    keep(&f, 0, 0, QN_INT32, (float[]){ 9, 9, 9 }, 3);   /* not float */
-    keep(&f, 0, 1, QN_FLOAT, (float[]){ 9, 9 }, 2);      /* another size than the result has */
-    keep(&f, 0, 7, QN_FLOAT, (float[]){ 9, 9, 9 }, 3);   /* no such output */
+    keep(&f, f.judge.chosen[0], 0, QN_INT32, (float[]){ 9, 9, 9 }, 3);   /* not float */
+    keep(&f, f.judge.chosen[0], 1, QN_FLOAT, (float[]){ 9, 9 }, 2);      /* another size than the result has */
+    keep(&f, f.judge.chosen[0], 7, QN_FLOAT, (float[]){ 9, 9, 9 }, 3);   /* no such output */
     keep(&f, 999, 0, QN_FLOAT, (float[]){ 9, 9, 9 }, 3); /* a sample that is not judged */
     assert_true(judged(&f) == INFINITY);
     tear_down(&f);
@@ -165,7 +251,7 @@ static void large_outputs_are_not_kept(void **state)
 
     (void)state; /* data is never read */
     set_up(&f);
-    assert_int_equal(qn_judge_keep(&f.judge, 0, 0, &view, NULL), QONNX_OK);
+    assert_int_equal(qn_judge_keep(&f.judge, f.judge.chosen[0], 0, &view, NULL), QONNX_OK);
     assert_true(judged(&f) == INFINITY);
     tear_down(&f);
 }
@@ -180,7 +266,7 @@ static void failures_of_the_runtime_are_told(void **state)
     set_up(&f);
     keep_all(&f);
     f.fake.fail_from = 0.5f;
-    assert_int_equal(qn_judge_run(&f.judge, &f.fake.base, &f.model, f.feed, &judgement, &err), QONNX_E_RUNTIME);
+    assert_int_equal(qn_judge_run(&f.judge, (struct qn_judge_terms){ .most = QN_JUDGE_MOST }, &f.fake.base, &f.model, f.feed, &judgement, &err), QONNX_E_RUNTIME);
     assert_non_null(strstr(err.message, "too much"));
     tear_down(&f);
 }
@@ -190,6 +276,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_outputs_have_no_noise),
         cmocka_unit_test(a_share_of_the_samples_is_judged),
+        cmocka_unit_test(judged_samples_are_spread_over_all_and_so_are_the_first_few),
+        cmocka_unit_test(with_a_state_they_are_the_first_ones),
+        cmocka_unit_test(a_judgement_may_ask_for_fewer_samples),
+        cmocka_unit_test(what_falls_behind_on_the_first_samples_is_given_up),
+        cmocka_unit_test(changed_choices_are_counted),
         cmocka_unit_test(the_worst_output_counts),
         cmocka_unit_test(what_is_not_finite_in_float_is_not_the_quantizations_fault),
         cmocka_unit_test(what_becomes_not_finite_is_noise),
