@@ -13,7 +13,7 @@
 /* All layers stay in float, and all for what the data are. */
 static bool nothing_is_finite(const struct qn_job *job, const struct qn_plan_counts *counts)
 {
-    if (!counts->layers || counts->layers_quantized || job->settings.recipe) return false;
+    if (!counts->layers || counts->layers_quantized || job->settings.recipe || job->settings.acts != QN_ACTS_STATIC) return false;
     for (qn_node_id n = 0; n < job->graph.node_count; n++) {
         const struct qn_node_plan *row = &job->plan.nodes[n];
         if (row->rule && row->rule->kind == QN_KIND_LAYER && row->rule->in[1] == QN_ROLE_WEIGHT && row->reason != QN_REASON_NOT_FINITE) return false;

@@ -99,6 +99,24 @@ static enum qn_reason classify_weights(const struct qn_planner *p, qn_node_id n,
     }
 }
 
+/* Where activations get their codes as the model runs, convolutions are slower for it. */
+static enum qn_reason classify_dynamic(const struct qn_planner *p, qn_node_id n, struct qn_rule *own)
+{
+    enum qn_reason reason = own->kind == QN_KIND_RECURRENT ? check_wanted(p, own) : QN_REASON_NOT_NEEDED;
+
+    if (reason != QN_REASON_NOT_NEEDED) return reason;
+    if (own->refine && (reason = own->refine(p->graph, n, own)) != QN_REASON_QUANTIZED) return reason;
+    switch (own->kind) {
+    case QN_KIND_LAYER:
+        if (own->in[1] == QN_ROLE_ACT) return QN_REASON_ACT_TIMES_ACT;
+        if (!own->blocks) return QN_REASON_SLOWER_ON_TARGET;
+        return (reason = check_weight(p->graph, qn_node_input(p->graph, n, 1), 2)) == QN_REASON_QUANTIZED ? QN_REASON_NOT_NEEDED : reason;
+    case QN_KIND_RECURRENT:
+    case QN_KIND_TABLE: return check_wanted(p, own);
+    default: return QN_REASON_ONLY_WEIGHTS;
+    }
+}
+
 static enum qn_reason classify(const struct qn_planner *p, qn_node_id n, struct qn_rule *own)
 {
     const struct qn_graph *g = p->graph;
@@ -111,10 +129,10 @@ static enum qn_reason classify(const struct qn_planner *p, qn_node_id n, struct 
     if (pb->domain && *pb->domain && strcmp(pb->domain, "ai.onnx") != 0) return QN_REASON_OTHER_DOMAIN;
     if (qn_node_is(g, n, "QuantizeLinear") || qn_node_is(g, n, "DequantizeLinear")) return QN_REASON_ALREADY_QUANTIZED;
     if (qn_node_is(g, n, "Einsum")) return QN_REASON_EINSUM;
-    reason = p->settings->acts == QN_ACTS_FLOAT ? QN_REASON_QUANTIZED : kept_float(p, pb->op_type);
+    reason = p->settings->acts != QN_ACTS_STATIC ? QN_REASON_QUANTIZED : kept_float(p, pb->op_type);
     if (!(rule = qn_rule_find(pb->op_type))) {
         if (reason != QN_REASON_QUANTIZED) return reason;
-        if (p->settings->acts == QN_ACTS_FLOAT || !p->settings->target_row->every_tensor) return QN_REASON_OP_NOT_IN_TABLE;
+        if (p->settings->acts != QN_ACTS_STATIC || !p->settings->target_row->every_tensor) return QN_REASON_OP_NOT_IN_TABLE;
         rule = &any_operator;
     }
     *own = *rule;
@@ -122,6 +140,7 @@ static enum qn_reason classify(const struct qn_planner *p, qn_node_id n, struct 
     if (user_selects(&p->settings->exclude, g, n)) return QN_REASON_EXCLUDED;
     if (reason != QN_REASON_QUANTIZED) return reason;
     if (p->settings->acts == QN_ACTS_FLOAT) return classify_weights(p, n, own);
+    if (p->settings->acts == QN_ACTS_DYNAMIC) return classify_dynamic(p, n, own);
     if (rule->since > qn_model_opset(g->model, "")) return QN_REASON_OPSET;
     if (rule->kind == QN_KIND_RECURRENT && (reason = check_wanted(p, rule)) != QN_REASON_NOT_NEEDED) return reason;
     if (rule->refine && (reason = rule->refine(g, n, own)) != QN_REASON_QUANTIZED) return reason;

@@ -22,6 +22,7 @@ const char *qn_plan_kernel(const struct qn_plan *plan, qn_node_id node)
     const struct qn_node_plan *row = &plan->nodes[node];
 
     if (!qn_plan_foresees_kernels(plan) || !row->rule || plan->settings->acts == QN_ACTS_FLOAT) return NULL;
+    if (plan->settings->acts == QN_ACTS_DYNAMIC && row->rule->kind == QN_KIND_LAYER) return NULL; /* one of two, by who else reads the codes */
     if (row->reason == QN_REASON_MOVES_CODES) return plan->graph->pb->node[node]->op_type;
     if (row->reason != QN_REASON_QUANTIZED) return NULL;
     if (strcmp(row->rule->op, "MatMul") == 0 && leaves_as_float(plan, row))

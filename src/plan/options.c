@@ -70,7 +70,8 @@ CHOICES(rounding_choice, { "auto", "nearest, or what the preset has on trial if 
         { "second-order", "by the error of the layer's output: GPTQ's order, then descent; runs the data once more" })
 CHOICES(bias_choice, { "auto", "off, or what the preset has on trial and the outputs keep more with" }, { "on", "from the means of the channels that a layer reads" },
         { "off", "biases are rounded as they are" })
-CHOICES(activations_choice, { "static", "codes, with ranges from samples of real inputs" }, { "float", "as they are: only weights become codes, and no samples are needed" })
+CHOICES(activations_choice, { "static", "codes, with ranges from samples of real inputs" }, { "dynamic", "codes where a MatMul or Gemm reads them, with ranges found as the model runs" },
+        { "float", "as they are: only weights become codes, and no samples are needed" })
 CHOICES(digest_choice, { "auto", "xxh3, and sha256 for files up to 64 MB" }, { "xxh3", "XXH3-128 only" }, { "sha256", "XXH3-128 and SHA-256" })
 CHOICES(weights_choice, { "codes", "integers with a DequantizeLinear" }, { "float", "floats with a QuantizeLinear too, as Brevitas' export_weight_q_node" })
 CHOICES(io_choice, { "float", "values, with the quantizers inside the model" }, { "uint8", "codes 0 … 255" }, { "int8", "codes -128 … 127" })
@@ -344,7 +345,7 @@ static void resolve(struct qn_settings *settings)
 {
     settings->target_row = qn_target_find(settings->target);
     settings->weight_range_how = find_range(settings->weight_range);
-    settings->acts = strcmp(settings->activations, "float") == 0 ? QN_ACTS_FLOAT : QN_ACTS_STATIC;
+    settings->acts = strcmp(settings->activations, "float") == 0 ? QN_ACTS_FLOAT : strcmp(settings->activations, "dynamic") == 0 ? QN_ACTS_DYNAMIC : QN_ACTS_STATIC;
     settings->observer_row = qn_observer_find(settings->observer);
     settings->act_qtype = qn_qtype_find(settings->act_type);
     settings->weight_qtype = qn_qtype_find(settings->weight_type);
@@ -393,6 +394,7 @@ static qonnx_status check_blocks(const struct qn_settings *settings, qonnx_error
 
     if (settings->weight_range_how == QN_WEIGHT_HQQ && (!size || settings->weight_symmetric)) return qn_fail(err, QONNX_E_USAGE, "-o weight-range=hqq finds zero points of blocks: it needs -o block-size=N and -o weight-symmetric=off");
     if (!size && settings->acts == QN_ACTS_FLOAT && bits < 8) return qn_fail(err, QONNX_E_USAGE, "-o weight-bits=%lld: weights alone take fewer than 8 bits in blocks only; add -o block-size=32", (long long)bits);
+    if (settings->acts == QN_ACTS_DYNAMIC && strcmp(settings->format, "qoperator") != 0) return qn_fail(err, QONNX_E_USAGE, "--format %s: codes that are made as the model runs have the form qoperator", settings->format);
     if (!size) return QONNX_OK;
     if (size < QN_BLOCK_LEAST || size & (size - 1)) return qn_fail(err, QONNX_E_USAGE, "-o block-size=%lld: a block has 16, 32, 64, 128 or 256 weights", (long long)size);
     if (settings->acts != QN_ACTS_FLOAT) return qn_fail(err, QONNX_E_USAGE, "-o block-size: integer kernels take no blocks; it goes with presets for weights only");

@@ -18,6 +18,7 @@ struct qn_recipe;
 /* What becomes of activations. */
 enum qn_acts {
     QN_ACTS_STATIC, /* codes, with ranges from data */
+    QN_ACTS_DYNAMIC, /* codes whose scale is found when the model runs, where layers read them */
     QN_ACTS_FLOAT,  /* they stay as they are: only weights become codes */
 };
 

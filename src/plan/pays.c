@@ -142,7 +142,7 @@ qonnx_status qn_plan_losses(const struct qn_plan *plan, bool *losing, bool *any,
     qonnx_status    status;
 
     *any = false;
-    if (!plan->settings->target_row->costs || !plan->settings->only_faster || plan->settings->acts == QN_ACTS_FLOAT) return QONNX_OK;
+    if (!plan->settings->target_row->costs || !plan->settings->only_faster || plan->settings->acts != QN_ACTS_STATIC) return QONNX_OK;
     p.in_float = qn_arena_array(&arena, nodes, sizeof *p.in_float);
     p.on_integers = qn_arena_array(&arena, nodes, sizeof *p.on_integers);
     p.island = qn_arena_array(&arena, nodes, sizeof *p.island);

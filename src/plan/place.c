@@ -439,7 +439,7 @@ static void place_weights(struct qn_planner *p)
 
 void qn_plan_place(struct qn_planner *p)
 {
-    if (p->settings->acts == QN_ACTS_FLOAT) {
+    if (p->settings->acts != QN_ACTS_STATIC) {
         place_weights(p);
         return;
     }

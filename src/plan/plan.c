@@ -53,7 +53,7 @@ static qonnx_status make(struct qn_planner *p, const struct qn_verdict *verdicts
     for (qn_node_id n = 0; n < nodes; n++)
         if (!(p->plan->nodes[n].reads = qn_arena_array(&p->plan->arena, p->graph->pb->node[n]->n_input, sizeof(bool)))) return qn_fail_nomem(err);
     qn_plan_place(p);
-    if (p->settings->acts == QN_ACTS_FLOAT) return QONNX_OK;
+    if (p->settings->acts != QN_ACTS_STATIC) return QONNX_OK;
     follow_channels(p->plan);
     return qn_plan_find_useful(p, err);
 }

@@ -33,6 +33,10 @@ static const struct qn_preset presets[] = {
       .values = {
         { "format", "qdq" }, { "target", "generic" }, { "activations", "float" }, { "per-channel", "on" },
       } },
+    { "int8-dynamic", "8-bit MatMul and Gemm, activations quantized as the model runs: fast without samples",
+      .values = {
+        { "format", "qoperator" }, { "target", "generic" }, { "activations", "dynamic" }, { "per-channel", "on" },
+      } },
     { "int4", "4-bit weights of MatMul and Gemm in blocks of 32, other weights as in int8-weights; no samples are needed",
       .values = {
         { "format", "qoperator" }, { "target", "generic" }, { "activations", "float" }, { "weight-bits", "4" }, { "block-size", "32" },

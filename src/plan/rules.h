@@ -31,7 +31,7 @@
     R(RECURRENT, "recurrent, and no runtime computes it on integers")                                             \
     R(OPSET, "needs a newer opset than the model has")                                                            \
     R(HAS_BODY, "holds nested graphs, whose nodes are looked at one by one")                                      \
-    R(ONLY_WEIGHTS, "has no constant to quantize, and activations stay in float")                                  \
+    R(ONLY_WEIGHTS, "has no weight to quantize, and the values it reads stay in float")                            \
     R(SCOPE, "the begin or end of a nested graph")                                                       \
     R(OTHER_DOMAIN, "an operator of another domain")                                \
     R(EXCLUDED, "excluded by the user")                                                                           \

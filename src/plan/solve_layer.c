@@ -53,9 +53,9 @@ static qonnx_status load_layer(struct qn_solver *s, struct qn_open_layer *l, boo
 
     *usable = false;
     l->weight = qn_node_constant(g, l->node, 1);
-    l->bias = row->rule->in[2] == QN_ROLE_BIAS ? qn_node_constant(g, l->node, 2) : NULL;
+    l->bias = input && row->rule->in[2] == QN_ROLE_BIAS ? qn_node_constant(g, l->node, 2) : NULL; /* else it is added in float */
     l->axis = row->rule->axis < 0 ? (int)l->weight->n_dims - 1 : row->rule->axis;
-    l->input_scale = input->scale[0];
+    l->input_scale = input ? input->scale[0] : 1;
     QN_TRY(qn_tensor_floats(l->weight, &s->plan->arena, &l->w, &l->w_count, s->err));
     l->shaped = qn_layer_shape(g, l->node, &l->shape);
     QN_TRY(qn_layout_init(&l->layout, l->weight->dims, l->weight->n_dims, l->axis, s->err));

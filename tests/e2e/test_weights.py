@@ -15,11 +15,14 @@ EVALUATION = 6
 # By preset and options: dB that every model keeps; dB that all keep together, as a mean.
 CASES = {
     "int8-weights": [((), 28, 40), (("-o", "weight-range=mse"), 28, 40)],
+    "int8-dynamic": [((), 22, 38), (("--target", "ort-x86"), 22, 38), (("-o", "pair-safe=off"), 22, 38)],
     "int4": [((), -10, 22), (("--format", "qdq"), -10, 22), (("-o", "weight-symmetric=on", "-o", "block-size=16"), -10, 22),
              (("-o", "weight-range=hqq", "-o", "block-size=128"), -10, 22),
              (("--format", "qdq", "-o", "weight-symmetric=on", "-o", "weight-range=minmax", "-o", "block-size=64"), -10, 20)],
     "int2": [((), -20, 12), (("--format", "qdq"), -20, 12)],
 }
+# The range of what holds infinity is infinite, when it is found as the model runs.
+NOT_FOR = {"int8-dynamic": {"inputs_hold_infinity"}}
 NO_RUNTIME = {"QONNX_ORT": "/nonexistent", "PATH": "/nonexistent", "LD_LIBRARY_PATH": ""}
 HAVE_WEIGHTS = {"Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN"}
 
@@ -128,6 +131,23 @@ def raised(program, folder, preset, opset):
         assert name == "y" or np.allclose(x, y, 1e-6, 1e-6), f"{name} changed at opset {opset}"
 
 
+def shared_codes(program, folder):
+    """Layers that read one value share its codes, and ONNX Runtime makes one kernel of each layer."""
+    helper, rng = onnx.helper, np.random.default_rng(8)
+    nodes = [helper.make_node("MatMul", ["x", "q"], ["a"]), helper.make_node("MatMul", ["x", "k"], ["b"]), helper.make_node("Add", ["a", "b"], ["c"]),
+             helper.make_node("Relu", ["c"], ["d"]), helper.make_node("Gemm", ["d", "v", "bias"], ["y"], transB=1)]
+    tensors = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in (("q", (64, 48)), ("k", (64, 48)), ("v", (40, 48)), ("bias", (40,)))}
+    ports = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", size]) for name, size in (("x", 64), ("y", 40))]
+    graph = helper.make_graph(nodes, "g", ports[:1], ports[1:], [onnx.numpy_helper.from_array(t, n) for n, t in tensors.items()])
+    source, path, saved = (os.path.join(folder, name) for name in ("in.onnx", "out.onnx", "saved.onnx"))
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), source)
+    program(source, path, "--preset", "int8-dynamic", env=NO_RUNTIME)
+    assert sum(n.op_type == "DynamicQuantizeLinear" for n in onnx.load(path).graph.node) == 2
+    runs.session(path, runs.FUSED, save=saved)
+    made = [n.op_type for n in onnx.load(saved).graph.node]
+    assert sorted(op for op in made if "MatMul" in op or op == "DynamicQuantizeLinear") == ["DynamicQuantizeLinear", "DynamicQuantizeMatMul", "MatMulIntegerToFloat", "MatMulIntegerToFloat"], made
+
+
 def judge(program, preset, options, net, folder):
     """dB of the worst output."""
     source, path = (os.path.join(folder, name) for name in ("in.onnx", "out.onnx"))
@@ -151,13 +171,15 @@ def main():
     program, preset = runs.Program(sys.argv[1]), sys.argv[2]
     failed = 0
     with tempfile.TemporaryDirectory(prefix="qonnx-weights-") as folder:
+        if preset == "int8-dynamic":
+            shared_codes(program, folder)
         if preset == "int4":
             beside_theirs(program, folder)
         if preset in ("int4", "int2"):
             raised(program, folder, preset, 21 if preset == "int4" else 25)
     for options, least, together in CASES[preset]:
         figures = []
-        for name in sys.argv[3:] or zoo.MODELS:
+        for name in sys.argv[3:] or [n for n in zoo.MODELS if n not in NOT_FOR.get(preset, ())]:
             with tempfile.TemporaryDirectory(prefix="qonnx-weights-") as folder:
                 try:
                     db = judge(program, preset, options, zoo.make(name), folder)

@@ -237,6 +237,23 @@ struct qn_written *qn_around_new_blocks(struct qn_around *w, qn_node_id node)
     return made;
 }
 
+struct qn_written *qn_around_find_dynamic(const struct qn_around *w, qn_node_id node)
+{
+    for (size_t i = 0; i < w->written.count; i++) {
+        struct qn_written *other = &w->written.list[i];
+        if (other->dynamic && other->value == qn_node_input(w->plan->graph, node, 0) && other->scope == w->plan->graph->scopes[node]) return other;
+    }
+    return NULL;
+}
+
+struct qn_written *qn_around_new_dynamic(struct qn_around *w, qn_node_id node)
+{
+    struct qn_written *made = new_written(w);
+
+    if (made) *made = (struct qn_written){ .value = qn_node_input(w->plan->graph, node, 0), .scope = w->plan->graph->scopes[node], .dynamic = true };
+    return made;
+}
+
 /* Before the layer that is the first to read it in its graph. */
 static qonnx_status write_blocks(struct qn_around *w, qn_node_id n)
 {
@@ -334,6 +351,7 @@ static qonnx_status write_layer(struct qn_around *w, qn_node_id n)
 
     if (row->recurrent && w->plan->settings->acts != QN_ACTS_FLOAT) return write_lstm(w, n);
     if (row->weight && row->rule->kind == QN_KIND_TABLE) return qn_emit_table(w->edit, w->plan, n, w->err);
+    if (row->weight && w->plan->settings->acts == QN_ACTS_DYNAMIC && row->rule->kind == QN_KIND_LAYER) return qn_dynamic_layer(w, n);
     if (row->blocks && w->style->blocks) return w->style->blocks(w, n);
     if (row->blocks) QN_TRY(write_blocks(w, n));
     if (row->weight) QN_TRY(write_weight(w, n, 1));

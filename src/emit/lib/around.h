@@ -39,6 +39,7 @@ struct qn_written {
     qn_node_id                  scope;
     const struct qn_qparams    *params;
     const struct qn_block_plan *blocks; /* instead of params */
+    bool                        dynamic; /* an activation, which gets its codes as the model runs */
     const void                 *codes;  /* the plan's, NULL for the nearest */
     const char                 *names[3]; /* of the dequantized value; or of codes, scales and zero points */
 };
@@ -85,5 +86,10 @@ qonnx_status qn_nbits_layer(struct qn_around *w, qn_node_id node);
 /* One of the same weight and form that was written before, or NULL; and a new entry, NULL when memory is out. */
 struct qn_written *qn_around_find_blocks(const struct qn_around *w, qn_node_id node);
 struct qn_written *qn_around_new_blocks(struct qn_around *w, qn_node_id node);
+
+/* A layer that reads codes made as the model runs; and the same entries for what it reads. */
+qonnx_status       qn_dynamic_layer(struct qn_around *w, qn_node_id node);
+struct qn_written *qn_around_find_dynamic(const struct qn_around *w, qn_node_id node);
+struct qn_written *qn_around_new_dynamic(struct qn_around *w, qn_node_id node);
 
 #endif
