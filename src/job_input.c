@@ -37,13 +37,24 @@ qonnx_status qn_job_name_sidecar(struct qn_job *job)
     return qn_protect_files(job->input, job->settings.calib, job->output, job->sidecar, job->err);
 }
 
+static qonnx_status protect_weights(struct qn_job *job)
+{
+    const struct qn_model *model = &job->model;
+
+    QN_TRY(qn_protect_weights(model->externals, model->external_count, job->output, job->err));
+    QN_TRY(qn_protect_weights(model->externals, model->external_count, job->sidecar, job->err));
+    for (size_t i = 0; i < job->settings.report.count; i++)
+        QN_TRY(qn_protect_weights(model->externals, model->external_count, job->settings.report.items[i], job->err));
+    return QONNX_OK;
+}
+
 qonnx_status qn_job_open(struct qn_job *job)
 {
     qonnx_status status;
 
     qn_job_tell(job, "reading", 0, 0);
     QN_TRY(qn_model_open(&job->model, job->input, job->settings.no_mmap, job->err));
-    QN_TRY(qn_protect_weights(job->model.externals, job->model.external_count, job->output, job->sidecar, job->err));
+    QN_TRY(protect_weights(job));
     status = qn_graph_build(&job->graph, &job->model, job->err);
     if (status == QONNX_OK) status = qn_check(&job->graph, job->err);
     job->report.input_size = job->model.map.size;

@@ -73,18 +73,13 @@ qonnx_status qn_protect_files(const char *input, const char *calib, const char *
     return sidecar ? qn_protect_result(sidecar, "--sidecar", input, calib, output, err) : QONNX_OK;
 }
 
-qonnx_status qn_protect_weights(const struct qn_map *maps, size_t count, const char *output, const char *sidecar,
-                                qonnx_error *err)
+qonnx_status qn_protect_weights(const struct qn_map *maps, size_t count, const char *result, qonnx_error *err)
 {
-    const char *targets[] = { output, sidecar };
     struct stat file;
 
-    for (size_t t = 0; t < 2; t++) {
-        if (!targets[t] || stat(targets[t], &file) != 0) continue;
-        for (size_t i = 0; i < count; i++)
-            if (file.st_dev == maps[i].device && file.st_ino == maps[i].inode)
-                return qn_fail(err, QONNX_E_USAGE, "'%s' holds weights of the model, which the result would replace",
-                               targets[t]);
-    }
+    if (!result || stat(result, &file) != 0) return QONNX_OK;
+    for (size_t i = 0; i < count; i++)
+        if (file.st_dev == maps[i].device && file.st_ino == maps[i].inode)
+            return qn_fail(err, QONNX_E_USAGE, "'%s' holds weights of the model, which the result would replace", result);
     return QONNX_OK;
 }

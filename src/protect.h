@@ -13,8 +13,8 @@ QONNX_MUST_CHECK qonnx_status qn_protect_files(const char *input, const char *ca
 /* Refuses a further result (`path`, of the named option) that would replace the model, the data or another result. */
 QONNX_MUST_CHECK qonnx_status qn_protect_result(const char *path, const char *option, const char *input, const char *calib,
                                                 const char *other, qonnx_error *err);
-/* The same for files that the model keeps its weights in. */
-QONNX_MUST_CHECK qonnx_status qn_protect_weights(const struct qn_map *maps, size_t count, const char *output,
-                                                 const char *sidecar, qonnx_error *err);
+/* The same for files that the model keeps its weights in; `result` may be NULL. */
+QONNX_MUST_CHECK qonnx_status qn_protect_weights(const struct qn_map *maps, size_t count, const char *result,
+                                                 qonnx_error *err);
 
 #endif

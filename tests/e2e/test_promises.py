@@ -275,7 +275,11 @@ def what_is_quantized_in_part_keeps_its_quantizers(program, folder, scratch):
 def weights_may_lie_in_another_file(program, folder, scratch):
     """External data: the quantized model is the same but for nothing."""
     source, out = os.path.join(scratch, "in.onnx"), os.path.join(scratch, "out.onnx")
-    onnx.save(onnx.load(os.path.join(folder, "model.onnx")), source, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    onnx.save(onnx.load(os.path.join(folder, "model.onnx")), source, save_as_external_data=True, location="weights.json", size_threshold=0)
+    weights = read(os.path.join(scratch, "weights.json"))
+    for option in ("--sidecar", "--report"):
+        program(source, out, "--calib", os.path.join(folder, "calib.npz"), option, os.path.join(scratch, "weights.json"), status=2)
+    assert read(os.path.join(scratch, "weights.json")) == weights and not os.path.exists(out)
     program(source, out, "--calib", os.path.join(folder, "calib.npz"))
     program(os.path.join(folder, "model.onnx"), os.path.join(scratch, "direct.onnx"), "--calib", os.path.join(folder, "calib.npz"))
     assert read(out) == read(os.path.join(scratch, "direct.onnx"))

@@ -90,12 +90,12 @@ static void a_result_never_replaces_weights_of_its_input(void **state)
     (void)state;
     touch("weights.bin");
     assert_int_equal(qn_map_open(&map, "weights.bin", false, NULL), QONNX_OK);
-    assert_int_equal(qn_protect_weights(&map, 1, "new.onnx", NULL, &err), QONNX_OK);
-    assert_int_equal(qn_protect_weights(&map, 1, "in.onnx", "in.quant.json", &err), QONNX_OK);
-    assert_int_equal(qn_protect_weights(&map, 1, "data/../weights.bin", NULL, &err), QONNX_E_USAGE);
+    assert_int_equal(qn_protect_weights(&map, 1, "new.onnx", &err), QONNX_OK);
+    assert_int_equal(qn_protect_weights(&map, 1, "in.onnx", &err), QONNX_OK);
+    assert_int_equal(qn_protect_weights(&map, 1, NULL, &err), QONNX_OK);
+    assert_int_equal(qn_protect_weights(&map, 1, "data/../weights.bin", &err), QONNX_E_USAGE);
     assert_non_null(strstr(err.message, "data/../weights.bin"));
-    assert_int_equal(qn_protect_weights(&map, 1, "new.onnx", "weights.bin", NULL), QONNX_E_USAGE);
-    assert_int_equal(qn_protect_weights(&map, 0, "weights.bin", NULL, NULL), QONNX_OK);
+    assert_int_equal(qn_protect_weights(&map, 0, "weights.bin", NULL), QONNX_OK);
     qn_map_release(&map);
 }
 
