@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A channel's values are added up in an order that all layouts can afford: by their place in the channel modulo LANES,
- * in float over a chunk, the chunks in double. A block of channels then is LANES times as many lanes, one for each
- * place and channel, and lies in memory as the lanes do. */
+ * A strip is as many channels as there are lanes, or fewer that lie closely side by side: then a step through memory
+ * takes in several places at once. Sums are formed in an order that all layouts share: over groups of places, a place
+ * of the group at a time in float, these then in double. */
 #include "quant/channel_stats.h"
 
 #include <math.h>
@@ -10,7 +10,8 @@
 
 #include "quant/simd.h"
 
-enum { LANES = 8, CHUNK = 512, SUM_EVERY = 4, STRIP = 256, NARROW = 8, WIDEST = 16 };
+/* Of a channel's places in one sample about MOST_SUMMED enter the sums, evenly spread in groups of GROUP neighbours. */
+enum { LANES = QN_LANES, CHUNK = 32 /* steps */, GROUP = 4, MOST_SUMMED = 128, WIDEST = 16 };
 
 #define LOWER(a, b) ((a) < (b) ? (a) : (b))
 #define UPPER(a, b) ((a) > (b) ? (a) : (b))
@@ -22,25 +23,20 @@ qonnx_status qn_channel_stats_init(struct qn_channel_stats *stats, size_t channe
     memset(stats, 0, sizeof *stats);
     if (channels > QN_CHANNELS_MAX) return qn_fail(err, QONNX_E_LIMIT, "%zu channels are too many to follow", channels);
     stats->channels = channels;
-    stats->ends = calloc(5 * channels + 1, sizeof *stats->ends);
+    stats->ends = calloc(3 * channels + 1, sizeof *stats->ends);
     stats->sums = calloc(2 * channels + 1, sizeof *stats->sums);
-    stats->sample_sums = calloc(2 * channels + 1, sizeof *stats->sample_sums);
-    if (!stats->ends || !stats->sums || !stats->sample_sums) {
+    if (!stats->ends || !stats->sums) {
         qn_channel_stats_release(stats);
         return qn_fail_nomem(err);
     }
     stats->min = stats->ends;
     stats->max = stats->min + channels;
-    stats->sample_min = stats->max + channels;
-    stats->sample_max = stats->sample_min + channels;
-    stats->pair = stats->sample_max + channels;
+    stats->pair = stats->max + channels;
     stats->sum = stats->sums;
     stats->sum2 = stats->sum + channels;
-    stats->sample_sum = stats->sample_sums;
-    stats->sample_sum2 = stats->sample_sum + channels;
     for (size_t c = 0; c < channels; c++) {
-        stats->min[c] = stats->sample_min[c] = INFINITY;
-        stats->max[c] = stats->sample_max[c] = stats->pair[c] = -INFINITY;
+        stats->min[c] = INFINITY;
+        stats->max[c] = stats->pair[c] = -INFINITY;
     }
     return QONNX_OK;
 }
@@ -49,281 +45,256 @@ void qn_channel_stats_release(struct qn_channel_stats *stats)
 {
     free(stats->ends);
     free(stats->sums);
-    free(stats->sample_sums);
     memset(stats, 0, sizeof *stats);
 }
 
-/* ---- channels side by side in memory, or brought there ---- */
+/* ---- strips ---- */
 
-/* Lane `place * width + channel` of a block. */
-struct lanes {
-    float    min[LANES * WIDEST], max[LANES * WIDEST], sum[LANES * WIDEST], sum2[LANES * WIDEST];
-    float    pair[LANES * WIDEST]; /* sums with the lane behind: of use for even ones */
-    uint32_t odd[LANES * WIDEST], zeros[LANES * WIDEST];
+/* Values of neighbouring channels from `first` on: place p of the c-th is x[p * pitch + c]. Places are `width` apart or,
+ * when there are LANES channels, more. */
+struct strip {
+    const float *x;
+    size_t       pitch, places, width, first, group;
 };
 
-/* For each width a loop of its own, whose count of lanes the compiler knows; see kernels.c. */
-#define SCAN(width)                                                                                                    \
-    QN_CLONES static void scan_ends_##width(const float *restrict x, size_t steps, struct lanes *restrict l)           \
-    {                                                                                                                  \
-        for (size_t i = 0; i < steps; i++, x += LANES * width)                                                         \
-            for (size_t j = 0; j < LANES * width; j++) {                                                               \
-                const float value = ORDINARY(x[j]);                                                                    \
-                l->min[j] = LOWER(value, l->min[j]);                                                                   \
-                l->max[j] = UPPER(value, l->max[j]);                                                                   \
-                l->odd[j] += fabsf(x[j]) < QN_MASKED_FROM ? 0u : 1u;                                                   \
-            }                                                                                                          \
-    }                                                                                                                  \
-    /* Reads one value more. */                                                                                        \
-    QN_CLONES static void scan_pairs_##width(const float *restrict x, size_t steps, struct lanes *restrict l)          \
-    {                                                                                                                  \
-        for (size_t i = 0; i < steps; i++, x += LANES * width)                                                         \
-            for (size_t j = 0; j < LANES * width; j++) {                                                               \
-                const float value = x[j] + x[j + 1];                                                                   \
-                l->pair[j] = UPPER(value, l->pair[j]);                                                                 \
-            }                                                                                                          \
-    }                                                                                                                  \
-    QN_CLONES static void scan_sums_##width(const float *restrict x, size_t steps, struct lanes *restrict l)           \
-    {                                                                                                                  \
-        for (size_t i = 0; i < steps; i++, x += LANES * width)                                                         \
-            for (size_t j = 0; j < LANES * width; j++) {                                                               \
-                const float value = ORDINARY(x[j]);                                                                    \
-                l->sum[j] += value;                                                                                    \
-                l->sum2[j] += value * value;                                                                           \
-                l->zeros[j] += value == 0 ? 1u : 0u;                                                                   \
-            }                                                                                                          \
-    }
-SCAN(8)
-SCAN(16)
+/* What one sample adds to. */
+struct sample {
+    struct qn_channel_stats *stats;
+    struct qn_scan          *scan; /* of all channels */
+    struct qn_ends           ends; /* the same */
+    bool                     odd;
+};
 
-static void start(struct lanes *l, size_t count)
+static size_t strip_length(const struct strip *s) { return (s->places - 1) * s->pitch + s->width; }
+
+/* Of a strip, folded to its channels. */
+static void take_ends(struct sample *sample, const struct strip *s, struct qn_ends *ends)
 {
-    for (size_t j = 0; j < count; j++) {
-        l->min[j] = INFINITY;
-        l->max[j] = l->pair[j] = -INFINITY;
-        l->sum[j] = l->sum2[j] = 0;
-        l->odd[j] = l->zeros[j] = 0;
+    struct qn_channel_stats *stats = sample->stats;
+
+    for (size_t c = 0; c < s->width; c++) { /* -0 to +0: which came first must not show */
+        ends->min[c] += 0.0f;
+        ends->max[c] += 0.0f;
+    }
+    qn_take_lower(sample->ends.min, ends->min, s->width);
+    qn_take_upper(sample->ends.max, ends->max, s->width);
+    qn_take_lower(stats->min + s->first, ends->min, s->width);
+    qn_take_upper(stats->max + s->first, ends->max, s->width);
+    for (size_t c = 0; c + 1 < s->width; c += 2)
+        stats->pair[s->first + c] = UPPER(ends->pair[c / 2], stats->pair[s->first + c]);
+}
+
+/* What is not ordinary counts as 0. */
+static void careful_ends(struct sample *sample, const struct strip *s, struct qn_ends *ends)
+{
+    float clean[LANES];
+
+    sample->odd = true;
+    qn_ends_init(ends);
+    for (size_t p = 0; p < s->places; p++) {
+        for (size_t j = 0; j < LANES; j++) clean[j] = j < s->width ? ORDINARY(s->x[p * s->pitch + j]) : 0;
+        qn_ends_scan(clean, LANES, 1, ends);
+        qn_ends_pairs(clean, LANES, 1, ends);
     }
 }
 
-/* Values of a few more places, which do not fill all lanes. */
-static void scan_rest(const float *x, size_t n, struct lanes *l)
+static void scan_steps(const float *x, size_t stride, size_t steps, bool paired, struct qn_ends *ends)
 {
-    for (size_t j = 0; j < n; j++) {
-        const float value = ORDINARY(x[j]);
-        l->min[j] = LOWER(value, l->min[j]);
-        l->max[j] = UPPER(value, l->max[j]);
-        l->sum[j] += value;
-        l->sum2[j] += value * value;
-        l->zeros[j] += value == 0 ? 1u : 0u;
-        l->odd[j] += fabsf(x[j]) < QN_MASKED_FROM ? 0u : 1u;
+    qn_ends_scan(x, stride, steps, ends);
+    if (paired) qn_ends_pairs(x, stride, steps, ends); /* it is near by now */
+}
+
+/* Backwards: what was written last is still near. */
+static void scan_strip(const struct strip *s, size_t abreast, struct qn_ends *ends)
+{
+    const size_t stride = abreast * s->pitch, length = strip_length(s);
+    const size_t steps = length < LANES ? 0 : (length - LANES) / stride + 1;
+    const bool   paired = s->width > 1;
+    float        copy[LANES];
+
+    for (size_t p = steps * abreast; p < s->places; p += abreast) {
+        const size_t left = s->places - p < abreast ? s->places - p : abreast;
+        for (size_t j = 0; j < LANES; j++) copy[j] = s->x[p * s->pitch + j % (left * s->width)];
+        scan_steps(copy, LANES, 1, paired, ends);
     }
-    for (size_t j = 0; j < n; j += 2) {
-        const float value = x[j] + x[j + 1];
-        l->pair[j] = UPPER(value, l->pair[j]);
+    for (size_t end = steps, n; end; end -= n) {
+        n = end < CHUNK ? end : CHUNK;
+        scan_steps(s->x + (end - n) * stride, stride, n, paired, ends);
     }
 }
 
-/* The lanes of a block, of which `count` channels from `first` on are asked for, into the sample's figures. */
-QN_CLONES static void finish_ends(struct qn_channel_stats *stats, const struct lanes *l, size_t width, size_t first,
-                                  size_t count)
+static void add_ends(struct sample *sample, const struct strip *s)
 {
-    float    min[WIDEST], max[WIDEST], pair[WIDEST];
-    uint32_t odd = 0;
+    const bool     close = s->pitch == s->width && (s->width == 1 || s->width % 2 == 0);
+    const size_t   abreast = close ? LANES / s->width : 1;
+    struct qn_ends ends;
 
-    for (size_t c = 0; c < WIDEST; c++) {
-        min[c] = INFINITY;
-        max[c] = pair[c] = -INFINITY;
-    }
-    for (size_t j = 0; j < LANES * width; j += width)
-        for (size_t c = 0; c < width; c++) {
-            min[c] = LOWER(l->min[j + c], min[c]);
-            max[c] = UPPER(l->max[j + c], max[c]);
-            pair[c] = UPPER(l->pair[j + c], pair[c]);
-            odd |= l->odd[j + c];
+    qn_ends_init(&ends);
+    scan_strip(s, abreast, &ends);
+    if (qn_ends_odd(&ends))
+        careful_ends(sample, s, &ends);
+    else
+        qn_ends_fold(&ends, s->width, abreast);
+    take_ends(sample, s, &ends);
+}
+
+/* ---- sums ---- */
+
+struct sums {
+    float    sum[LANES], sum2[LANES];
+    uint32_t zeros[LANES];
+};
+
+QN_CLONES static void scan_sums(const float *restrict x, size_t stride, size_t steps, struct sums *restrict l)
+{
+    for (size_t i = 0; i < steps; i++, x += stride)
+        for (size_t j = 0; j < LANES; j++) {
+            const float value = ORDINARY(x[j]);
+            l->sum[j] += value;
+            l->sum2[j] += value * value;
+            l->zeros[j] += x[j] == 0 ? 1u : 0u;
         }
-    for (size_t c = 0; c < count; c++) {
-        stats->sample_min[first + c] = LOWER(min[c], stats->sample_min[first + c]);
-        stats->sample_max[first + c] = UPPER(max[c], stats->sample_max[first + c]);
-        stats->pair[first + c] = UPPER(pair[c], stats->pair[first + c]);
-    }
-    stats->sample_odd |= odd != 0;
 }
 
-QN_CLONES static void finish_sums(struct qn_channel_stats *stats, const struct lanes *l, size_t width, size_t first,
-                                  size_t count)
+QN_CLONES static void fold_sums(const struct sums *restrict l, size_t group, size_t width, double *restrict sum,
+                                double *restrict sum2)
 {
-    double   sum[WIDEST] = { 0 }, sum2[WIDEST] = { 0 };
-    uint32_t zeros[WIDEST] = { 0 };
-
-    for (size_t j = 0; j < LANES * width; j += width)
+    for (size_t c = 0; c < width; c++) sum[c] = sum2[c] = 0;
+    for (size_t j = 0; j < group * width; j += width)
         for (size_t c = 0; c < width; c++) {
             sum[c] += (double)l->sum[j + c];
             sum2[c] += (double)l->sum2[j + c];
-            zeros[c] += l->zeros[j + c];
         }
-    for (size_t c = 0; c < count; c++) {
-        stats->sample_zeros += zeros[c];
-        stats->sample_sum[first + c] += sum[c];
-        stats->sample_sum2[first + c] += sum2[c];
-    }
 }
 
-/* One chunk of a block of channels. */
-static void add_block(struct qn_channel_stats *stats, const float *x, size_t places, size_t width, size_t first,
-                      size_t count, bool summed)
+/* One group in so many is summed. Odd, so that it is not the same columns of an image again and again. */
+static size_t sum_every(size_t places, size_t group)
 {
-    const size_t steps = places / LANES, step = LANES * width;
-    struct lanes lanes;
-    float        last[LANES * WIDEST + 1];
-
-    start(&lanes, step);
-    (width == NARROW ? scan_ends_8 : scan_ends_16)(x, steps, &lanes);
-    if (summed) (width == NARROW ? scan_sums_8 : scan_sums_16)(x, steps, &lanes);
-    if (steps) { /* the last value of all has none behind it */
-        memcpy(last, x + (steps - 1) * step, step * sizeof *last);
-        last[step] = 0;
-        (width == NARROW ? scan_pairs_8 : scan_pairs_16)(x, steps - 1, &lanes);
-        (width == NARROW ? scan_pairs_8 : scan_pairs_16)(last, 1, &lanes);
-    }
-    scan_rest(x + steps * step, places % LANES * width, &lanes);
-    finish_ends(stats, &lanes, width, first, count);
-    if (summed) finish_sums(stats, &lanes, width, first, count);
+    const size_t groups = (places + group - 1) / group, most = MOST_SUMMED / group;
+    return groups <= most ? 1 : (groups + most - 1) / most | 1;
 }
 
-/* A chunk of up to NARROW channels, each with its values side by side, as such a block. */
-static void gather(const float *x, size_t stride, size_t places, size_t count, float *block)
+static size_t summed_groups(size_t places, size_t group)
 {
-    for (size_t c = 0; c < count; c++, x += stride)
-        for (size_t p = 0; p < places; p++) block[p * NARROW + c] = x[p];
+    const size_t every = sum_every(places, group);
+    return ((places + group - 1) / group + every - 1) / every;
 }
-
-static void add_planes(struct qn_channel_stats *stats, const float *x, size_t inner, size_t width)
-{
-    const size_t step = width == 1 ? NARROW : width, channels = stats->channels;
-    float        block[CHUNK * NARROW] = { 0 };
-
-    for (size_t first = 0; first < channels; first += step, x += step * inner) {
-        const size_t count = channels - first < step ? channels - first : step;
-        for (size_t at = 0, n; at < inner; at += n) {
-            n = inner - at < CHUNK ? inner - at : CHUNK;
-            if (width == 1) gather(x + at, inner, n, count, block);
-            add_block(stats, width == 1 ? block : x + at * width, n, step, first, count, at / CHUNK % SUM_EVERY == 0);
-        }
-    }
-}
-
-/* ---- rows of channels ---- */
-
-/* Two loops: compilers vectorize float comparisons and double sums, but not both in one. */
-QN_CLONES static uint32_t scan_row(const float *restrict x, size_t n, float *restrict min, float *restrict max,
-                                   float *restrict clean)
-{
-    uint32_t odd = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        const float value = ORDINARY(x[i]);
-        clean[i] = value;
-        min[i] = LOWER(value, min[i]);
-        max[i] = UPPER(value, max[i]);
-        odd += fabsf(x[i]) < QN_MASKED_FROM ? 0u : 1u;
-    }
-    return odd;
-}
-
-QN_CLONES static void pair_row(const float *restrict x, size_t n, float *restrict pair)
-{
-    for (size_t i = 0; i + 1 < n; i++) {
-        const float value = x[i] + x[i + 1];
-        pair[i] = UPPER(value, pair[i]);
-    }
-}
-
-QN_CLONES static uint32_t sum_row(const float *restrict clean, size_t n, double *restrict sum, double *restrict sum2)
-{
-    uint32_t zeros = 0;
-
-    for (size_t i = 0; i < n; i++) zeros += clean[i] == 0 ? 1u : 0u;
-    for (size_t i = 0; i < n; i++) {
-        const double value = clean[i];
-        sum[i] += value;
-        sum2[i] += value * value;
-    }
-    return zeros;
-}
-
-static void add_rows(struct qn_channel_stats *stats, const float *x, size_t rows)
-{
-    const size_t channels = stats->channels;
-    float        clean[STRIP];
-
-    for (size_t first = 0, n; first < channels; first += n) {
-        n = channels - first < STRIP ? channels - first : STRIP;
-        for (size_t r = 0; r < rows; r++) {
-            stats->sample_odd |=
-                scan_row(x + r * channels + first, n, stats->sample_min + first, stats->sample_max + first, clean) != 0;
-            pair_row(x + r * channels + first, n, stats->pair + first);
-            stats->sample_zeros += sum_row(clean, n, stats->sample_sum + first, stats->sample_sum2 + first);
-        }
-    }
-}
-
-/* ---- both ---- */
 
 /* Of a channel's places those that are summed up. */
-static size_t summed_places(size_t inner)
+static size_t summed_places(size_t places, size_t group)
 {
-    const size_t rest = inner % (CHUNK * SUM_EVERY);
-    return inner / (CHUNK * SUM_EVERY) * CHUNK + (rest < CHUNK ? rest : CHUNK);
+    const size_t groups = summed_groups(places, group), last = (groups - 1) * sum_every(places, group) * group;
+    return (groups - 1) * group + (places - last < group ? places - last : group);
 }
 
-static struct qn_scan close_sample(struct qn_channel_stats *stats, struct qn_layout layout)
+/* Steps that would reach beyond the end read from a copy with NaN behind it, which adds nothing and is no zero. */
+static void add_sums(struct sample *sample, const struct strip *s)
 {
-    struct qn_scan scan = { .min = INFINITY,
-                            .max = -INFINITY,
-                            .zeros = stats->sample_zeros,
-                            .summed = layout.outer * layout.channels * summed_places(layout.inner) };
+    const size_t stride = sum_every(s->places, s->group) * s->group * s->pitch, length = strip_length(s);
+    const size_t steps = summed_groups(s->places, s->group), fit = length < LANES ? 0 : (length - LANES) / stride + 1;
+    const size_t full = fit < steps ? fit : steps;
+    struct sums  l = { 0 };
+    double       sum[LANES], sum2[LANES];
+    float        copy[2 * LANES];
 
-    for (size_t c = 0; c < layout.channels; c++) {
-        scan.sum += stats->sample_sum[c];
-        scan.sum2 += stats->sample_sum2[c];
-        scan.min = LOWER(stats->sample_min[c], scan.min);
-        scan.max = UPPER(stats->sample_max[c], scan.max);
-        qn_fixed_sum_add(&stats->sum[c], stats->sample_sum[c]);
-        qn_fixed_sum_add(&stats->sum2[c], stats->sample_sum2[c]);
-        stats->min[c] =
-            LOWER(stats->sample_min[c], stats->min[c]) + 0.0f; /* -0 to +0: which came first must not show */
-        stats->max[c] = UPPER(stats->sample_max[c], stats->max[c]) + 0.0f;
-        stats->sample_sum[c] = stats->sample_sum2[c] = 0;
-        stats->sample_min[c] = INFINITY;
-        stats->sample_max[c] = -INFINITY;
+    scan_sums(s->x, stride, full, &l);
+    if (full < steps) {
+        for (size_t j = 0; j < 2 * LANES; j++) copy[j] = full * stride + j < length ? s->x[full * stride + j] : NAN;
+        scan_sums(copy, stride, steps - full, &l);
     }
-    scan.min += 0.0f;
-    scan.max += 0.0f;
-    stats->sample_zeros = 0;
-    return scan;
+    fold_sums(&l, s->group, s->width, sum, sum2);
+    for (size_t c = 0; c < s->width; c++) {
+        __builtin_prefetch(&sample->stats->sum[s->first + c + WIDEST], 1);
+        __builtin_prefetch(&sample->stats->sum2[s->first + c + WIDEST], 1);
+        qn_fixed_sum_add(&sample->stats->sum[s->first + c], sum[c]);
+        qn_fixed_sum_add(&sample->stats->sum2[s->first + c], sum2[c]);
+        sample->scan->sum += sum[c];
+        sample->scan->sum2 += sum2[c];
+    }
+    for (size_t j = 0; j < s->group * s->width; j++) sample->scan->zeros += l.zeros[j];
+}
+
+/* ---- samples ---- */
+
+QN_CLONES static void add_up(const float *restrict x, const float *restrict y, size_t n, float *restrict sums)
+{
+    for (size_t i = 0; i < n; i++) sums[i] = ORDINARY(x[i]) + ORDINARY(y[i]);
+}
+
+/* Two channels that each lie on their own. */
+static void add_pair(struct sample *sample, const float *x, size_t inner, size_t first)
+{
+    enum { MOST = CHUNK * LANES };
+    float *pair = &sample->stats->pair[first], sums[MOST];
+
+    for (size_t at = 0, n; at < inner; at += n) {
+        struct strip   strip = { sums, 1, n = inner - at < MOST ? inner - at : MOST, 1, 0, 0 };
+        struct qn_ends ends;
+        add_up(x + at, x + at + inner, n, sums);
+        qn_ends_init(&ends);
+        scan_strip(&strip, LANES, &ends);
+        qn_ends_fold(&ends, 1, LANES);
+        *pair = UPPER(ends.max[0], *pair);
+    }
+}
+
+static void add_planes(struct sample *sample, const float *x, size_t inner, size_t width)
+{
+    const size_t channels = sample->stats->channels;
+    struct strip s = { x, width, inner, width, 0, GROUP };
+
+    for (size_t end = channels; end; end -= width) { /* see scan_strip */
+        s.first = end - width;
+        s.x = x + s.first * inner;
+        add_ends(sample, &s);
+    }
+    for (; s.first < channels; s.first += width, s.x += width * inner) add_sums(sample, &s);
+    for (size_t first = 0; width == 1 && first + 1 < channels; first += 2)
+        add_pair(sample, x + first * inner, inner, first);
+}
+
+static void add_rows(struct sample *sample, const float *x, size_t rows)
+{
+    const size_t channels = sample->stats->channels;
+
+    for (size_t first = 0; first < channels; first += LANES) {
+        const size_t       width = channels - first < LANES ? channels - first : LANES;
+        const struct strip strip = { x + first, channels, rows, width, first, 1 };
+        add_ends(sample, &strip);
+        add_sums(sample, &strip);
+    }
+}
+
+static size_t summed_of(struct qn_layout layout)
+{
+    return layout.inner == 1 ? summed_places(layout.outer, 1) : layout.outer * summed_places(layout.inner, GROUP);
 }
 
 bool qn_channel_stats_add(struct qn_channel_stats *stats, const struct qn_channel_view *view, struct qn_scan *scan)
 {
     const struct qn_layout layout = view->layout;
     const size_t           width = view->block;
+    struct sample          sample = { .stats = stats, .scan = scan };
 
-    if (layout.channels != stats->channels || (width != 1 && width != NARROW && width != WIDEST) ||
-        layout.channels % width) {
+    *scan = (struct qn_scan){ .min = INFINITY, .max = -INFINITY };
+    if (layout.channels != stats->channels || width > WIDEST || layout.channels % width) {
         stats->mismatch = true;
         return false;
     }
-    stats->sample_odd = false;
+    if (!qn_layout_count(layout)) return true;
     stats->count += (uint64_t)layout.outer * layout.inner;
-    stats->summed += (uint64_t)layout.outer * summed_places(layout.inner);
+    stats->summed += summed_of(layout);
+    scan->summed = layout.channels * summed_of(layout);
+    qn_ends_init(&sample.ends);
     if (layout.inner == 1)
-        add_rows(stats, view->x, layout.outer);
+        add_rows(&sample, view->x, layout.outer);
     else
         for (size_t o = 0; o < layout.outer; o++)
-            add_planes(stats, view->x + o * layout.channels * layout.inner, layout.inner, width);
-    *scan = close_sample(stats, layout);
-    return !stats->sample_odd;
+            add_planes(&sample, view->x + o * layout.channels * layout.inner, layout.inner, width);
+    qn_ends_fold(&sample.ends, 1, LANES);
+    scan->min = sample.ends.min[0];
+    scan->max = sample.ends.max[0];
+    return !sample.odd;
 }
 
 void qn_channel_stats_merge(struct qn_channel_stats *stats, const struct qn_channel_stats *other)

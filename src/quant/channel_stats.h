@@ -19,15 +19,9 @@ struct qn_channel_stats {
     float               *min, *max;
     float               *pair; /* by even channel: the largest sum of its value and its neighbour's in one place */
     struct qn_fixed_sum *sum, *sum2;
-    /* Of the sample in work: */
-    float               *sample_min, *sample_max;
-    double              *sample_sum, *sample_sum2;
-    uint64_t             sample_zeros;
-    bool                 sample_odd;
     /* What the pointers above point into: */
     float               *ends;
     struct qn_fixed_sum *sums;
-    double              *sample_sums;
 };
 
 /* A tensor's values in memory: [outer][channels][inner] or, with block > 1, [outer][channels / block][inner][block]. */
@@ -40,7 +34,8 @@ struct qn_channel_view {
 /* E_LIMIT for too many channels. */
 QONNX_MUST_CHECK qonnx_status qn_channel_stats_init(struct qn_channel_stats *stats, size_t channels, qonnx_error *err);
 void                          qn_channel_stats_release(struct qn_channel_stats *stats);
-/* One sample's values. Allocates nothing and cannot fail. True when they were in the right shape and all ordinary
+/* One sample's values. All set the range; of a channel's places about 128, in evenly spread groups of four, enter the sums:
+ * what memory holds is looked at once, and adding it up would take longer than that. Allocates nothing and cannot fail. True when they were in the right shape and all ordinary
  * (kernels.h; others count as 0): then *scan is what qn_scan would say of the tensor, but for which values
  * enter the sums. */
 bool qn_channel_stats_add(struct qn_channel_stats *stats, const struct qn_channel_view *view, struct qn_scan *scan);

@@ -33,21 +33,21 @@ void qn_fixed_sum_merge(struct qn_fixed_sum *sum, const struct qn_fixed_sum *oth
 
 void qn_fixed_sum_add(struct qn_fixed_sum *sum, double value)
 {
-    uint64_t bits, mantissa, term[LIMBS + 1] = { 0 };
-    int      shift;
+    const uint64_t flip = 0 - (uint64_t)(value < 0);
+    uint64_t       bits, mantissa, low, high, carry = value < 0;
+    int            shift, at;
 
     if (!(fabs(value) > 0x1p-112)) return; /* subnormal numbers and NaN too */
     if (!(fabs(value) < LARGEST)) value = value < 0 ? -LARGEST : LARGEST;
     memcpy(&bits, &value, sizeof bits);
     mantissa = (bits & ((UINT64_C(1) << 52) - 1)) | UINT64_C(1) << 52;
     shift = (int)(bits >> 52 & 0x7ff) - 1075 - LOWEST;
-    if (shift < 0) {
-        term[0] = mantissa >> -shift;
-    } else {
-        term[shift / 64] = mantissa << shift % 64;
-        term[shift / 64 + 1] = mantissa >> 1 >> (63 - shift % 64);
-    }
-    add_signed(sum, term, bits >> 63);
+    at = shift < 0 ? 0 : shift / 64;
+    low = shift < 0 ? mantissa >> -shift : mantissa << shift % 64;
+    high = shift < 0 ? 0 : mantissa >> 1 >> (63 - shift % 64);
+    sum->limb[at] = add_limb(sum->limb[at], low ^ flip, &carry);
+    sum->limb[at + 1] = add_limb(sum->limb[at + 1], high ^ flip, &carry);
+    for (int i = at + 2; i < LIMBS && flip + carry; i++) sum->limb[i] = add_limb(sum->limb[i], flip, &carry);
 }
 
 double qn_fixed_sum_value(const struct qn_fixed_sum *sum)

@@ -20,7 +20,7 @@ struct qn_stats {
     uint64_t             summed;   /* ordinary values in the sums; of them: */
     uint64_t             zeros;
     struct qn_exact_sum  sum, sum2; /* of the values and of their squares, each sample's formed in a fixed order */
-    size_t               sum_every; /* each sum_every-th block of a sample is summed, see qn_scan; with channels, other than 1: about as many */
+    size_t               sum_every; /* each sum_every-th block of a sample is summed, see qn_scan; with channels, other than 1: what their sums are made of */
     size_t               most;      /* values of a sample that enter the histogram; of larger samples */
     size_t               stride;    /* one value in so many stood for all: the largest such number so far, 0 before */
     struct qn_histogram *histogram; /* owned, as is the next; NULL when not asked for */
