@@ -14,6 +14,7 @@ import onnx
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "e2e"))
 import does  # noqa: E402
+import processor  # noqa: E402
 import runs  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -127,12 +128,13 @@ def without_vnni(entry, folder, path, samples):
     with tempfile.TemporaryDirectory(prefix="qonnx-bench-") as scratch:
         wanted = os.path.join(scratch, "wanted.npz")
         np.savez(wanted, **{f"{i}_{k}": y for i, ys in enumerate(runs.run_samples(reference, data, samples)) for k, y in enumerate(ys)})
-        # threads that wait for work in a loop would take all the time there is
-        done = subprocess.run(["valgrind", "--tool=none", "-q", sys.executable, "-B", os.path.join(HERE, "without_vnni.py"), path,
-                               os.path.join(folder, "eval.npz"), wanted, str(samples)], capture_output=True, text=True,
-                              env={**os.environ, "PYTHONMALLOC": "malloc", "OPENBLAS_NUM_THREADS": "1"})
+        how, prefix, environment = processor.without_vnni(scratch)
+        if not how:
+            raise RuntimeError("this processor's VNNI cannot be hidden")
+        done = subprocess.run([*prefix, sys.executable, "-B", os.path.join(HERE, "without_vnni.py"), path, os.path.join(folder, "eval.npz"),
+                               wanted, str(samples)], capture_output=True, text=True, env={**os.environ, **environment})
     if done.returncode:
-        raise RuntimeError(f"valgrind: {done.stderr.strip()[-300:]}")
+        raise RuntimeError(f"without VNNI: {done.stderr.strip()[-300:]}")
     figures = json.loads(done.stdout.strip().splitlines()[-1])
     return {"samples": samples, "db": figures, "judged": figures.get(names[index], float("nan"))}
 
@@ -197,7 +199,7 @@ def main():
     parser.add_argument("--limit", type=int, default=0, help="evaluation samples of each model; 0: all")
     parser.add_argument("--pairs", type=int, default=21, help="pairs of timings; 0: no timing")
     parser.add_argument("--without-vnni", type=int, default=0, metavar="N",
-                        help="also the dB of N samples on a processor without VNNI, as valgrind shows it (slow)")
+                        help="also the dB of N samples on a processor without VNNI")
     parser.add_argument("--option", action="append", default=[], help="a further argument of the program (repeatable)")
     parser.add_argument("--json", help="also write every figure here")
     parser.add_argument("names", nargs="*", help="models; all otherwise")

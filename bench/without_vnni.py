@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """without_vnni.py QUANTIZED.onnx EVAL.npz WANTED.npz SAMPLES: SQNR of each output at full optimization on a processor without
-VNNI, where 8-bit products are added in pairs in 16 bits and may saturate. On other processors models.py runs this under
-valgrind, which shows programs one that has AVX2 and no VNNI. WANTED.npz holds the float outputs as SAMPLE_OUTPUT."""
+VNNI, where 8-bit products are added in pairs in 16 bits and may saturate; models.py runs it on such a one (processor.py).
+WANTED.npz holds the float outputs as SAMPLE_OUTPUT."""
 import json
 import os
 import sys
