@@ -58,6 +58,7 @@ struct qn_node_plan {
     struct qn_qparams *recurrent; /* of an LSTM's third input; `weight` is its second input's */
     const struct qn_block_plan *blocks; /* the weight is quantized in blocks, and `weight` is NULL */
     void              *weight_codes; /* of weight->type, unpacked; NULL: to be made from the float weight */
+    void              *recurrent_codes; /* the same of `recurrent` */
     struct qn_qparams *bias;         /* NULL: no bias, or a float one */
     bool               bias_own_scale; /* not input scale × weight scale */
     int32_t           *bias_codes;

@@ -8,6 +8,7 @@
 #include "plan/presets.h"
 #include "plan/scan.h"
 #include "plan/solver.h"
+#include "quant/pair_safe.h"
 
 /* The form of an LSTM that takes codes has a scale for each direction's, even where there is one for a tensor. */
 static bool has_integer_form(const struct qn_solver *s, const struct qn_rule *rule) { return rule->kind == QN_KIND_RECURRENT && s->plan->settings->acts != QN_ACTS_FLOAT; }
@@ -22,14 +23,54 @@ static qonnx_status find_layout(const struct qn_solver *s, const struct qn_rule 
     return QONNX_OK;
 }
 
-/* An LSTM's activations take any code up to 255, and two products of it and 64 still fit 16 bits. */
-static void keep_pairs_safe(const struct qn_solver *s, const struct qn_rule *rule, struct qn_qparams *params)
+/* An LSTM's activations are quantized as it runs and may take any code: makes the weight's codes such that no sum of two
+ * products saturates. Each direction is a matrix product of its own. */
+static qonnx_status hold_directions(struct qn_solver *s, struct qn_node_plan *row, const Onnx__TensorProto *t, const float *w, struct qn_qparams *params, int8_t *codes, struct qn_arena *scratch)
 {
-    enum { SAFE = 64 };
+    const size_t        directions = (size_t)t->dims[0], rows = (size_t)t->dims[1], columns = (size_t)t->dims[2];
+    const size_t        scales = params->count / directions;
+    struct qn_layout    layout = { 1, scales, rows * columns / scales };
+    struct qn_qparams   part = *params; /* of one direction */
+    float              *importance = qn_arena_array(scratch, columns, sizeof *importance);
+    uint8_t            *most = qn_arena_array(scratch, columns, sizeof *most);
+    bool               *tight = qn_arena_array(scratch, rows, sizeof *tight);
+    struct qn_pair_task task = { NULL, { rows, 1, 1, columns, columns, 0, 1 }, { most, NULL }, importance, NULL, scales, params->hi, tight };
+    size_t              raised, left, moved;
+    double              cost;
 
-    if (!has_integer_form(s, rule) || !s->plan->settings->target_row->adds_pairs) return;
-    params->hi = SAFE;
-    params->lo = -SAFE;
+    if (!importance || !most || !tight) return qn_fail_nomem(s->err);
+    for (size_t i = 0; i < columns; i++) {
+        importance[i] = 1;
+        most[i] = UINT8_MAX;
+    }
+    part.count = scales;
+    for (size_t d = 0; d < directions; d++) {
+        task.w = w + d * rows * columns;
+        task.scale = part.scale = params->scale + d * scales;
+        part.zero_point = params->zero_point + d * scales;
+        QN_TRY(qn_pair_scales(&task, &raised, &left, s->threads, s->err));
+        QN_TRY(qn_quantize(task.w, layout, &part, s->plan->rounding, codes + d * rows * columns, s->threads, s->err));
+        QN_TRY(qn_pair_codes(&task, codes + d * rows * columns, &moved, &cost, s->threads, s->err));
+        row->pair_raised += raised;
+        row->pair_moved += moved;
+    }
+    row->pairing = row->pair_raised || row->pair_moved ? QN_PAIRS_HELD : QN_PAIRS_FREE;
+    return QONNX_OK;
+}
+
+/* *codes are the plan's. */
+static qonnx_status hold_pairs(struct qn_solver *s, qn_node_id n, const struct qn_scanned *scanned, struct qn_qparams *params, void **codes, struct qn_error_sums *lost)
+{
+    struct qn_arena scratch = { 0 };
+    const float    *x;
+    size_t          count;
+    qonnx_status    status = qn_tensor_floats(scanned->tensor, &scratch, &x, &count, s->err);
+
+    if (status == QONNX_OK && !(*codes = qn_arena_alloc_raw(&s->plan->arena, count))) status = qn_fail_nomem(s->err);
+    if (status == QONNX_OK) status = hold_directions(s, &s->plan->nodes[n], scanned->tensor, x, params, *codes, &scratch);
+    if (status == QONNX_OK) status = qn_quantization_error(x, scanned->layout, params, *codes, lost, s->threads, s->err);
+    qn_arena_release(&scratch);
+    return status;
 }
 
 /* Narrower ranges than the extremes, which takes the constant as a whole. */
@@ -45,7 +86,7 @@ static qonnx_status narrow_ranges(struct qn_solver *s, const struct qn_scanned *
     return status;
 }
 
-static qonnx_status solve_scales(struct qn_solver *s, qn_node_id n, const struct qn_scanned *scanned, float *absmax, struct qn_qparams **params, struct qn_error_sums *sums)
+static qonnx_status solve_scales(struct qn_solver *s, qn_node_id n, const struct qn_scanned *scanned, float *absmax, struct qn_qparams **params, void **codes, struct qn_error_sums *sums)
 {
     const struct qn_rule *rule = s->plan->nodes[n].rule;
     const size_t          channels = scanned->layout.channels;
@@ -59,17 +100,19 @@ static qonnx_status solve_scales(struct qn_solver *s, qn_node_id n, const struct
         return QONNX_OK;
     }
     QN_TRY(qn_solver_params(s, params, s->plan->settings->weight_qtype, true, channels > 1 ? axis : -1, channels));
-    keep_pairs_safe(s, rule, *params);
     if (rule->kind == QN_KIND_LAYER && s->plan->settings->weight_range_how != QN_WEIGHT_MINMAX) QN_TRY(narrow_ranges(s, scanned, (*params)->hi, absmax));
     for (size_t i = 0; i < channels; i++) qn_qparams_set_symmetric(*params, i, absmax[i], (*params)->hi);
-    QN_TRY(qn_scan_error(scanned, *params, &lost, s->err));
+    if (has_integer_form(s, rule) && qn_solver_holds_pairs(s, *params))
+        QN_TRY(hold_pairs(s, n, scanned, *params, codes, &lost));
+    else
+        QN_TRY(qn_scan_error(scanned, *params, &lost, s->err));
     sums->signal += lost.signal;
     sums->noise += lost.noise;
     return QONNX_OK;
 }
 
-/* Adds what quantizing the constant loses to *sums. */
-static qonnx_status solve_constant(struct qn_solver *s, qn_node_id n, size_t slot, struct qn_qparams **params, struct qn_error_sums *sums)
+/* Adds what quantizing the constant loses to *sums. *codes remain NULL where nothing is to be held. */
+static qonnx_status solve_constant(struct qn_solver *s, qn_node_id n, size_t slot, struct qn_qparams **params, void **codes, struct qn_error_sums *sums)
 {
     const struct qn_graph *g = s->plan->graph;
     struct qn_scanned      scanned = { g->model, qn_node_constant(g, n, slot), { 0 }, s->threads };
@@ -86,7 +129,7 @@ static qonnx_status solve_constant(struct qn_solver *s, qn_node_id n, size_t slo
     }
     QN_TRY(find_layout(s, s->plan->nodes[n].rule, scanned.tensor, count, &scanned.layout));
     absmax = qn_arena_array(&scratch, scanned.layout.channels, sizeof *absmax);
-    status = absmax ? solve_scales(s, n, &scanned, absmax, params, sums) : qn_fail_nomem(s->err);
+    status = absmax ? solve_scales(s, n, &scanned, absmax, params, codes, sums) : qn_fail_nomem(s->err);
     qn_arena_release(&scratch);
     return status;
 }
@@ -119,8 +162,9 @@ qonnx_status qn_solve_constants(struct qn_solver *s, qn_node_id n)
 
     if (qn_block_weight_wanted(s->plan, n)) return solve_blocks(s, n);
 
-    QN_TRY(solve_constant(s, n, qn_plan_weight_slot(row), &row->weight, &sums));
-    if (row->rule->kind == QN_KIND_RECURRENT) QN_TRY(solve_constant(s, n, 2, &row->recurrent, &sums));
+    row->pair_raised = row->pair_moved = 0;
+    QN_TRY(solve_constant(s, n, qn_plan_weight_slot(row), &row->weight, &row->weight_codes, &sums));
+    if (row->rule->kind == QN_KIND_RECURRENT) QN_TRY(solve_constant(s, n, 2, &row->recurrent, &row->recurrent_codes, &sums));
     row->weight_sqnr = qn_sqnr_db(sums);
     return QONNX_OK;
 }

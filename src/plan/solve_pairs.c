@@ -11,7 +11,7 @@
  * and by some codes where that is next to nothing; of the sum of two, which are seldom largest in one place, by less, and
  * the less the more samples there were. */
 enum { MARGIN = 24, PAIR_MARGIN = 8 };
-#define PAIR_SHARE 0.25
+#define PAIR_SHARE 0.5
 #define PAIR_SAMPLES 2.0 /* over the root of how many there were */
 /* Even a channel that was never anything but zero counts: as this share of the average one. */
 #define LEAST_IMPORTANCE 1e-3
@@ -24,13 +24,12 @@ const struct qn_stats *qn_solver_channels(const struct qn_solver *s, const struc
     return stats->channels->channels == l->shape.weight.groups * l->shape.weight.channels ? stats : NULL;
 }
 
-static bool is_asked_for(const struct qn_solver *s, const struct qn_open_layer *l)
+bool qn_solver_holds_pairs(const struct qn_solver *s, const struct qn_qparams *weight)
 {
     const struct qn_settings *settings = s->plan->settings;
-    const struct qn_qparams  *weight = s->plan->nodes[l->node].weight;
 
     if (strcmp(settings->pair_safe, "off") == 0 || (strcmp(settings->pair_safe, "auto") == 0 && !settings->target_row->adds_pairs)) return false;
-    return l->shaped && settings->act_qtype->code_size == 1 && weight->type->code_size == 1 && weight->type->is_signed;
+    return weight->type->code_size == 1 && weight->type->is_signed;
 }
 
 /* In codes as they are with unsigned activations, which signed ones are turned into. */
@@ -103,7 +102,7 @@ qonnx_status qn_solve_pairs_begin(struct qn_solver *s, struct qn_open_layer *l)
     size_t                    count = p->groups * p->channels;
     double                    sum = 0;
 
-    if (!is_asked_for(s, l)) return QONNX_OK;
+    if (!l->shaped || s->plan->settings->act_qtype->code_size != 1 || !qn_solver_holds_pairs(s, row->weight)) return QONNX_OK;
     row->pairing = p->groups > 1 && p->channels == 1 ? QN_PAIRS_EXEMPT : QN_PAIRS_FREE;
     if (row->pairing == QN_PAIRS_EXEMPT) return QONNX_OK;
     l->importance = qn_arena_array(&s->plan->arena, count, sizeof *l->importance);

@@ -50,6 +50,8 @@ QONNX_MUST_CHECK qonnx_status qn_solve_constants(struct qn_solver *s, qn_node_id
 const struct qn_stats *qn_solver_channels(const struct qn_solver *s, const struct qn_open_layer *l);
 /* The layer's bias makes good what its final codes take from the mean of each output, if that is asked for. */
 QONNX_MUST_CHECK qonnx_status qn_solve_correct_bias(struct qn_solver *s, struct qn_open_layer *l);
+/* Whether the settings ask that pairs of such a weight's codes are held. */
+bool qn_solver_holds_pairs(const struct qn_solver *s, const struct qn_qparams *weight);
 /* Whether codes are to be held so that pairs of products do not saturate, and by which inputs. */
 QONNX_MUST_CHECK qonnx_status qn_solve_pairs_begin(struct qn_solver *s, struct qn_open_layer *l);
 /* Then: raises scales; and when they are final, makes the codes unless nearest ones will do. */

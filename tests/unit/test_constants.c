@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
+#include <stdlib.h>
 
 #include "planned.h"
+#include "random.h"
 
 static float *constant(struct planned *p, const char *name)
 {
@@ -135,21 +137,63 @@ static void one_scale_for_each_direction_when_asked_for(void **state)
     planned_close(&p);
 }
 
-static void codes_whose_pairs_might_saturate_have_a_bit_less(void **state)
+/* About normal. */
+static void fill_gates(struct planned *p, const char *name)
+{
+    struct rng rng = { 7 };
+
+    for (int i = 0; i < 2 * 256 * 64; i++) {
+        float sum = 0;
+        for (int k = 0; k < 6; k++) sum += rng_between(&rng, -1, 1);
+        constant(p, name)[i] = sum;
+    }
+}
+
+static double lstm_sqnr(const char *const *options, int *largest)
 {
     struct planned             p;
     const struct qn_node_plan *row;
+    double                     db;
 
-    (void)state;
     begin_lstm(&p);
-    planned_make(&p, OPTIONS("target", "ort-x86"));
+    planned_make(&p, options);
+    fill_gates(&p, "w");
+    fill_gates(&p, "r");
     assert_false(solve(&p));
     row = node_of(&p, "lstm");
-    assert_int_equal(row->weight->hi, 64);
-    assert_int_equal(row->recurrent->lo, -64);
-    assert_true(row->weight->scale[0] == 0.5f / 64);
-    assert_true(2 * 255 * row->weight->hi <= INT16_MAX && 2 * 255 * row->weight->lo >= INT16_MIN);
+    assert_int_equal(row->weight->hi, 127);
+    *largest = 0;
+    for (int slot = 0; slot < 2; slot++) {
+        const int8_t *codes = slot ? row->recurrent_codes : row->weight_codes;
+        for (int i = 0; codes && i < 2 * 256 * 64; i += 2) {
+            const int a = codes[i], b = codes[i + 1];
+            assert_true(255 * ((a > 0 ? a : 0) + (b > 0 ? b : 0)) <= INT16_MAX);
+            assert_true(255 * ((a < 0 ? a : 0) + (b < 0 ? b : 0)) >= INT16_MIN);
+            if (abs(a) > *largest) *largest = abs(a);
+        }
+    }
+    assert_int_equal(row->pairing, *largest ? QN_PAIRS_HELD : QN_PAIRS_UNASKED);
+    db = row->weight_sqnr;
     planned_close(&p);
+    return db;
+}
+
+static void pairs_of_an_lstms_codes_fit_16_bits_without_losing_a_bit(void **state)
+{
+    static const char *const each[] = { "on", "off" };
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        int          largest;
+        const double held = lstm_sqnr(OPTIONS("target", "ort-x86", "per-channel", each[i]), &largest);
+        assert_in_range(largest, 80, 127);
+        assert_true(held > lstm_sqnr(OPTIONS("target", "ort-x86-vnni", "per-channel", each[i]), &largest) - 3); /* a bit is 6 dB */
+        assert_int_equal(largest, 0);
+        lstm_sqnr(OPTIONS("target", "ort-x86", "pair-safe", "off", "per-channel", each[i]), &largest);
+        assert_int_equal(largest, 0);
+        lstm_sqnr(OPTIONS("target", "ort-x86-vnni", "pair-safe", "always", "per-channel", each[i]), &largest);
+        assert_in_range(largest, 80, 127);
+    }
 }
 
 static void nothing_around_an_lstm_is_quantized_for_it(void **state)
@@ -210,7 +254,7 @@ int main(void)
         cmocka_unit_test(a_table_that_is_not_finite_is_kept),
         cmocka_unit_test(each_gate_of_each_unit_has_a_scale),
         cmocka_unit_test(one_scale_for_each_direction_when_asked_for),
-        cmocka_unit_test(codes_whose_pairs_might_saturate_have_a_bit_less),
+        cmocka_unit_test(pairs_of_an_lstms_codes_fit_16_bits_without_losing_a_bit),
         cmocka_unit_test(nothing_around_an_lstm_is_quantized_for_it),
         cmocka_unit_test(an_lstm_is_kept_by_formats_for_other_readers),
         cmocka_unit_test(weights_of_odd_shapes_are_kept),

@@ -52,16 +52,19 @@ static int8_t *turned(const int8_t *codes, const int64_t dims[3], struct qn_aren
     return out;
 }
 
-static qonnx_status gates_codes(const struct qn_plan *plan, const Onnx__TensorProto *t, const struct qn_qparams *params, struct qn_arena *arena, const int8_t **out, qonnx_error *err)
+static qonnx_status gates_codes(const struct qn_plan *plan, const Onnx__TensorProto *t, const struct qn_qparams *params, const int8_t *known, struct qn_arena *arena, const int8_t **out, qonnx_error *err)
 {
     int              threads = plan->settings->threads ? (int)plan->settings->threads : qn_cpu_count();
     struct qn_arena  scratch = { 0 };
     const float     *w;
     size_t           count;
     int8_t          *codes = NULL;
-    qonnx_status     status = qn_tensor_floats(t, &scratch, &w, &count, err);
-    struct qn_layout layout = { 1, params->count, status == QONNX_OK ? count / params->count : 0 };
+    struct qn_layout layout = { 1, params->count, 0 };
+    qonnx_status     status;
 
+    if (known) return (*out = turned(known, t->dims, arena)) ? QONNX_OK : qn_fail_nomem(err);
+    status = qn_tensor_floats(t, &scratch, &w, &count, err);
+    if (status == QONNX_OK) layout.inner = count / params->count;
     if (status == QONNX_OK && !(codes = qn_arena_alloc_raw(&scratch, count))) status = qn_fail_nomem(err);
     if (status == QONNX_OK) status = qn_quantize(w, layout, params, plan->rounding, codes, threads, err);
     if (status == QONNX_OK && !(*out = turned(codes, t->dims, arena))) status = qn_fail_nomem(err);
@@ -69,14 +72,14 @@ static qonnx_status gates_codes(const struct qn_plan *plan, const Onnx__TensorPr
     return status;
 }
 
-static qonnx_status write_gates(struct qn_edit *edit, const struct qn_plan *plan, const Onnx__TensorProto *t, const struct qn_qparams *params, struct gates *names, qonnx_error *err)
+static qonnx_status write_gates(struct qn_edit *edit, const struct qn_plan *plan, const Onnx__TensorProto *t, const struct qn_qparams *params, const int8_t *known, struct gates *names, qonnx_error *err)
 {
     struct qn_arena *arena = qn_edit_arena(edit);
     const int64_t    dims[3] = { t->dims[0], t->dims[2], t->dims[1] }, shape[2] = { t->dims[0], t->dims[1] };
     size_t           count = params->count, rank = count == (size_t)t->dims[0] ? 1 : 2, bytes = (size_t)(dims[0] * dims[1] * dims[2]);
     const int8_t    *codes;
 
-    QN_TRY(gates_codes(plan, t, params, arena, &codes, err));
+    QN_TRY(gates_codes(plan, t, params, known, arena, &codes, err));
     *names = (struct gates){ qn_edit_name(edit, t->name, "_quantized"), qn_edit_name(edit, t->name, "_scale"), qn_edit_name(edit, t->name, "_zero_point") };
     qn_edit_add_initializer(edit, qn_tensor_new(arena, names->codes, QN_INT8, 3, dims, codes, bytes));
     qn_edit_add_initializer(edit, qn_tensor_new(arena, names->scale, QN_FLOAT, rank, shape, qn_arena_memdup(arena, params->scale, count * sizeof(float)), count * sizeof(float)));
@@ -94,8 +97,8 @@ qonnx_status qn_emit_lstm(struct qn_edit *edit, const struct qn_plan *plan, qn_n
     const char                *all[INPUTS];
     struct gates               w, r;
 
-    QN_TRY(write_gates(edit, plan, qn_node_constant(plan->graph, node, 1), row->weight, &w, err));
-    QN_TRY(write_gates(edit, plan, qn_node_constant(plan->graph, node, 2), row->recurrent, &r, err));
+    QN_TRY(write_gates(edit, plan, qn_node_constant(plan->graph, node, 1), row->weight, row->weight_codes, &w, err));
+    QN_TRY(write_gates(edit, plan, qn_node_constant(plan->graph, node, 2), row->recurrent, row->recurrent_codes, &r, err));
     for (size_t i = 0; i < OWN; i++) all[i] = i < pb->n_input ? inputs[i] : "";
     all[1] = w.codes, all[2] = r.codes;
     all[8] = w.scale, all[9] = w.zero_point, all[10] = r.scale, all[11] = r.zero_point;
