@@ -82,7 +82,7 @@ provided()
         python3) have python3 ;;
         binutils) have nm ;;
         man-db) have man ;;
-        make | file) have "$1" ;;
+        make | file | doxygen) have "$1" ;;
         dpkg-dev) have dpkg-shlibdeps ;;
         python3-venv) python3 -c 'import ensurepip' ;;
         zsh | fish) have "$1" ;;

@@ -7,7 +7,8 @@
 #include <stdexcept>
 #include <string>
 
-namespace {
+namespace
+{
 
 struct Free {
     void operator()(qonnx_options *options) const { qonnx_options_free(options); }

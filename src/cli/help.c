@@ -23,7 +23,7 @@ static const struct qn_example examples[] = {
       "the same figures for a program to read" },
     { 'v', "convert int8.onnx qcdq.onnx --format qcdq",
       "from any format; here to QDQ with a Clip wherever codes use less than their type, as Brevitas writes it" },
-    { 'v', "convert int8.onnx quant.onnx --format qonnx --dim batch=1",
+    { 'v', "convert int8.onnx quant.onnx --format qonnx --dim N=1",
       "Quant nodes for FINN and hls4ml, with every shape fixed" },
     { 'v', "convert qoperator.onnx float.onnx --format float",
       "no quantizers at all" },

@@ -153,4 +153,5 @@ void qn_manual_print(FILE *out, const char *kind)
     if (strcmp(kind, "bash") == 0) qn_print_bash_completion(out);
     if (strcmp(kind, "zsh") == 0) qn_print_zsh_completion(out);
     if (strcmp(kind, "fish") == 0) qn_print_fish_completion(out);
+    if (strcmp(kind, "markdown") == 0) qn_print_reference(out);
 }

