@@ -279,7 +279,7 @@ qonnx_status qn_job_observe(struct qn_job *job)
     }
     QN_TRY(qn_ort_load(&job->runtime, job->settings.ort, job->err));
     QN_TRY(open_feed(job, &job->arena));
-    QN_TRY(qn_judge_begin(&job->judge, job->model.pb->graph->n_output, qn_feed_info(job->feed)->count, job->settings.state.count > 0, job->err));
+    QN_TRY(qn_judge_begin(&job->judge, job->model.pb->graph->n_output, qn_feed_info(job->feed)->count, (struct qn_judge_scope){ job->settings.state.count > 0, job->settings.max_drop < QN_DROP_ANY }, job->err));
     status = qn_calibrate(&job->calibration, job->runtime, &job->model, names, count, job->feed, &options, job->err);
     if (status == QONNX_E_RUNTIME) qn_wrap(job->err, status, "%s", job->input);
     QN_TRY(status);

@@ -127,6 +127,7 @@ qonnx_status qn_job_report(struct qn_job *job, qonnx_result **result)
     r->samples = job->calibration.samples;
     r->judged_samples = job->judged.samples;
     r->judged_sqnr = job->judged.sqnr;
+    r->judged_drop = job->judged.drop;
     r->stats = (const struct qn_stats *const *)job->stats;
     r->kernels = job->kernels.nodes ? &job->kernels : NULL;
     r->pace = job->pace;

@@ -45,7 +45,7 @@ static qonnx_status judge(struct qn_job *job)
 
     QN_TRY(qn_job_emit(job, judged));
     qn_job_tell(job, "judging", 0, 0);
-    QN_TRY(qn_judge_run(&job->judge, (struct qn_judge_terms){ .most = QN_JUDGE_MOST }, job->runtime, &job->model, job->feed, &job->judged, job->err));
+    QN_TRY(qn_judge_run(&job->judge, (struct qn_judge_terms){ .most = SIZE_MAX }, job->runtime, &job->model, job->feed, &job->judged, job->err));
     qn_job_back_to_float(job);
     if (job->judged.sqnr < (double)job->settings.min_sqnr)
         qn_warn(

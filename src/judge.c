@@ -31,18 +31,35 @@ static size_t how_many(size_t samples)
     return share < QN_JUDGE_LEAST ? QN_JUDGE_LEAST : share > QN_JUDGE_MOST ? QN_JUDGE_MOST : share;
 }
 
-qonnx_status qn_judge_begin(struct qn_judge *judge, size_t outputs, size_t samples, bool in_order, qonnx_error *err)
+/* The first few are spread over all samples; of those that remain every so many-th. */
+static void choose(struct qn_judge *judge, size_t samples, bool in_order)
 {
+    const size_t few = how_many(samples);
+    size_t       count = 0;
+
+    for (; !in_order && count < few; count++) {
+        const double at = ((double)count + 0.5) * GOLDEN;
+        judge->chosen[count] = (size_t)((at - floor(at)) * (double)samples);
+    }
+    for (size_t i = 0; count < judge->samples; i++) {
+        const size_t sample = in_order ? i : i * samples / judge->samples;
+        size_t       k = 0;
+        while (k < count && judge->chosen[k] != sample) k++;
+        if (k == count) judge->chosen[count++] = sample;
+    }
+}
+
+qonnx_status qn_judge_begin(struct qn_judge *judge, size_t outputs, size_t samples, struct qn_judge_scope scope, qonnx_error *err)
+{
+    if (!samples) samples = 1;
     judge->outputs = outputs;
-    judge->samples = how_many(samples ? samples : 1);
+    judge->samples = !scope.all ? how_many(samples) : samples < QN_JUDGE_ALL ? samples : QN_JUDGE_ALL;
+    judge->bytes = QN_JUDGE_ALL_BYTES / judge->samples < QN_JUDGE_BYTES ? QN_JUDGE_ALL_BYTES / judge->samples : QN_JUDGE_BYTES;
     judge->kept = calloc(judge->samples * (outputs ? outputs : 1), sizeof *judge->kept);
     judge->chosen = calloc(judge->samples, sizeof *judge->chosen);
     judge->inputs = calloc(judge->samples, sizeof *judge->inputs);
     if (!judge->kept || !judge->chosen || !judge->inputs) return qn_fail_nomem(err);
-    for (size_t i = 0; i < judge->samples; i++) {
-        const double at = ((double)i + 0.5) * GOLDEN;
-        judge->chosen[i] = in_order ? i : (size_t)((at - floor(at)) * (double)samples);
-    }
+    choose(judge, samples, scope.in_order);
     return QONNX_OK;
 }
 
@@ -72,7 +89,7 @@ qonnx_status qn_judge_keep(void *context, size_t sample, size_t output, const st
     const size_t     place = place_of(judge, sample);
     struct qn_kept  *slot;
 
-    if (place >= judge->samples || output >= judge->outputs || view->dtype != QN_FLOAT || view->size > QN_JUDGE_BYTES) return QONNX_OK;
+    if (place >= judge->samples || output >= judge->outputs || view->dtype != QN_FLOAT || view->size > judge->bytes) return QONNX_OK;
     slot = &judge->kept[place * judge->outputs + output]; /* each run has its own slots: no lock */
     slot->count = view->size / sizeof(float);
     if (!(slot->values = malloc(view->size ? view->size : 1))) return qn_fail_nomem(err);

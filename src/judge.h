@@ -12,7 +12,9 @@ enum {
     QN_JUDGE_MOST = 16,
     QN_JUDGE_EARLY = 2, /* samples that tell what is hopeless */
     QN_JUDGE_BYTES = 16 << 20,        /* larger outputs are not compared */
-    QN_JUDGE_INPUT_BYTES = 256 << 20, /* of judged samples: beyond it fewer are judged */
+    QN_JUDGE_ALL = 256,               /* samples when all are asked for */
+    QN_JUDGE_ALL_BYTES = 512 << 20,   /* of one output in all samples, */
+    QN_JUDGE_INPUT_BYTES = 256 << 20, /* and of their inputs: beyond it fewer are judged */
 };
 
 /* Float outputs of the judged samples. Zero-initialise. */
@@ -21,15 +23,18 @@ struct qn_judge {
         float *values;
         size_t count;
     }     *kept; /* [place][output] */
-    size_t outputs, samples;
+    size_t outputs, samples, bytes; /* bytes: of an output that is kept, at most */
     size_t *chosen;           /* by place: which of the feed's samples. The first few are spread over all of them, too */
     struct qn_sample *inputs; /* by place, read when they are first needed */
     size_t read;              /* so many of these */
 };
 
-/* Makes room for a model's outputs. Which samples are judged does not depend on the data. `in_order`: the first ones, each
- * of which is run, because a state goes from one to the next. */
-QONNX_MUST_CHECK qonnx_status qn_judge_begin(struct qn_judge *judge, size_t outputs, size_t samples, bool in_order, qonnx_error *err);
+struct qn_judge_scope {
+    bool in_order; /* the first samples, each of which is run, because a state goes from one to the next */
+    bool all;      /* up to QN_JUDGE_ALL, not one in so many */
+};
+/* Makes room for a model's outputs. Which samples are judged does not depend on the data. */
+QONNX_MUST_CHECK qonnx_status qn_judge_begin(struct qn_judge *judge, size_t outputs, size_t samples, struct qn_judge_scope scope, qonnx_error *err);
 /* The callback for qn_calibrate: keeps what is within the limits. */
 qonnx_status qn_judge_keep(void *judge, size_t sample, size_t output, const struct qn_view *view, qonnx_error *err);
 /* True for samples that are judged. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The text that people read after a run. */
 #include "report.h"
+#include "sensitivity.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -64,6 +65,8 @@ static void put_judgement(const struct qn_report *report, struct qn_strbuf *text
     qn_strbuf_printf(text, ", in exact arithmetic, on %zu %s sample%s\n", report->judged_samples,
                      report->data && report->data->synthetic ? "synthetic" : "calibration",
                      qn_plural(report->judged_samples));
+    if (report->judged_drop >= 0 && report->settings->max_drop < QN_DROP_ANY)
+        qn_strbuf_printf(text, "choices:   %.2f of 100 are others than in float\n", report->judged_drop);
 }
 
 /* ---- what stayed in float ---- */
@@ -283,6 +286,7 @@ static void put_plan(const struct qn_report *report, struct qn_strbuf *text)
     qn_report_kernels(report, text);
     put_calibration(report, text);
     put_judgement(report, text);
+    qn_sensitivity_text(report, text);
     put_groups(report, &counts, text);
     put_notes(report, text);
 }

@@ -21,6 +21,16 @@ struct qn_layer_error {
     double together; /* reading what the quantized model made: all errors up to here */
 };
 
+/* What part of the model loses how much when it alone is quantized. Nodes are those of the plan's graph. */
+struct qn_sensitivity {
+    qn_node_id first, last;
+    size_t     nodes;    /* of these two and those between them, that can be quantized */
+    double     work;     /* share of what the quantizable layers multiply */
+    double     sqnr;     /* dB; +inf when it changes nothing */
+    bool       measured; /* by running it: the outputs' dB; else by statistics: its own */
+    bool       quantized;
+};
+
 /* Everything the report is made of. Pointers that do not apply are NULL (preset copy has no plan, no data). */
 struct qn_report {
     char                       command; /* whose options they are, as in qonnx_option_info.commands; 0: a quantization's */
@@ -39,6 +49,9 @@ struct qn_report {
     size_t                     samples;          /* runs done for calibration */
     size_t                     judged_samples;   /* calibration samples the result was compared on; 0: it was not */
     size_t                     candidates;       /* models made and run while searching */
+    double                     judged_drop;      /* choices in 100 that are others; -1 when no output makes any */
+    const struct qn_sensitivity *sensitivities;  /* the worst first */
+    size_t                     sensitivity_count;
     double                     judged_sqnr;      /* in dB, of the worst output; +inf when all are equal, or too large to be kept */
     const struct qn_stats *const *stats;         /* by value id of the plan's graph; NULL where not observed */
     const struct qn_kernels_found *kernels;      /* what the runtime made of the result; NULL when that was not asked */

@@ -10,6 +10,7 @@
 #include "plan/presets.h"
 #include "plan/round.h"
 #include "report.h"
+#include "sensitivity.h"
 
 #define SCHEMA "qonnx-quantize/sidecar/1"
 
@@ -418,6 +419,7 @@ static void put_counts(struct sidecar *s, json_t *object)
     put(s, object, "judged_samples", qn_json_uint(s->report->judged_samples));
     put(s, object, "judged_sqnr_db",
         s->report->judged_samples ? qn_json_rounded(s->report->judged_sqnr, 2) : json_null());
+    put(s, object, "judged_drop", s->report->judged_samples && s->report->judged_drop >= 0 ? qn_json_rounded(s->report->judged_drop, 2) : json_null());
 }
 
 static json_t *model(struct sidecar *s)
@@ -457,6 +459,7 @@ json_t *qn_report_object(const struct qn_report *report, struct qn_json *json)
     put(&s, root, "passes", texts(&s, r->passes, r->pass_count));
     put(&s, root, "model", model(&s));
     put(&s, root, "warnings", r->warnings ? texts(&s, r->warnings->texts, r->warnings->count) : json_array());
+    put(&s, root, "sensitivity", qn_sensitivity_json(&s.json, r));
     put(&s, root, "nodes", nodes(&s));
     put(&s, root, "tensors", tensors(&s));
     json->failed |= s.json.failed;

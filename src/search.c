@@ -14,9 +14,11 @@
 #include "job.h"
 #include "plan/presets.h"
 #include "plan/units.h"
+#include "sensitivity.h"
 
 enum {
-    WISH_DB = 2,    /* more than what is asked for: so far goes what is cheap */
+    MARGIN_DB = 2,  /* the best of many on few samples is not quite as good on others */
+    WISH_DB = 1,    /* more than that: so far goes what is cheap */
     ENOUGH_DB = 45, /* about what 8 bits keep: nothing is tried beyond */
     STRETCHES = 8,  /* to begin with */
     ROUNDS = 4,     /* candidates kept back for the end */
@@ -25,6 +27,7 @@ enum {
 #define RATE_DB 60.0 /* what all of the work is worth */
 #define LEAST_WORK 1e-3
 #define STEP 1.26 /* 1 dB of noise: less is not tried */
+#define LEAP 4.0  /* where the noise does not tell how far to go */
 
 /* Quantizable nodes that follow each other, and what they do to the outputs when they alone are quantized. With all
  * else in float there is little noise, and little noise adds up; much of it hides what it consists of. */
@@ -46,12 +49,14 @@ struct search {
     struct qn_verdict *given, *best; /* by node: verdicts that stand whatever is tried; of the best candidate */
     qn_node_id        *nodes;        /* quantizable ones, and their shares of the work */
     double            *work;
+    bool              *slower; /* by node: it does not pay, whatever is quantized around it */
     size_t             count, stretch_count;
     struct stretch    *stretches;
     size_t             left;        /* candidates that may still be run */
     bool               lifted;      /* what the floor left in float is up for decision again */
     bool               stale;       /* the plan is not that of the verdicts and settings as they are */
     double             least, wish; /* dB asked for; dB beyond which nothing goes to float any more */
+    double             aim;         /* dB to begin with */
 };
 
 /* ---- floor ---- */
@@ -77,7 +82,7 @@ static qonnx_status raise_floor(struct search *s)
 
 /* ---- candidates ---- */
 
-static const struct qn_judge_terms on_all = { .most = QN_JUDGE_MOST };
+static const struct qn_judge_terms on_all = { .most = SIZE_MAX };
 
 /* The model of the solved plan. */
 static qonnx_status judge(struct search *s, struct qn_judge_terms terms, struct qn_judgement *judged_as)
@@ -135,6 +140,29 @@ static qonnx_status try_methods(struct search *s)
     return QONNX_OK;
 }
 
+/* ---- what is asked for ---- */
+
+static bool is_enough(const struct search *s, struct qn_judgement judged)
+{
+    return judged.sqnr >= s->least && judged.drop <= s->job->settings.max_drop;
+}
+
+static bool counts_choices(const struct search *s) { return s->job->settings.max_drop < QN_DROP_ANY; }
+
+/* A few samples choose the methods; a demand on choices asks all. */
+static qonnx_status confirm(struct search *s)
+{
+    if (s->stale) return measure(s, on_all, &s->job->judged);
+    return judge(s, on_all, &s->job->judged);
+}
+
+static qonnx_status check_choices(const struct search *s)
+{
+    if (!counts_choices(s) || s->job->judged.drop >= 0) return QONNX_OK;
+    return qn_fail(s->job->err, QONNX_E_USAGE,
+                   "--max-drop: no float output has rows of several values to choose from; use --min-sqnr");
+}
+
 /* ---- what stays in float ---- */
 
 static double noise_of(double db) { return pow(10, -db / 10); }
@@ -157,19 +185,35 @@ static qonnx_status measure_stretches(struct search *s, struct qn_judgement *jud
     return measure(s, on_all, judgement);
 }
 
-/* The noise of a stretch that alone is quantized. Of some nothing is quantized then: it would not pay, or has no range. */
+/* The plan in which it alone is quantized, whether that pays or not: between others it may. */
+static qonnx_status solve_alone(struct search *s, struct stretch *stretch)
+{
+    bool        *only_faster = &s->job->settings.only_faster;
+    const bool   asked = *only_faster;
+    qonnx_status status;
+
+    stretch->quantized = true;
+    apply(s);
+    for (qn_node_id n = 0; n < s->job->graph.node_count; n++)
+        if (s->slower[n] && s->job->verdicts[n].reason == QN_REASON_QUANTIZED)
+            s->job->verdicts[n] = (struct qn_verdict){ QN_REASON_SLOWER_ON_TARGET, NAN };
+    *only_faster = false;
+    status = qn_job_solve(s->job);
+    *only_faster = asked;
+    stretch->quantized = false;
+    s->stale = true;
+    return status;
+}
+
+/* The noise of a stretch that alone is quantized. */
 static qonnx_status weigh(struct search *s, struct stretch *stretch)
 {
     struct qn_judgement alone = { .mean = INFINITY };
 
     stretch->work = 0;
     for (size_t i = stretch->begin; i < stretch->end; i++) stretch->work += s->work[i];
-    stretch->quantized = true;
-    apply(s);
-    s->stale = true;
-    QN_TRY(qn_job_solve(s->job));
+    QN_TRY(solve_alone(s, stretch));
     if (qn_plan_count(&s->job->plan).quantized) QN_TRY(judge(s, (struct qn_judge_terms){ .most = WEIGHED }, &alone));
-    stretch->quantized = false;
     stretch->noise = noise_of(alone.mean);
     return QONNX_OK;
 }
@@ -246,6 +290,7 @@ static qonnx_status list_nodes(struct search *s)
     QN_TRY(qn_job_solve(s->job));
     s->count = 0;
     for (qn_node_id n = 0; n < plan->graph->node_count; n++) {
+        s->slower[n] = plan->nodes[n].reason == QN_REASON_SLOWER_ON_TARGET;
         if (plan->nodes[n].reason != QN_REASON_QUANTIZED && plan->nodes[n].reason != QN_REASON_MOVES_CODES) continue;
         s->nodes[s->count] = n;
         all += s->work[s->count++] = qn_plan_work(plan, s->job->stats, n);
@@ -291,7 +336,7 @@ static qonnx_status leave_all_in_float(struct search *s)
 /* Noise does not quite add up: how much of it may be added is found by measuring, from both sides. */
 static qonnx_status settle(struct search *s)
 {
-    const double        wanted = noise_of(s->least);
+    const double        wanted = noise_of(s->aim);
     double              limit = wanted, good = 0, bad = INFINITY, most = -1, last = -1;
     struct qn_judgement now;
 
@@ -305,7 +350,7 @@ static qonnx_status settle(struct search *s)
             now = s->job->judged; /* that is what was not good enough */
         else if (changed || !round)
             QN_TRY(measure_stretches(s, &now));
-        if (now.sqnr >= s->least) {
+        if (is_enough(s, now)) {
             good = limit;
             if (last > most) {
                 most = last;
@@ -320,20 +365,45 @@ static qonnx_status settle(struct search *s)
         if (good > 0 && isfinite(bad))
             limit = sqrt(good * bad);
         else
-            limit *= good > 0 ? fmin(fmax(wanted / noise_of(now.sqnr), STEP), 4)
-                              : fmin(wanted / noise_of(now.sqnr), 1 / STEP);
+            limit *= good > 0 ? fmin(fmax(wanted / noise_of(now.sqnr), STEP), LEAP)
+                              : fmin(wanted / noise_of(now.sqnr), now.sqnr < s->least ? 1 / STEP : 1 / LEAP);
     }
     memcpy(s->job->verdicts, s->best, s->job->graph.node_count * sizeof *s->best);
     s->stale = true;
     return QONNX_OK;
 }
 
+/* For the report: what each stretch does alone, and what became of it. */
+static qonnx_status keep_sensitivities(struct search *s)
+{
+    struct qn_sensitivity *parts = qn_arena_array(&s->arena, s->stretch_count, sizeof *parts);
+
+    if (!parts) return qn_fail_nomem(s->job->err);
+    for (size_t i = 0; i < s->stretch_count; i++) {
+        const struct stretch *stretch = &s->stretches[i];
+        const qn_node_id      first = s->nodes[stretch->begin];
+        parts[i] =
+            (struct qn_sensitivity){ .first = first,
+                                     .last = s->nodes[stretch->end - 1],
+                                     .nodes = stretch->end - stretch->begin,
+                                     .work = stretch->work,
+                                     .sqnr = -10 * log10(stretch->noise),
+                                     .measured = true,
+                                     .quantized = s->job->verdicts[first].reason != QN_REASON_QUANTIZATION_ERROR };
+    }
+    return qn_sensitivity_keep(s->job, parts, s->stretch_count);
+}
+
 /* Finds which nodes to leave in float so that the outputs keep what is asked for. */
 static qonnx_status part(struct search *s)
 {
-    double          limit = noise_of(fmax(s->least, fmin(s->wish, s->job->judged.sqnr + 6)));
+    double          limit;
     struct stretch *worst;
 
+    s->least += MARGIN_DB;
+    s->wish = s->least + WISH_DB;
+    s->aim = fmax(s->least, s->job->judged.sqnr); /* when it is choices that too many change of */
+    limit = noise_of(fmax(s->aim, fmin(s->wish, s->job->judged.sqnr + 6)));
     QN_TRY(list_nodes(s));
     s->stretch_count = 0;
     for (size_t i = 0; i < STRETCHES; i++) {
@@ -344,7 +414,8 @@ static qonnx_status part(struct search *s)
     }
     for (size_t i = 0; i < s->stretch_count; i++) QN_TRY(weigh(s, &s->stretches[i]));
     while (s->left > ROUNDS && (worst = noisiest(s, limit))) QN_TRY(halve(s, worst));
-    return settle(s);
+    QN_TRY(settle(s));
+    return keep_sensitivities(s);
 }
 
 /* ---- the list ---- */
@@ -356,24 +427,33 @@ static qonnx_status search(struct search *s)
     job->judged = (struct qn_judgement){ .sqnr = INFINITY, .mean = INFINITY, .drop = -1 };
     QN_TRY(begin_trials(&job->settings, job->err));
     QN_TRY(raise_floor(s));
-    if (!job->runtime || strcmp(job->settings.verify, "off") == 0) return QONNX_OK;
-    QN_TRY(judge(s, on_all, &job->judged)); /* the floor has left it solved */
+    if (!job->runtime || strcmp(job->settings.verify, "off") == 0)
+        return counts_choices(s)
+                   ? qn_fail(job->err, QONNX_E_USAGE,
+                             "--max-drop needs the outputs compared: with --calib, and not with -o verify=off")
+                   : QONNX_OK;
+    QN_TRY(judge(s, (struct qn_judge_terms){ .most = QN_JUDGE_MOST }, &job->judged)); /* the floor has left it solved */
     QN_TRY(try_methods(s));
-    if (job->judged.sqnr < s->least) QN_TRY(part(s));
-    return s->stale ? qn_job_solve(job) : QONNX_OK;
+    if (is_enough(s, job->judged) && job->judged.samples < job->judge.read) QN_TRY(confirm(s));
+    QN_TRY(check_choices(s));
+    if (!is_enough(s, job->judged)) QN_TRY(part(s));
+    if (s->stale) QN_TRY(qn_job_solve(job));
+    return qn_sensitivity_estimate(job);
 }
 
 qonnx_status qn_job_search(struct qn_job *job)
 {
-    struct search s = { .job = job,
-                        .left = (size_t)job->settings.candidates,
-                        .least = (double)job->settings.min_sqnr,
-                        .wish = (double)job->settings.min_sqnr + WISH_DB };
-    qonnx_status  status = QONNX_OK;
+    struct search s = {
+        .job = job,
+        .left = (size_t)job->settings.candidates,
+        .least = job->settings.min_sqnr ? (double)job->settings.min_sqnr : -INFINITY,
+    };
+    qonnx_status status = QONNX_OK;
 
     s.given = qn_arena_array(&s.arena, job->graph.node_count, sizeof *s.given);
     s.best = qn_arena_array(&s.arena, job->graph.node_count, sizeof *s.best);
     s.nodes = qn_arena_array(&s.arena, job->graph.node_count, sizeof *s.nodes);
+    s.slower = qn_arena_array(&s.arena, job->graph.node_count, sizeof *s.slower);
     s.work = qn_arena_array(&s.arena, job->graph.node_count, sizeof *s.work);
     s.stretches = qn_arena_array(&s.arena, job->graph.node_count + STRETCHES, sizeof *s.stretches);
     status = qn_arena_failed(&s.arena) ? qn_fail_nomem(job->err) : search(&s);

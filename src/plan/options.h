@@ -28,7 +28,7 @@ struct qn_list {
     bool        *known; /* by item, for patterns: it matches something in the file as it was read; NULL: not looked at */
 };
 
-enum { QN_MAX_OPTIONS = 128 };
+enum { QN_MAX_OPTIONS = 128, QN_DROP_ANY = 100 /* of max_drop: no demand */ };
 
 /* Options resolved: defaults, then the preset's values, then the user's. Texts live in the arena. */
 struct qn_settings {
@@ -39,7 +39,7 @@ struct qn_settings {
     struct qn_list dim, input_shape, state, include, exclude, pass, fail_below, report;
     int64_t     samples, seed, state_reset, threads, node_sqnr, min_sqnr, candidates, weight_bits, damping, mem_limit, shard_size;
     bool        on_trial[QN_MAX_OPTIONS]; /* by option: its value was "auto", so that methods may be tried */
-    double      percentile, momentum;
+    double      percentile, momentum, max_drop;
     int64_t     block_size;
     bool        weight_symmetric;
     bool        per_channel, only_faster, strict, no_mmap, shuffle, exact, time, check;

@@ -551,5 +551,24 @@ def channels_with_outliers_are_spread_where_that_helps(program, folder, scratch)
     assert read(os.path.join(scratch, "off.onnx")) == read(os.path.join(scratch, "on.onnx")), "spread where nothing stands out"
 
 
+@promise
+def as_many_choices_stay_as_they_are_as_is_asked_for(program, folder, scratch):
+    out, data = os.path.join(scratch, "out.onnx"), os.path.join(folder, "calib.npz")
+    model = os.path.join(folder, "model.onnx")
+    coarse = ("--min-sqnr", 0, "-o", "node-sqnr=0", "-o", "weight-bits=3", "-o", "only-faster=off")
+    program(model, out, "--calib", data, *coarse)
+    loose = runs.sidecar(out)
+    program(model, out, "--calib", data, *coarse, "--max-drop", 1)
+    strict = runs.sidecar(out)
+    assert strict["model"]["judged_samples"] == min(strict["calibration"]["samples"], 256), strict["model"]
+    assert loose["model"]["judged_drop"] > 1 >= strict["model"]["judged_drop"], (loose["model"], strict["model"])
+    assert 0 < strict["model"]["layers_quantized"] < loose["model"]["layers_quantized"], (loose["model"], strict["model"])
+    floats = [part for part in strict["sensitivity"] if not part["quantized"]]
+    assert floats and all(part["measured"] for part in strict["sensitivity"]), strict["sensitivity"]
+    assert strict["sensitivity"] == sorted(strict["sensitivity"], key=lambda part: (part["sqnr_db"] is None, part["sqnr_db"]))
+    done = program(model, out, "--calib", data, "--max-drop", 1, "-o", "verify=off", status=2)
+    assert "--max-drop" in done.stderr, done.stderr
+
+
 if __name__ == "__main__":
     sys.exit(promises.main())

@@ -38,7 +38,7 @@ static void set_up(struct fixture *f)
         for (int i = 0; i < ELEMENTS; i++) data[s][i] = (float)(s + 1) * (float)(i == 1 ? -2 : i + 1);
     assert_int_equal(qn_feed_open(&f->feed, npy_write(&f->scratch, "a.npy", "<f4", "(40, 1, 3)", data, sizeof data), f->inputs, 1, &(struct qn_feed_options){ 0 }, NULL),
                      QONNX_OK);
-    assert_int_equal(qn_judge_begin(&f->judge, 2, SAMPLES, false, NULL), QONNX_OK);
+    assert_int_equal(qn_judge_begin(&f->judge, 2, SAMPLES, (struct qn_judge_scope){ 0 }, NULL), QONNX_OK);
 }
 
 static void tear_down(struct fixture *f)
@@ -97,7 +97,7 @@ static void a_share_of_the_samples_is_judged(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct qn_judge judge = { 0 };
-        assert_int_equal(qn_judge_begin(&judge, 1, cases[i].samples, false, NULL), QONNX_OK);
+        assert_int_equal(qn_judge_begin(&judge, 1, cases[i].samples, (struct qn_judge_scope){ 0 }, NULL), QONNX_OK);
         assert_int_equal(judge.samples, cases[i].judged);
         qn_judge_release(&judge);
     }
@@ -109,7 +109,7 @@ static void judged_samples_are_spread_over_all_and_so_are_the_first_few(void **s
     (void)state;
     for (size_t count = 1; count < 400; count++) {
         struct qn_judge judge = { 0 };
-        assert_int_equal(qn_judge_begin(&judge, 1, count, false, NULL), QONNX_OK);
+        assert_int_equal(qn_judge_begin(&judge, 1, count, (struct qn_judge_scope){ 0 }, NULL), QONNX_OK);
         for (size_t few = 2; few <= judge.samples; few++)
             for (size_t i = 0; i < few; i++) {
                 assert_true(judge.chosen[i] < count);
@@ -122,12 +122,29 @@ static void judged_samples_are_spread_over_all_and_so_are_the_first_few(void **s
     }
 }
 
+static void all_of_them_come_behind_the_few_that_are_always_judged(void **state)
+{
+    (void)state;
+    for (size_t count = 1; count < 700; count += 3) {
+        struct qn_judge few = { 0 }, all = { 0 };
+        assert_int_equal(qn_judge_begin(&few, 1, count, (struct qn_judge_scope){ 0 }, NULL), QONNX_OK);
+        assert_int_equal(qn_judge_begin(&all, 1, count, (struct qn_judge_scope){ .all = true }, NULL), QONNX_OK);
+        assert_int_equal(all.samples, count < QN_JUDGE_ALL ? count : QN_JUDGE_ALL);
+        for (size_t i = 0; i < all.samples; i++) {
+            assert_true(all.chosen[i] < count && (i >= few.samples || all.chosen[i] == few.chosen[i]));
+            for (size_t k = 0; k < i; k++) assert_int_not_equal(all.chosen[i], all.chosen[k]);
+        }
+        qn_judge_release(&few);
+        qn_judge_release(&all);
+    }
+}
+
 static void with_a_state_they_are_the_first_ones(void **state)
 {
     struct qn_judge judge = { 0 };
 
     (void)state;
-    assert_int_equal(qn_judge_begin(&judge, 1, 100, true, NULL), QONNX_OK);
+    assert_int_equal(qn_judge_begin(&judge, 1, 100, (struct qn_judge_scope){ .in_order = true }, NULL), QONNX_OK);
     for (size_t i = 0; i < judge.samples; i++) assert_int_equal(judge.chosen[i], i);
     assert_true(qn_judge_wants(&judge, judge.samples - 1) && !qn_judge_wants(&judge, judge.samples));
     qn_judge_release(&judge);
@@ -278,6 +295,7 @@ int main(void)
         cmocka_unit_test(a_share_of_the_samples_is_judged),
         cmocka_unit_test(judged_samples_are_spread_over_all_and_so_are_the_first_few),
         cmocka_unit_test(with_a_state_they_are_the_first_ones),
+        cmocka_unit_test(all_of_them_come_behind_the_few_that_are_always_judged),
         cmocka_unit_test(a_judgement_may_ask_for_fewer_samples),
         cmocka_unit_test(what_falls_behind_on_the_first_samples_is_given_up),
         cmocka_unit_test(changed_choices_are_counted),

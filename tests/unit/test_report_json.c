@@ -54,6 +54,10 @@ static void settle(const char *json, struct qn_strbuf *out)
 
 static void sidecar_is_the_golden_one(void **state)
 {
+    const struct qn_sensitivity parts[] = {
+        { .first = 3, .last = 4, .nodes = 2, .work = 0.25, .sqnr = 6.789, .measured = true },
+        { .last = 1, .nodes = 1, .work = 0.5, .sqnr = INFINITY, .quantized = true },
+    };
     struct fixture   f;
     struct qn_strbuf settled;
     char            *json, *golden;
@@ -64,6 +68,9 @@ static void sidecar_is_the_golden_one(void **state)
     OPEN_USUAL(&f);
     qn_strbuf_init(&settled);
     qn_warn(&f.warnings, "a warning about '%s'", "x");
+    f.report.judged_drop = 1.25;
+    f.report.sensitivities = parts;
+    f.report.sensitivity_count = 2;
     json = json_of(&f);
     settle(json, &settled);
     if (getenv("QONNX_UPDATE_GOLDEN")) {
