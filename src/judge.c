@@ -224,6 +224,21 @@ static qonnx_status run_samples(struct trial *trial, struct qn_judge_terms terms
     return QONNX_OK;
 }
 
+static bool same_shapes(const struct qn_sample *a, const struct qn_sample *b)
+{
+    for (size_t i = 0; i < a->count; i++)
+        if (a->views[i].rank != b->views[i].rank || memcmp(a->views[i].dims, b->views[i].dims, (size_t)a->views[i].rank * sizeof *a->views[i].dims) != 0) return false;
+    return true;
+}
+
+/* The shapes of all judged inputs; NULL when they differ. */
+static const struct qn_view *common_shapes(const struct qn_judge *judge)
+{
+    for (size_t i = 0; i < judge->read; i++)
+        if (!judge->inputs[i].views || !same_shapes(&judge->inputs[0], &judge->inputs[i])) return NULL;
+    return judge->read ? judge->inputs[0].views : NULL;
+}
+
 qonnx_status qn_judge_run(struct qn_judge *judge, struct qn_judge_terms terms, struct qn_runtime *runtime, const struct qn_model *model, struct qn_feed *feed,
                           struct qn_judgement *judgement, qonnx_error *err)
 {
@@ -236,6 +251,7 @@ qonnx_status qn_judge_run(struct qn_judge *judge, struct qn_judge_terms terms, s
     qonnx_status                  status;
 
     if (!judge->read) QN_TRY(read_inputs(judge, feed, err));
+    options.sizes = common_shapes(judge);
     status = runtime->open(runtime, model, &options, &session, err);
     if (status != QONNX_OK) return qn_wrap(err, status, "the quantized model does not open");
     trial.signal = qn_arena_array(&arena, judge->outputs, sizeof(double));

@@ -281,13 +281,24 @@ static void import_domain(struct qn_arena *arena, Onnx__ModelProto *model)
     model->n_opset_import = count;
 }
 
+static bool is_size(const Onnx__TensorShapeProto__Dimension *dim)
+{
+    return dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE && dim->dim_value > 0;
+}
+
+/* Exporters write 0 for "unknown", which the runtime takes literally. */
 static bool is_no_size(const Onnx__TensorShapeProto__Dimension *dim)
 {
     return dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE && dim->dim_value <= 0;
 }
 
-/* Exporters write 0 for "unknown", which the runtime takes literally. */
-static Onnx__ValueInfoProto *open_sizes(struct qn_arena *arena, const Onnx__ValueInfoProto *port)
+static int64_t size_of(const struct qn_view *view, size_t dim, size_t rank)
+{
+    return view && (size_t)view->rank == rank ? view->dims[dim] : 0;
+}
+
+/* The input with sizes that are known from elsewhere, and without those that are none. */
+static Onnx__ValueInfoProto *with_sizes(struct qn_arena *arena, const Onnx__ValueInfoProto *port, const struct qn_view *view)
 {
     Onnx__ValueInfoProto    *copy = (Onnx__ValueInfoProto *)(void *)qn_arena_memdup(arena, port, sizeof *copy);
     Onnx__TypeProto         *type = copy ? (Onnx__TypeProto *)(void *)qn_arena_memdup(arena, copy->type, sizeof *type) : NULL;
@@ -300,33 +311,41 @@ static Onnx__ValueInfoProto *open_sizes(struct qn_arena *arena, const Onnx__Valu
     tensor->shape = shape;
     shape->dim = (Onnx__TensorShapeProto__Dimension **)(void *)qn_arena_memdup(arena, shape->dim, shape->n_dim * sizeof *shape->dim);
     for (size_t i = 0; shape->dim && i < shape->n_dim; i++) {
+        const int64_t                      size = size_of(view, i, shape->n_dim);
         Onnx__TensorShapeProto__Dimension *dim;
-        if (!is_no_size(shape->dim[i])) continue;
+        if (is_size(shape->dim[i]) || (size <= 0 && !is_no_size(shape->dim[i]))) continue;
         if (!(dim = qn_arena_alloc(arena, sizeof *dim))) return NULL;
         onnx__tensor_shape_proto__dimension__init(dim);
+        if (size > 0) {
+            dim->value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
+            dim->dim_value = size;
+        }
         shape->dim[i] = dim;
     }
     return shape->dim ? copy : NULL;
 }
 
-static qonnx_status open_input_sizes(struct ort_model *packed, Onnx__GraphProto *graph, qonnx_error *err)
+static qonnx_status set_input_sizes(struct ort_model *packed, Onnx__GraphProto *graph, struct ort_sizes sizes, qonnx_error *err)
 {
     Onnx__ValueInfoProto **list = (Onnx__ValueInfoProto **)(void *)qn_arena_memdup(&packed->arena, graph->input, graph->n_input * sizeof *list);
+    size_t                 port = 0; /* these are in the same order */
 
     if (!list) return qn_fail_nomem(err);
     for (size_t i = 0; i < graph->n_input; i++) {
         const Onnx__TypeProto *type = list[i]->type;
-        bool                   open = false;
+        const struct qn_view  *view = NULL;
+        bool                   change = false;
+        if (sizes.views && port < sizes.count && list[i]->name && !strcmp(list[i]->name, sizes.ports[port].name)) view = &sizes.views[port++];
         if (!type || type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE || !type->tensor_type || !type->tensor_type->shape) continue;
-        for (size_t k = 0; k < type->tensor_type->shape->n_dim; k++) open |= is_no_size(type->tensor_type->shape->dim[k]);
-        if (open && !(list[i] = open_sizes(&packed->arena, list[i]))) return qn_fail_nomem(err);
+        for (size_t k = 0; k < type->tensor_type->shape->n_dim; k++) change |= view ? !is_size(type->tensor_type->shape->dim[k]) : is_no_size(type->tensor_type->shape->dim[k]);
+        if (change && !(list[i] = with_sizes(&packed->arena, list[i], view))) return qn_fail_nomem(err);
     }
     graph->input = list;
     return QONNX_OK;
 }
 
 qonnx_status qn_ort_model_pack(struct ort_model *packed, const struct qn_model *model, const struct qn_model *files,
-                               const struct ort_watch *watches, size_t watch_count, qonnx_error *err)
+                               const struct ort_watch *watches, size_t watch_count, struct ort_sizes sizes, qonnx_error *err)
 {
     Onnx__ModelProto copy = *model->pb; /* shallow: lists that change are new, all else is shared */
     Onnx__GraphProto graph;
@@ -340,7 +359,7 @@ qonnx_status qn_ort_model_pack(struct ort_model *packed, const struct qn_model *
     copy.graph = &graph;
     if (files) find_sources(&sources, files, &packed->arena);
     take_out_weights(packed, &graph, &sources);
-    status = open_input_sizes(packed, &graph, err);
+    status = set_input_sizes(packed, &graph, sizes, err);
     if (status == QONNX_OK) status = set_observers(packed, &graph, watches, watch_count, err);
     if (status == QONNX_OK) status = qn_scopes_close(&copy.graph, model, &graph, true, &packed->arena, err);
     if (watch_count) import_domain(&packed->arena, &copy);

@@ -34,13 +34,20 @@ struct ort_model {
     struct qn_arena    arena;  /* holds all of it; weights' data lie in the model */
 };
 
+/* The shapes of a model's inputs, where they are known beforehand. */
+struct ort_sizes {
+    const struct qn_port *ports;
+    const struct qn_view *views; /* NULL: they are not */
+    size_t                count;
+};
+
 /* Packs a model with an observer node for each watched value, and without any observer nodes it has; large weights
  * are left out. Those that lie in a mapped file of the model `files` (NULL: of none) are named as external data: the
  * runtime then maps the file too, where weights from memory are copied for a while as a session is made. The model
  * is not changed. E_USAGE for names the main graph does not know. */
 QONNX_MUST_CHECK qonnx_status qn_ort_model_pack(struct ort_model *packed, const struct qn_model *model,
                                                 const struct qn_model *files, const struct ort_watch *watches,
-                                                size_t watch_count, qonnx_error *err);
+                                                size_t watch_count, struct ort_sizes sizes, qonnx_error *err);
 void                          qn_ort_model_release(struct ort_model *packed);
 
 /* Reads a model that the runtime saved to `path`; weights that it left in the original's files are the original's. */

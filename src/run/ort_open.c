@@ -46,6 +46,7 @@ struct loading {
     int                              level;
     const struct qn_model           *files;   /* weights may be read from this one's files; NULL: not from files */
     const char                      *save_as; /* NULL: nowhere */
+    struct ort_sizes                 sizes;
 };
 
 static qonnx_status set_options(struct ort_options *options, const struct ort_run_session *session,
@@ -108,7 +109,7 @@ static qonnx_status load_with(const struct ort_run_session *session, struct ort_
     qonnx_status          status;
 
     QN_TRY(set_options(options, session, loading, err));
-    QN_TRY(qn_ort_model_pack(&packed, loading->model, loading->files, loading->watches, loading->watch_count, err));
+    QN_TRY(qn_ort_model_pack(&packed, loading->model, loading->files, loading->watches, loading->watch_count, loading->sizes, err));
     status = lend_weights(session->ort, loaded, options, &packed, err);
     if (status == QONNX_OK)
         status = qn_ort_check(api,
@@ -237,8 +238,9 @@ static qonnx_status load_as_wanted(struct ort_run_session *session, const struct
     loading.watches = watches;
     loading.level = wanted->optimize ? ORT_LEVEL_ALL : ORT_LEVEL_NONE;
     loading.files = model;
-    /* Two short cuts (runtimes before 1.18 do not take the second). Whatever they stumble over, the straight way may
-     * do. */
+    loading.sizes = (struct ort_sizes){ session->base.inputs, wanted->sizes, session->base.input_count };
+    /* Short cuts (runtimes before 1.18 do not take that through files; sizes may contradict what a model declares).
+     * Whatever they stumble over, the straight way may do. */
     if (worth_two_stages(&loading)) {
         if (load_in_two_stages(session, &loading, &ignored) == QONNX_OK) return QONNX_OK;
         qn_model_release(&session->saved);
@@ -246,6 +248,7 @@ static qonnx_status load_as_wanted(struct ort_run_session *session, const struct
     }
     if (load_wanted(session, &loading, &ignored) == QONNX_OK) return QONNX_OK;
     loading.files = NULL;
+    loading.sizes.views = NULL;
     return load_wanted(session, &loading, err);
 }
 

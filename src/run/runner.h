@@ -62,6 +62,9 @@ struct qn_session_options {
     qn_view_fn              observer;
     /* The observer takes views with blocks too: the runtime may then keep layouts of its own. */
     bool                    any_order;
+    /* One for each input of the session, in its order, when all runs have inputs of these shapes: the runtime then opens a
+     * model that leaves sizes open several times faster. NULL: they may differ. */
+    const struct qn_view   *sizes;
     /* Receives the model as the runtime's rewrites left it, to be released; the session is then not for running.
      * Stays as it is when the model is too large to be saved. NULL: not wanted. */
     struct qn_model *rewritten;

@@ -283,6 +283,7 @@ static qonnx_status open_session(struct qn_runtime *runtime, const struct qn_mod
     s->owner = owner;
     s->observer = options->observer;
     if (options->observer) inner.observer = on_observed;
+    inner.sizes = NULL; /* the model has more inputs than this session */
     status = owner->inner->open(owner->inner, model, &inner, &s->inner, err);
     if (status != QONNX_OK) s->inner = NULL;
     if (status == QONNX_OK) status = set_up(s, err);

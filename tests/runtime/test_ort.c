@@ -139,6 +139,63 @@ static void what_the_runtime_refuses_is_told(void **state)
     qn_model_release(&model);
 }
 
+/* y = x + w, x of rows that nobody counted. */
+static void rows_model(struct qn_model *model, const float *w)
+{
+    static const int64_t one[] = { 1000 }, rows[] = { 0, 0 };
+
+    model_init(model);
+    model_input(model, "x", QN_FLOAT, 2, rows, NULL);
+    model_constant(model, "w", QN_FLOAT, 1, one, w, 4000);
+    model_node(model, "Add", "y", INPUTS("x", "w"));
+    model_output(model, "y", QN_FLOAT);
+}
+
+static qonnx_status run_rows(struct qn_session *session, int64_t rows)
+{
+    static float         x[3000];
+    const int64_t        dims[] = { rows, 1000 };
+    const struct qn_view input = { "x", QN_FLOAT, 2, dims, x, (size_t)rows * 4000 };
+
+    return ort->run(session, &(struct qn_run){ &input, NULL, NULL }, NULL);
+}
+
+static void sizes_known_beforehand_stand_where_the_model_has_none(void **state)
+{
+    static const int64_t dims[] = { 2, 1000 };
+    static float         w[1000];
+    const struct qn_view sizes = { "x", QN_FLOAT, 2, dims, NULL, 0 };
+    struct qn_model      model;
+    struct qn_session   *session;
+
+    (void)state;
+    rows_model(&model, w);
+    session = open_session(&model, (struct qn_session_options){ .optimize = true });
+    assert_int_equal(run_rows(session, 3), QONNX_OK);
+    ort->close(session);
+    session = open_session(&model, (struct qn_session_options){ .optimize = true, .sizes = &sizes });
+    assert_int_equal(run_rows(session, 2), QONNX_OK);
+    assert_int_equal(run_rows(session, 3), QONNX_E_RUNTIME);
+    ort->close(session);
+    qn_model_release(&model);
+}
+
+static void sizes_that_contradict_the_model_are_no_hindrance(void **state)
+{
+    static const int64_t dims[] = { 2, 7 };
+    static float         w[1000];
+    const struct qn_view sizes = { "x", QN_FLOAT, 2, dims, NULL, 0 };
+    struct qn_model      model;
+    struct qn_session   *session;
+
+    (void)state;
+    rows_model(&model, w);
+    session = open_session(&model, (struct qn_session_options){ .optimize = true, .sizes = &sizes });
+    assert_int_equal(run_rows(session, 3), QONNX_OK);
+    ort->close(session);
+    qn_model_release(&model);
+}
+
 /* ---- observers ---- */
 
 enum { LINKS = 40 };
@@ -336,6 +393,8 @@ int main(void)
         cmocka_unit_test(observing_every_value_keeps_few_of_them), /* first, while little memory has been used */
         cmocka_unit_test(weights_are_used_where_they_lie),
         cmocka_unit_test(packing_leaves_the_model_as_it_was),
+        cmocka_unit_test(sizes_known_beforehand_stand_where_the_model_has_none),
+        cmocka_unit_test(sizes_that_contradict_the_model_are_no_hindrance),
         cmocka_unit_test(integers_and_bools_come_out_as_they_are),
         cmocka_unit_test(what_the_runtime_refuses_is_told),
         cmocka_unit_test(observers_run_as_values_are_made),
