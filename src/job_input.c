@@ -74,6 +74,7 @@ static const char *const recipe_passes[] = { "open_scopes", "widen_half", "lift_
 /* The pass that raises the model to what its codes need. */
 static const char *raising_pass(const struct qn_settings *settings)
 {
+    if (settings->weight_qtype->floating && settings->weight_qtype->min_opset > 13) return "raise_opset_19";
     if (!settings->block_size || strcmp(settings->format, "qdq") != 0) return "raise_opset";
     return settings->weight_bits < 4 ? "raise_opset_25" : "raise_opset_21";
 }

@@ -243,11 +243,12 @@ static void put_pairs(const struct qn_plan *plan, struct qn_strbuf *text)
 static void put_notes(const struct qn_report *report, struct qn_strbuf *text)
 {
     const struct qn_plan *plan = report->plan;
-    size_t                raised = 0, layers = 0, masked = 0;
+    size_t                raised = 0, layers = 0, masked = 0, clamped = 0;
 
     for (qn_node_id n = 0; n < plan->graph->node_count; n++) {
         raised += plan->nodes[n].raised;
         layers += plan->nodes[n].raised > 0;
+        clamped += plan->nodes[n].clamped;
     }
     for (qn_value_id v = 0; report->stats && v < plan->graph->value_count; v++)
         masked += report->stats[v] && report->stats[v]->masked > 0;
@@ -255,6 +256,9 @@ static void put_notes(const struct qn_report *report, struct qn_strbuf *text)
         qn_strbuf_printf(
             text, "note: %zu channel%s of %zu layer%s got a larger weight scale, so that the bias fits into 32 bits\n",
             raised, qn_plural(raised), layers, qn_plural(layers));
+    if (clamped)
+        qn_strbuf_printf(text, "note: %zu weight%s too large for %s and became its largest number\n", clamped,
+                         clamped == 1 ? " is" : "s are", report->settings->weight_type);
     put_pairs(plan, text);
     if (masked)
         qn_strbuf_printf(

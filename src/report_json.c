@@ -9,6 +9,7 @@
 #include "plan/block_weight.h"
 #include "plan/presets.h"
 #include "plan/round.h"
+#include "quant/small_float.h"
 #include "report.h"
 #include "sensitivity.h"
 
@@ -247,8 +248,12 @@ static json_t *weight(struct sidecar *s, qn_node_id n, size_t slot, const struct
         covered.min = fminf(covered.min, one.min);
         covered.max = fmaxf(covered.max, one.max);
     }
-    put_params(s, object, params);
-    put_range(s, object, covered);
+    if (qn_qtype_scaled(params->type))
+        put_params(s, object, params);
+    else
+        put_type(s, object, params->type->name, params->bits, true, false);
+    if (!params->type->floating) put_range(s, object, covered);
+    if (row->clamped) put(s, object, "clamped_count", qn_json_uint(row->clamped));
     put(s, object, "observer", json_string(s->report->command ? "input_model" : s->plan->recipe ? s->plan->recipe->weights[n].row->name : row->rounded ? "fitted" : weight_range_of(s, params == row->weight)));
     put_known(s, object, "sqnr_db", row->weight_sqnr);
     put(s, object, "node", json_integer(n));

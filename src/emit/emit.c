@@ -6,6 +6,7 @@
 #include "onnx/deferred.h"
 #include "onnx/tensor.h"
 #include "quant/pack.h"
+#include "quant/small_float.h"
 
 enum { DEFERRED = 1 << 20 /* bytes of codes from which on they are made when they are written */ };
 
@@ -94,7 +95,10 @@ static qonnx_status make_codes(const void *context, size_t offset, size_t size, 
     for (size_t at = first, n; at < end; at += n) {
         n = end - at < PART ? end - at : PART;
         if (!qn_tensor_float_part(w->tensor, at, n, x)) return qn_fail(err, QONNX_E_UNSUPPORTED, "'%s' cannot be read as float", w->tensor->name);
-        QN_TRY(qn_quantize_part(x, at, n, w->layout, w->params, w->rounding, codes, err));
+        if (type->floating)
+            qn_small_floats(type->floating, x, at, n, w->layout, w->params->scale, codes, NULL, NULL);
+        else
+            QN_TRY(qn_quantize_part(x, at, n, w->layout, w->params, w->rounding, codes, err));
         qn_pack(type, codes, n, bytes);
         bytes += qn_qtype_bytes(type, n);
     }

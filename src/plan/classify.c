@@ -9,6 +9,7 @@
 #include "plan/match.h"
 #include "plan/planner.h"
 #include "plan/presets.h"
+#include "quant/small_float.h"
 
 /* QN_REASON_QUANTIZED when the target has nothing against it. */
 static enum qn_reason kept_float(const struct qn_planner *p, const char *op)
@@ -74,7 +75,7 @@ static enum qn_reason check_wanted(const struct qn_planner *p, const struct qn_r
     const struct qn_settings *s = p->settings;
     bool                      foreign = strcmp(s->format, "qonnx") == 0;
 
-    if (rule->kind == QN_KIND_TABLE && (foreign || strcmp(s->embeddings, "int8") != 0)) return QN_REASON_EMBEDDING;
+    if (rule->kind == QN_KIND_TABLE && (foreign || s->weight_qtype->floating || strcmp(s->embeddings, "int8") != 0)) return QN_REASON_EMBEDDING;
     if (rule->kind == QN_KIND_RECURRENT && rule->twin && (foreign || strcmp(s->format, "qcdq") == 0 || !s->target_row->dynamic_lstm)) return QN_REASON_NOT_PORTABLE;
     return QN_REASON_NOT_NEEDED;
 }
@@ -94,7 +95,7 @@ static enum qn_reason classify_weights(const struct qn_planner *p, qn_node_id n,
         if (strcmp(p->settings->format, "qonnx") == 0) return QN_REASON_NOT_PORTABLE;
         if ((reason = check_weight(g, qn_node_input(g, n, 1), 3)) != QN_REASON_QUANTIZED) return reason;
         return (reason = check_weight(g, qn_node_input(g, n, 2), 3)) == QN_REASON_QUANTIZED ? QN_REASON_NOT_NEEDED : reason;
-    case QN_KIND_TABLE: return check_wanted(p, own);
+    case QN_KIND_TABLE: return !qn_qtype_scaled(p->settings->weight_qtype) ? QN_REASON_NOT_NEEDED : check_wanted(p, own);
     default: return QN_REASON_ONLY_WEIGHTS;
     }
 }

@@ -63,7 +63,8 @@ CHOICES(format_choice, { "qdq", "QuantizeLinear/DequantizeLinear around float op
         { "qonnx", "Quant nodes of qonnx.custom_op.general, for QONNX, FINN and hls4ml" },
         { "float", "convert only: no quantizers at all, constants as the floats that their codes stand for" })
 CHOICES(act_choice, { "uint8", "0 … 255 with a zero point" }, { "int8", "-128 … 127 with a zero point where the target takes one" })
-CHOICES(weight_choice, { "int8", "-127 … 127 around zero" })
+CHOICES(weight_choice, { "int8", "-127 … 127 around zero" }, { "float16", "half as large, where only weights change; a Cast makes them floats again" },
+        { "bfloat16", "the same with float32's range and 8 bits of precision" }, { "float8e4m3fn", "a fourth, with a scale for each output channel" })
 CHOICES(embeddings_choice, { "float", "as they are" }, { "int8", "int8 with a scale for each column: a fourth of the size" })
 CHOICES(rounding_choice, { "auto", "nearest, or what the preset has on trial if the outputs keep more with it" }, { "nearest", "each weight to the code nearest to it" },
         { "small", "by the error of the layer's output where few products make one: depthwise and first convolutions" },
@@ -101,7 +102,7 @@ static const struct row rows[] = {
     { { "strict",       NULL,          "off",     "fail with status 3 when a layer with weights stays in float",                                          "Quantization", "q" },   FLAG, AT(strict) },
     { { "activations",  "HOW",         "static",  "what becomes of the values between operators",                                                         "Quantization", "qd", false, true }, TEXT, AT(activations), .choice = activations_choice },
     { { "act-type",     "TYPE",        NULL,      "integer type of activations; without it the target's default",                                                                "Quantization", "qd", false, true }, TEXT, AT(act_type), .choice = act_choice },
-    { { "weight-type",  "TYPE",        NULL,      "integer type of weights; without it the target's default",                                                                "Quantization", "qd", false, true }, TEXT, AT(weight_type), .choice = weight_choice },
+    { { "weight-type",  "TYPE",        NULL,      "type of weights; without it the target's default",                                                                        "Quantization", "qd", false, true }, TEXT, AT(weight_type), .choice = weight_choice },
     { { "weight-bits",  "N",           "8",       "bits that weight codes use of their type",                                                             "Quantization", "qd", false, true }, INT, AT(weight_bits), 2, 8 },
     { { "rounding",     "NAME",        "auto",    "how weights become codes",                                                                             "Quantization", "q", false, true }, TEXT, AT(rounding), .choice = rounding_choice },
     { { "damping",      "PERCENT",     "5",       "second-order rounding: so much of the mean square of a layer's inputs is added to each",                "Quantization", "q", false, true }, INT, AT(damping), 0, 100 },
@@ -383,7 +384,7 @@ static qonnx_status fit_to_target(struct qn_settings *settings, qonnx_error *err
     if (!settings->act_type) settings->act_type = target->act_types[0];
     if (!settings->weight_type) settings->weight_type = target->weight_types[0];
     if (!among(target->act_types, TYPES, settings->act_type)) return qn_fail(err, QONNX_E_USAGE, "-o act-type=%s: --target %s does not take such activations", settings->act_type, target->name);
-    if (!among(target->weight_types, TYPES, settings->weight_type)) return qn_fail(err, QONNX_E_USAGE, "-o weight-type=%s: --target %s does not take such weights", settings->weight_type, target->name);
+    if (!qn_qtype_find(settings->weight_type)->floating && !among(target->weight_types, TYPES, settings->weight_type)) return qn_fail(err, QONNX_E_USAGE, "-o weight-type=%s: --target %s does not take such weights", settings->weight_type, target->name);
     if (target->formats[0] && !among(target->formats, FORMATS, settings->format)) return qn_fail(err, QONNX_E_USAGE, "--format %s: --target %s does not read it, or not as integers; it reads %s", settings->format, target->name, target->formats[0]);
     return QONNX_OK;
 }
@@ -395,6 +396,8 @@ static qonnx_status check_blocks(const struct qn_settings *settings, qonnx_error
 
     if (settings->weight_range_how == QN_WEIGHT_HQQ && (!size || settings->weight_symmetric)) return qn_fail(err, QONNX_E_USAGE, "-o weight-range=hqq finds zero points of blocks: it needs -o block-size=N and -o weight-symmetric=off");
     if (!size && settings->acts == QN_ACTS_FLOAT && bits < 8) return qn_fail(err, QONNX_E_USAGE, "-o weight-bits=%lld: weights alone take fewer than 8 bits in blocks only; add -o block-size=32", (long long)bits);
+    if (settings->weight_qtype->floating && (settings->acts != QN_ACTS_FLOAT || size || strcmp(settings->format, "qdq") != 0))
+        return qn_fail(err, QONNX_E_USAGE, "-o weight-type=%s: such weights go with -o activations=float and --format qdq, and without blocks", settings->weight_type);
     if (settings->acts == QN_ACTS_DYNAMIC && strcmp(settings->format, "qoperator") != 0) return qn_fail(err, QONNX_E_USAGE, "--format %s: codes that are made as the model runs have the form qoperator", settings->format);
     if (!size) return QONNX_OK;
     if (size < QN_BLOCK_LEAST || size & (size - 1)) return qn_fail(err, QONNX_E_USAGE, "-o block-size=%lld: a block has 16, 32, 64, 128 or 256 weights", (long long)size);

@@ -68,6 +68,7 @@ struct qn_node_plan {
     enum qn_pairing    pairing;
     const struct qn_pair_inputs *pair_inputs; /* by which pairs of weights are held; NULL: not at all */
     size_t             pair_raised, pair_moved; /* scales and codes that pairs changed */
+    size_t             clamped; /* weights too large for the floats they are stored as */
     double             weight_sqnr;
     double             weight_power, weight_noise; /* squares of an output channel's weights, and of their errors: sums, mean over channels */
     int                accumulator_bits;

@@ -47,6 +47,12 @@ static const struct qn_preset presets[] = {
         { "format", "qoperator" }, { "target", "generic" }, { "activations", "float" }, { "weight-bits", "2" }, { "block-size", "16" },
         { "weight-symmetric", "off" }, { "weight-range", "mse" }, { "node-sqnr", "0" },
       } },
+    { "fp16", "float16 weights, half the size; all is computed as before, and no samples are needed",
+      .values = { { "format", "qdq" }, { "target", "generic" }, { "activations", "float" }, { "weight-type", "float16" }, { "node-sqnr", "0" } } },
+    { "bf16", "bfloat16 weights, half the size; all is computed as before, and no samples are needed",
+      .values = { { "format", "qdq" }, { "target", "generic" }, { "activations", "float" }, { "weight-type", "bfloat16" }, { "node-sqnr", "0" } } },
+    { "fp8", "float8e4m3fn weights with a scale for each channel, a fourth of the size; no samples are needed",
+      .values = { { "format", "qdq" }, { "target", "generic" }, { "activations", "float" }, { "weight-type", "float8e4m3fn" }, { "node-sqnr", "0" }, { "per-channel", "on" } } },
     { "w4a8", "4-bit weights per channel, in 8-bit integers, with 8-bit activations: for what packs them; no smaller as it is",
       .values = {
         { "format", "qdq" }, { "target", "generic" }, { "observer", "minmax" }, { "per-channel", "on" }, { "weight-bits", "4" }, { "rounding", "second-order" }, { "bias-correction", "on" },

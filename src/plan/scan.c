@@ -7,6 +7,7 @@
 #include "base/pool.h"
 #include "onnx/tensor.h"
 #include "plan/solver.h"
+#include "quant/small_float.h"
 
 /* Elements at a time, and of what is given back at once. Neither depends on the number of threads. */
 enum { PART = 8192, SLAB = 1 << 20 };
@@ -18,6 +19,7 @@ struct scan {
     size_t                   count;
     float                   *min, *max; /* [worker][channel] */
     struct qn_error_sums    *sums;      /* by slab */
+    size_t                  *clamped;
     atomic_bool              infinite;
 };
 
@@ -43,7 +45,11 @@ static qonnx_status scan_slab(void *context, size_t slab, int worker, qonnx_erro
         n = end - at < PART ? end - at : PART;
         if (!qn_tensor_float_part(scan->of->tensor, at, n, x))
             return qn_fail(err, QONNX_E_UNSUPPORTED, "'%s' cannot be read as float", scan->of->tensor->name);
-        if (scan->params) {
+        if (scan->params && scan->params->type->floating) {
+            uint16_t codes[PART];
+            qn_small_floats(scan->params->type->floating, x, at, n, layout, scan->params->scale, codes,
+                            &scan->sums[slab], &scan->clamped[slab]);
+        } else if (scan->params) {
             QN_TRY(qn_quantization_error_part(x, at, n, layout, scan->params, &part, err));
             scan->sums[slab].signal += part.signal;
             scan->sums[slab].noise += part.noise;
@@ -93,19 +99,25 @@ qonnx_status qn_scan_absmax(const struct qn_scanned *scanned, float *absmax, boo
 }
 
 qonnx_status qn_scan_error(const struct qn_scanned *scanned, const struct qn_qparams *params,
-                           struct qn_error_sums *sums, qonnx_error *err)
+                           struct qn_error_sums *sums, size_t *clamped, qonnx_error *err)
 {
     struct qn_arena scratch = { 0 };
     const size_t    slabs = qn_layout_count(scanned->layout) / SLAB + 1;
     struct scan  scan = { .of = scanned, .params = params, .sums = qn_arena_array(&scratch, slabs, sizeof *scan.sums) };
     qonnx_status status;
 
-    if (!scan.sums) return qn_fail_nomem(err);
+    if (scan.sums) scan.clamped = qn_arena_array(&scratch, slabs, sizeof *scan.clamped);
+    if (!scan.clamped) {
+        qn_arena_release(&scratch);
+        return qn_fail_nomem(err);
+    }
     status = run(&scan, err);
+    *clamped = 0;
     *sums = (struct qn_error_sums){ 0 };
     for (size_t i = 0; i < slabs; i++) {
         sums->signal += scan.sums[i].signal;
         sums->noise += scan.sums[i].noise;
+        *clamped += scan.clamped[i];
     }
     qn_arena_release(&scratch);
     return status;

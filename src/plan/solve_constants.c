@@ -9,6 +9,7 @@
 #include "plan/scan.h"
 #include "plan/solver.h"
 #include "quant/pair_safe.h"
+#include "quant/small_float.h"
 
 /* The form of an LSTM that takes codes has a scale for each direction's, even where there is one for a tensor. */
 static bool has_integer_form(const struct qn_solver *s, const struct qn_rule *rule) { return rule->kind == QN_KIND_RECURRENT && s->plan->settings->acts != QN_ACTS_FLOAT; }
@@ -86,26 +87,40 @@ static qonnx_status narrow_ranges(struct qn_solver *s, const struct qn_scanned *
     return status;
 }
 
+/* Takes the largest magnitude to the last code or the largest number; floats of 16 bits are what they are. */
+static void set_scale(struct qn_qparams *params, size_t i, float absmax)
+{
+    const struct qn_small_float *type = params->type->floating;
+
+    if (!type)
+        qn_qparams_set_symmetric(params, i, absmax, params->hi);
+    else if (type->scaled)
+        params->scale[i] = qn_scale_clamp((absmax > 0 ? absmax : 1) / qn_small_float_value(type, type->largest));
+}
+
 static qonnx_status solve_scales(struct qn_solver *s, qn_node_id n, const struct qn_scanned *scanned, float *absmax, struct qn_qparams **params, void **codes, struct qn_error_sums *sums)
 {
-    const struct qn_rule *rule = s->plan->nodes[n].rule;
-    const size_t          channels = scanned->layout.channels;
-    const int             axis = rule->axis < 0 ? (int)scanned->tensor->n_dims - 1 : rule->axis;
-    struct qn_error_sums  lost;
-    bool                  finite;
+    const struct qn_rule  *rule = s->plan->nodes[n].rule;
+    const struct qn_qtype *type = s->plan->settings->weight_qtype;
+    const size_t           channels = scanned->layout.channels;
+    const int              axis = rule->axis < 0 ? (int)scanned->tensor->n_dims - 1 : rule->axis;
+    struct qn_error_sums   lost;
+    size_t                 clamped = 0;
+    bool                   finite;
 
     QN_TRY(qn_scan_absmax(scanned, absmax, &finite, s->err));
     if (!finite) {
         qn_solver_condemn(s, n, QN_REASON_WEIGHT_NOT_FINITE, NAN);
         return QONNX_OK;
     }
-    QN_TRY(qn_solver_params(s, params, s->plan->settings->weight_qtype, true, channels > 1 ? axis : -1, channels));
-    if (rule->kind == QN_KIND_LAYER && s->plan->settings->weight_range_how != QN_WEIGHT_MINMAX) QN_TRY(narrow_ranges(s, scanned, (*params)->hi, absmax));
-    for (size_t i = 0; i < channels; i++) qn_qparams_set_symmetric(*params, i, absmax[i], (*params)->hi);
+    QN_TRY(qn_solver_params(s, params, type, true, channels > 1 ? axis : -1, channels));
+    if (!type->floating && rule->kind == QN_KIND_LAYER && s->plan->settings->weight_range_how != QN_WEIGHT_MINMAX) QN_TRY(narrow_ranges(s, scanned, (*params)->hi, absmax));
+    for (size_t i = 0; i < channels; i++) set_scale(*params, i, absmax[i]);
     if (has_integer_form(s, rule) && qn_solver_holds_pairs(s, *params))
         QN_TRY(hold_pairs(s, n, scanned, *params, codes, &lost));
     else
-        QN_TRY(qn_scan_error(scanned, *params, &lost, s->err));
+        QN_TRY(qn_scan_error(scanned, *params, &lost, &clamped, s->err));
+    s->plan->nodes[n].clamped += clamped;
     sums->signal += lost.signal;
     sums->noise += lost.noise;
     return QONNX_OK;
@@ -128,6 +143,7 @@ static qonnx_status solve_constant(struct qn_solver *s, qn_node_id n, size_t slo
         return QONNX_OK;
     }
     QN_TRY(find_layout(s, s->plan->nodes[n].rule, scanned.tensor, count, &scanned.layout));
+    if (!qn_qtype_scaled(s->plan->settings->weight_qtype)) scanned.layout = QN_LAYOUT_FLAT(count);
     absmax = qn_arena_array(&scratch, scanned.layout.channels, sizeof *absmax);
     status = absmax ? solve_scales(s, n, &scanned, absmax, params, codes, sums) : qn_fail_nomem(s->err);
     qn_arena_release(&scratch);
@@ -138,21 +154,23 @@ static qonnx_status solve_constant(struct qn_solver *s, qn_node_id n, size_t slo
 static qonnx_status solve_blocks(struct qn_solver *s, qn_node_id n)
 {
     const struct qn_settings *settings = s->plan->settings;
+    struct qn_scanned         scanned = { s->plan->graph->model, qn_node_constant(s->plan->graph, n, 1), { 0 }, s->threads };
     struct qn_block_plan     *blocks = qn_arena_alloc(&s->plan->arena, sizeof *blocks);
-    struct qn_arena           scratch = { 0 };
-    const float              *x;
     size_t                    count;
-    qonnx_status              status;
+    float                     absmax;
+    bool                      finite;
 
     if (!blocks || !(blocks->lost = qn_arena_alloc(&s->plan->arena, sizeof *blocks->lost))) return qn_fail_nomem(s->err);
     blocks->form = (struct qn_block_form){ (int)settings->weight_bits, settings->weight_symmetric, (size_t)settings->block_size, settings->weight_range_how };
-    status = qn_tensor_floats(qn_node_constant(s->plan->graph, n, 1), &scratch, &x, &count, s->err);
-    if (status == QONNX_OK && !qn_all_finite(x, count))
+    QN_TRY(qn_tensor_check(scanned.tensor, s->err));
+    QN_TRY(qn_tensor_count(scanned.tensor, &count, s->err));
+    scanned.layout = QN_LAYOUT_FLAT(count);
+    QN_TRY(qn_scan_absmax(&scanned, &absmax, &finite, s->err));
+    if (!finite)
         qn_solver_condemn(s, n, QN_REASON_WEIGHT_NOT_FINITE, NAN);
     else
         s->plan->nodes[n].blocks = blocks;
-    qn_arena_release(&scratch);
-    return status;
+    return QONNX_OK;
 }
 
 qonnx_status qn_solve_constants(struct qn_solver *s, qn_node_id n)

@@ -17,10 +17,12 @@ struct qn_qtype {
     int         min_opset_axis; /* the same with a scale per channel */
     int         per_byte;       /* codes packed into one byte: 1, 2 or 4; 0 for types wider than a byte */
     size_t      code_size;      /* bytes of one code before packing: 1, 2 or 4 */
+    const struct qn_small_float *floating; /* a type of floats, which weights are stored in (small_float.h); NULL */
 };
 
-/* The i-th row, NULL behind the last. */
+/* The i-th row of integers, NULL behind the last. */
 const struct qn_qtype *qn_qtype_at(size_t i);
+/* By name: also the types of floats, which nothing else here gives. */
 const struct qn_qtype *qn_qtype_find(const char *name);
 const struct qn_qtype *qn_qtype_by_onnx(int onnx_type);
 /* The narrowest type that holds codes of that many bits (1 … 32) and signedness with at least `min_bits` of storage

@@ -16,6 +16,9 @@ EVALUATION = 6
 CASES = {
     "int8-weights": [((), 28, 40), (("-o", "weight-range=mse"), 28, 40)],
     "int8-dynamic": [((), 22, 38), (("--target", "ort-x86"), 22, 38), (("-o", "pair-safe=off"), 22, 38)],
+    "fp16": [((), 60, 72)],
+    "bf16": [((), 38, 52)],
+    "fp8": [((), 14, 28)],
     "int4": [((), -10, 22), (("--format", "qdq"), -10, 22), (("-o", "weight-symmetric=on", "-o", "block-size=16"), -10, 22),
              (("-o", "weight-range=hqq", "-o", "block-size=128"), -10, 22),
              (("--format", "qdq", "-o", "weight-symmetric=on", "-o", "weight-range=minmax", "-o", "block-size=64"), -10, 20)],
@@ -24,7 +27,7 @@ CASES = {
 # The range of what holds infinity is infinite, when it is found as the model runs.
 NOT_FOR = {"int8-dynamic": {"inputs_hold_infinity"}}
 NO_RUNTIME = {"QONNX_ORT": "/nonexistent", "PATH": "/nonexistent", "LD_LIBRARY_PATH": ""}
-HAVE_WEIGHTS = {"Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN"}
+HAVE_WEIGHTS = {"Gather", "Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN"}
 
 
 def accuracy(net, source, path):
@@ -148,6 +151,22 @@ def shared_codes(program, folder):
     assert sorted(op for op in made if "MatMul" in op or op == "DynamicQuantizeLinear") == ["DynamicQuantizeLinear", "DynamicQuantizeMatMul", "MatMulIntegerToFloat", "MatMulIntegerToFloat"], made
 
 
+def too_large(program, folder):
+    """Weights that float16 does not hold become its largest number, and the summary and the sidecar count them."""
+    helper = onnx.helper
+    weight = np.full((32, 16), 2.0, np.float32)
+    weight[3, :2] = 1e6, -7e4
+    ports = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", size]) for name, size in (("x", 32), ("y", 16))]
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "g", ports[:1], ports[1:], [onnx.numpy_helper.from_array(weight, "w")])
+    source, path = (os.path.join(folder, name) for name in ("in.onnx", "out.onnx"))
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), source)
+    done = program(source, path, "--preset", "fp16", env=NO_RUNTIME)
+    assert "2 weights are too large for float16" in done.stderr + done.stdout, done.stderr
+    made, = [onnx.numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer]
+    assert made.dtype == np.float16 and made[3, 0] == 65504 and made[3, 1] == -65504 and (made[4:] == 2).all()
+    assert [t["clamped_count"] for t in runs.sidecar(path)["tensors"]] == [2]
+
+
 def judge(program, preset, options, net, folder):
     """dB of the worst output."""
     source, path = (os.path.join(folder, name) for name in ("in.onnx", "out.onnx"))
@@ -171,6 +190,8 @@ def main():
     program, preset = runs.Program(sys.argv[1]), sys.argv[2]
     failed = 0
     with tempfile.TemporaryDirectory(prefix="qonnx-weights-") as folder:
+        if preset == "fp16":
+            too_large(program, folder)
         if preset == "int8-dynamic":
             shared_codes(program, folder)
         if preset == "int4":

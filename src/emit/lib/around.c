@@ -8,6 +8,7 @@
 #include "onnx/tensor.h"
 #include "plan/kernels.h"
 #include "plan/presets.h"
+#include "quant/small_float.h"
 
 /* The dequantized form of a value from outside of a body, in the body. */
 struct qn_view_in {
@@ -362,6 +363,7 @@ static qonnx_status write_layer(struct qn_around *w, qn_node_id n)
         qn_edit_set_input(w->edit, at.node, at.slot, out);
     }
     if (!row->weight && !row->blocks) return QONNX_OK; /* a product of two activations, or a float weight */
+    if (row->weight && !qn_qtype_scaled(row->weight->type)) return QONNX_OK; /* constants are cast when a model is loaded */
     return qn_node_is(w->plan->graph, n, "MatMul") && w->plan->settings->target_row->add_unmakes_matmul && !w->plan->recipe ? keep_matmul(w, n) : QONNX_OK;
 }
 

@@ -6,6 +6,7 @@
 #include "onnx/attr.h"
 #include "onnx/dtype.h"
 #include "onnx/tensor.h"
+#include "quant/small_float.h"
 
 /* One bound of a Clip, of the codes' type. */
 static const char *bound(struct qn_around *w, const struct qn_qparams *params, const char *base, const char *suffix, int32_t value)
@@ -100,10 +101,11 @@ qonnx_status qn_qdq_weight(struct qn_around *w, qn_node_id node, size_t slot, bo
     const struct qn_node_plan *row = &w->plan->nodes[node];
     const struct qn_qparams   *params = qn_plan_weight(row, slot);
     const char                *base = qn_node_constant(w->plan->graph, node, slot)->name, *name;
-    struct qn_param_names      names = qn_emit_params(w->edit, params, base);
+    struct qn_param_names      names = { 0 };
     struct qn_place            place = { node, true };
     Onnx__TensorProto         *codes;
 
+    if (qn_qtype_scaled(params->type)) names = qn_emit_params(w->edit, params, base);
     if (with_clip && !row->weight_codes && w->plan->settings->weights_as && strcmp(w->plan->settings->weights_as, "float") == 0) {
         name = quantize_weight(w, node, slot, names, params->axis);
     } else {
@@ -113,7 +115,10 @@ qonnx_status qn_qdq_weight(struct qn_around *w, qn_node_id node, size_t slot, bo
     }
     if (with_clip && needs_clip(params)) name = clip(w, place, name, params, base);
     *out = qn_edit_name(w->edit, base, "_dequantized");
-    dequantize(w, place, name, names, params->axis, base, *out);
+    if (names.scale)
+        dequantize(w, place, name, names, params->axis, base, *out);
+    else
+        qn_attr_set_int(w->arena, qn_around_node(w, place, "Cast", base, 1, &name, *out), "to", QN_FLOAT);
     return QONNX_OK;
 }
 

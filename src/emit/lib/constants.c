@@ -8,6 +8,7 @@
 #include "onnx/dtype.h"
 #include "onnx/tensor.h"
 #include "quant/pack.h"
+#include "quant/small_float.h"
 
 /* ---- embeddings ---- */
 
@@ -18,16 +19,21 @@ qonnx_status qn_emit_table(struct qn_edit *edit, const struct qn_plan *plan, qn_
     const struct qn_qparams *params = plan->nodes[node].weight;
     const Onnx__TensorProto *table = qn_node_constant(g, node, 0);
     const struct qn_value   *indices = &g->values[qn_node_input(g, node, 1)], *rows = &g->values[qn_node_output(g, node, 0)];
-    struct qn_param_names    names = qn_emit_params(edit, params, table->name);
-    const char              *read = qn_edit_name(edit, rows->name, "_codes"), *inputs[] = { read, names.scale, names.zero_point };
+    const bool               scaled = qn_qtype_scaled(params->type);
+    struct qn_param_names    names = { 0 };
+    const char              *read = qn_edit_name(edit, rows->name, "_codes"), *inputs[3] = { read };
     Onnx__TensorProto       *codes;
     Onnx__NodeProto         *dequantize;
 
+    if (scaled) names = qn_emit_params(edit, params, table->name);
+    inputs[1] = names.scale;
+    inputs[2] = names.zero_point;
     QN_TRY(qn_emit_weight(&codes, edit, plan, node, 0, err));
     qn_edit_add_initializer(edit, codes);
     qn_edit_set_input(edit, node, 0, codes->name);
     qn_edit_set_output(edit, node, 0, read);
-    dequantize = qn_node_new(arena, "DequantizeLinear", qn_edit_name(edit, rows->name, "_DequantizeLinear"), 3, inputs, 1, (const char *const *)&rows->name);
+    dequantize = qn_node_new(arena, scaled ? "DequantizeLinear" : "Cast", qn_edit_name(edit, rows->name, scaled ? "_DequantizeLinear" : "_Cast"), scaled ? 3 : 1, inputs, 1, (const char *const *)&rows->name);
+    if (dequantize && !scaled) qn_attr_set_int(arena, dequantize, "to", QN_FLOAT);
     if (dequantize && params->axis >= 0) qn_attr_set_int(arena, dequantize, "axis", indices->rank < 0 ? -1 : indices->rank); /* the columns are the last axis */
     qn_edit_insert_after(edit, node, dequantize);
     return QONNX_OK;
