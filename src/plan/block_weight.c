@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "onnx/attr.h"
+#include "onnx/dtype.h"
 #include "onnx/tensor.h"
 #include "plan/layer_shape.h"
 
@@ -42,6 +43,7 @@ qonnx_status qn_block_weight_matrix(const struct qn_graph *graph, qn_node_id nod
 {
     const Onnx__TensorProto *t = qn_node_constant(graph, node, 1);
     struct qn_layer_shape    shape;
+    const float             *values;
     size_t                   count;
 
     if (!qn_layer_shape(graph, node, &shape)) return qn_fail(err, QONNX_E_INTERNAL, "a weight in blocks is no matrix");
@@ -49,5 +51,10 @@ qonnx_status qn_block_weight_matrix(const struct qn_graph *graph, qn_node_id nod
                                   .depth = shape.weight.channels,
                                   .out_stride = shape.weight.out_stride,
                                   .depth_stride = shape.weight.in_stride };
-    return qn_tensor_floats(t, arena, &matrix->w, &count, err);
+    QN_TRY(qn_tensor_check(t, err));
+    matrix->w = t->raw_data.data;
+    if (t->has_raw_data && t->data_type == QN_FLOAT) return QONNX_OK; /* aligned or not */
+    QN_TRY(qn_tensor_floats(t, arena, &values, &count, err));
+    matrix->w = values;
+    return QONNX_OK;
 }

@@ -215,33 +215,33 @@ static void find_params(const struct tile *t, const struct qn_block_form *form, 
 /* Outputs and depths that there are none of are zeros. */
 static void load(struct tile *t, const struct qn_matrix *m, size_t output, size_t outputs, size_t depth)
 {
-    const float *from = m->w + output * m->out_stride + depth * m->depth_stride;
+    const char *from = (const char *)m->w + (output * m->out_stride + depth * m->depth_stride) * sizeof(float);
+    float       run[QN_BLOCK_MOST];
 
     t->deep = m->depth - depth < t->block ? m->depth - depth : t->block;
     if (outputs < LANES || t->deep < t->block) memset(t->x, 0, t->block * sizeof *t->x);
     if (m->out_stride == 1) {
-        for (size_t k = 0; k < t->deep; k++) memcpy(t->x[k], from + k * m->depth_stride, outputs * sizeof *from);
+        for (size_t k = 0; k < t->deep; k++)
+            memcpy(t->x[k], from + k * m->depth_stride * sizeof(float), outputs * sizeof(float));
     } else {
-        for (size_t j = 0; j < outputs; j++)
-            for (size_t k = 0; k < t->deep; k++) t->x[k][j] = from[j * m->out_stride + k * m->depth_stride];
+        for (size_t j = 0; j < outputs; j++) {
+            memcpy(run, from + j * m->out_stride * sizeof(float), t->deep * sizeof(float));
+            for (size_t k = 0; k < t->deep; k++) t->x[k][j] = run[k];
+        }
     }
     for (size_t k = 0; k < t->deep; k++) t->weight[k] = m->importance ? m->importance[depth + k] : 1;
 }
 
-static void store(const struct tile *t, const struct lanes *l, size_t outputs, struct qn_block_place place,
-                  struct qn_block_codes to)
+static void store_codes(const struct tile *t, size_t outputs, struct qn_block_place place, uint8_t *codes)
 {
+    const size_t deep = t->deep < t->block && place.pads ? t->block : t->deep;
+
     if (place.out_stride == 1) {
-        for (size_t k = 0; k < t->deep; k++) memcpy(to.codes + k * place.depth_stride, t->codes[k], outputs);
-    } else {
-        const size_t deep = t->deep < t->block && place.pads ? t->block : t->deep;
-        for (size_t j = 0; j < outputs; j++)
-            for (size_t k = 0; k < deep; k++) to.codes[j * place.out_stride + k] = t->codes[k][j];
+        for (size_t k = 0; k < t->deep; k++) memcpy(codes + k * place.depth_stride, t->codes[k], outputs);
+        return;
     }
-    for (size_t j = 0; j < outputs; j++) {
-        to.scale[j * place.param_out_stride] = l->scale[j];
-        if (to.zero) to.zero[j * place.param_out_stride] = (uint8_t)l->zero[j];
-    }
+    for (size_t j = 0; j < outputs; j++)
+        for (size_t k = 0; k < deep; k++) codes[j * place.out_stride + k] = t->codes[k][j];
 }
 
 QN_CLONES static void add_errors(const struct tile *restrict t, const struct lanes *restrict l, double *restrict signal,
@@ -267,26 +267,63 @@ size_t qn_block_count(const struct qn_matrix *matrix, const struct qn_block_form
     return matrix->depth / form->block + (matrix->depth % form->block != 0);
 }
 
-void qn_block_quantize(const struct qn_matrix *matrix, const struct qn_block_form *form, size_t first_output,
-                       size_t end_output, size_t first_block, size_t end_block, struct qn_block_place place,
-                       struct qn_block_codes to, struct qn_error_sums *sums)
+/* A range of outputs and blocks of a matrix. */
+struct part {
+    const struct qn_matrix     *matrix;
+    const struct qn_block_form *form;
+    struct qn_block_place       place;
+    size_t                      first_output, end_output, first_block, end_block;
+};
+
+static struct tile new_tile(const struct qn_block_form *form)
 {
-    struct tile  t = { .block = form->block, .half = 1 << (form->bits - 1), .most = (1 << form->bits) - 1 };
+    return (struct tile){ .block = form->block, .half = 1 << (form->bits - 1), .most = (1 << form->bits) - 1 };
+}
+
+static size_t param_at(const struct part *p, size_t output, size_t block)
+{
+    return output * p->place.param_out_stride + block * p->place.param_block_stride;
+}
+
+static void params_of(const struct part *p, float *scale, uint8_t *zero, struct qn_error_sums *sums)
+{
+    struct tile  t = new_tile(p->form);
     struct lanes l;
 
-    for (size_t n = first_output; n < end_output; n += LANES) {
-        const size_t outputs = end_output - n < LANES ? end_output - n : LANES;
-        for (size_t b = first_block; b < end_block; b++) {
-            const size_t codes =
-                (n - first_output) * place.out_stride + (b - first_block) * form->block * place.depth_stride;
-            const size_t params =
-                (n - first_output) * place.param_out_stride + (b - first_block) * place.param_block_stride;
-            struct qn_block_codes at = { to.codes + codes, to.scale + params, to.zero ? to.zero + params : NULL };
-            load(&t, matrix, n, outputs, b * form->block);
-            find_params(&t, form, &l);
+    for (size_t n = p->first_output; n < p->end_output; n += LANES) {
+        const size_t outputs = p->end_output - n < LANES ? p->end_output - n : LANES;
+        for (size_t b = p->first_block; b < p->end_block; b++) {
+            load(&t, p->matrix, n, outputs, b * p->form->block);
+            find_params(&t, p->form, &l);
             make_codes(&t, &l);
             add_errors(&t, &l, &sums->signal, &sums->noise);
-            store(&t, &l, outputs, place, at);
+            for (size_t j = 0; j < outputs; j++) {
+                scale[param_at(p, n + j, b)] = l.scale[j];
+                if (zero) zero[param_at(p, n + j, b)] = (uint8_t)l.zero[j];
+            }
+        }
+    }
+}
+
+/* `codes` are those of the part alone. */
+static void codes_of(const struct part *p, const float *scale, const uint8_t *zero, uint8_t *codes)
+{
+    struct tile  t = new_tile(p->form);
+    struct lanes l = { .scale = { 0 } };
+
+    for (int j = 0; j < LANES; j++) l.scale[j] = 1;
+    for (size_t n = p->first_output; n < p->end_output; n += LANES) {
+        const size_t outputs = p->end_output - n < LANES ? p->end_output - n : LANES;
+        for (size_t b = p->first_block; b < p->end_block; b++) {
+            load(&t, p->matrix, n, outputs, b * p->form->block);
+            for (size_t j = 0; j < outputs; j++) {
+                l.scale[j] = scale[param_at(p, n + j, b)];
+                l.zero[j] = zero ? zero[param_at(p, n + j, b)] : (float)t.half;
+            }
+            make_codes(&t, &l);
+            store_codes(&t, outputs, p->place,
+                        codes + (n - p->first_output) * p->place.out_stride +
+                            (b - p->first_block) * p->form->block * p->place.depth_stride);
         }
     }
 }
@@ -313,71 +350,110 @@ void qn_block_pack_bytes(int bits, const uint8_t *codes, size_t count, uint8_t f
     }
 }
 
+/* Pieces are ranges of outputs or of blocks: those that follow each other in memory. */
+struct cut {
+    bool   by_output;
+    size_t step, all; /* outputs or blocks of a piece, and of the matrix */
+};
+
+static struct cut cut_up(const struct qn_matrix *m, const struct qn_block_form *form, bool by_output, size_t row)
+{
+    const size_t blocks = qn_block_count(m, form), unit = by_output ? row : row * form->block;
+    struct cut   cut = { by_output, PIECE / unit > 1 ? PIECE / unit : 1, by_output ? m->outputs : blocks };
+
+    if (by_output) cut.step = cut.step < LANES ? LANES : cut.step - cut.step % LANES;
+    return cut;
+}
+
+static struct part piece_of(const struct qn_matrix *m, const struct qn_block_form *form, struct qn_block_place place,
+                            const struct cut *cut, size_t piece)
+{
+    const size_t first = piece * cut->step, end = cut->all - first < cut->step ? cut->all : first + cut->step;
+
+    if (cut->by_output) return (struct part){ m, form, place, first, end, 0, qn_block_count(m, form) };
+    return (struct part){ m, form, place, 0, m->outputs, first, end };
+}
+
 struct job {
     const struct qn_matrix     *matrix;
     const struct qn_block_form *form;
     struct qn_block_place       place;
-    uint8_t                     flip, *bytes, *zero, **strips;
+    struct cut                  cut;
     float                      *scale;
-    bool                        by_output;   /* pieces are ranges of outputs, or else of blocks */
-    size_t                step, blocks, row; /* of outputs or blocks in a piece; codes of an output, or of a depth */
-    struct qn_error_sums *sums;
+    uint8_t                    *zero;
+    struct qn_error_sums       *sums;
 };
 
-static qonnx_status do_piece(void *context, size_t piece, int worker, qonnx_error *err)
+static qonnx_status do_params(void *context, size_t piece, int worker, qonnx_error *err)
 {
     const struct job *job = context;
-    const size_t      first = piece * job->step, all = job->by_output ? job->matrix->outputs : job->blocks;
-    const size_t      end = all - first < job->step ? all : first + job->step;
-    const size_t      params = first * (job->by_output ? job->place.param_out_stride : job->place.param_block_stride);
-    struct qn_block_codes to = { job->strips[worker], job->scale + params, job->zero ? job->zero + params : NULL };
-    size_t                begin = first * job->row, count = (end - first) * job->row;
+    const struct part part = piece_of(job->matrix, job->form, job->place, &job->cut, piece);
 
-    (void)err;
-    if (!job->by_output) {
-        const size_t depth = end * job->form->block;
-        begin *= job->form->block;
-        count = (depth < job->matrix->depth ? depth : job->matrix->depth) * job->row - begin;
-    }
-    qn_block_quantize(job->matrix, job->form, job->by_output ? first : 0, job->by_output ? end : job->matrix->outputs,
-                      job->by_output ? 0 : first, job->by_output ? job->blocks : end, job->place, to,
-                      &job->sums[piece]);
-    qn_block_pack_bytes(job->form->bits, job->strips[worker], count, job->flip,
-                        job->bytes + begin / (size_t)(8 / job->form->bits));
+    (void)worker, (void)err;
+    params_of(&part, job->scale, job->zero, &job->sums[piece]);
     return QONNX_OK;
 }
 
-static qonnx_status run_pieces(struct job *job, size_t pieces, size_t longest, int threads, struct qn_error_sums *sums,
-                               qonnx_error *err)
+qonnx_status qn_block_params(const struct qn_matrix *matrix, const struct qn_block_form *form,
+                             struct qn_block_place place, float *scale, uint8_t *zero, struct qn_error_sums *sums,
+                             int threads, qonnx_error *err)
 {
+    const bool      by_output = matrix->depth_stride == 1;
+    struct job      job = { matrix, form,
+                            place,  cut_up(matrix, form, by_output, by_output ? matrix->depth : matrix->outputs),
+                            scale,  zero,
+                            NULL };
+    const size_t    pieces = job.cut.all / job.cut.step + (job.cut.all % job.cut.step != 0);
     struct qn_arena scratch = { 0 };
-    qonnx_status    status = QONNX_OK;
+    qonnx_status    status;
 
-    job->sums = qn_arena_array(&scratch, pieces, sizeof *job->sums);
-    job->strips = qn_arena_array(&scratch, (size_t)threads, sizeof(uint8_t *));
-    for (int i = 0; job->strips && i < threads; i++) job->strips[i] = qn_arena_alloc_raw(&scratch, longest);
-    if (qn_arena_failed(&scratch)) status = qn_fail_nomem(err);
-    if (status == QONNX_OK) status = qn_parallel_for(pieces, threads, do_piece, job, err);
+    if (!(job.sums = qn_arena_array(&scratch, pieces, sizeof *job.sums))) return qn_fail_nomem(err);
+    status =
+        qn_parallel_for(pieces, matrix->outputs * matrix->depth < WORTH_THREADS ? 1 : threads, do_params, &job, err);
     for (size_t i = 0; status == QONNX_OK && i < pieces; i++) {
-        sums->signal += job->sums[i].signal;
-        sums->noise += job->sums[i].noise;
+        sums->signal += job.sums[i].signal;
+        sums->noise += job.sums[i].noise;
     }
     qn_arena_release(&scratch);
     return status;
 }
 
-qonnx_status qn_block_pack(const struct qn_matrix *matrix, const struct qn_block_form *form,
-                           struct qn_block_place place, uint8_t flip, void *bytes, float *scale, uint8_t *zero,
-                           struct qn_error_sums *sums, int threads, qonnx_error *err)
+/* Codes of an output, or of a depth, that stand side by side. */
+static size_t row_of(struct qn_block_place place)
 {
-    const bool   by_output = place.depth_stride == 1;
-    const size_t row = by_output ? place.out_stride : place.depth_stride, unit = by_output ? row : row * form->block;
-    struct job job = { matrix, form, place, flip, bytes, zero, NULL, scale, by_output, 1, qn_block_count(matrix, form),
-                       row,    NULL };
-    const size_t all = by_output ? matrix->outputs : job.blocks;
+    return place.depth_stride == 1 ? place.out_stride : place.depth_stride;
+}
 
-    if (matrix->outputs * matrix->depth < WORTH_THREADS) threads = 1;
-    if (PIECE / unit > 1) job.step = PIECE / unit;
-    if (by_output) job.step = job.step < LANES ? LANES : job.step - job.step % LANES;
-    return run_pieces(&job, all / job.step + (all % job.step != 0), job.step * unit, threads, sums, err);
+/* Codes of a piece; the last one of blocks may end in a short one. */
+static size_t codes_in(const struct part *p, const struct cut *cut)
+{
+    const size_t depth = p->end_block * p->form->block, row = row_of(p->place);
+
+    if (cut->by_output) return (p->end_output - p->first_output) * row;
+    return ((depth < p->matrix->depth ? depth : p->matrix->depth) - p->first_block * p->form->block) * row;
+}
+
+size_t qn_block_unit(const struct qn_matrix *matrix, const struct qn_block_form *form, struct qn_block_place place)
+{
+    const struct cut cut = cut_up(matrix, form, place.depth_stride == 1, row_of(place));
+    return cut.step * row_of(place) * (cut.by_output ? 1 : form->block) / (size_t)(8 / form->bits);
+}
+
+qonnx_status qn_block_codes(const struct qn_matrix *matrix, const struct qn_block_form *form,
+                            struct qn_block_place place, uint8_t flip, const float *scale, const uint8_t *zero,
+                            size_t offset, size_t size, uint8_t *bytes, qonnx_error *err)
+{
+    const struct cut cut = cut_up(matrix, form, place.depth_stride == 1, row_of(place));
+    const size_t     unit = qn_block_unit(matrix, form, place), per = (size_t)(8 / form->bits);
+    struct qn_arena  scratch = { 0 };
+    uint8_t         *codes = qn_arena_alloc_raw(&scratch, unit * per);
+
+    if (!codes) return qn_fail_nomem(err);
+    for (size_t at = 0; at < size; at += unit) {
+        const struct part part = piece_of(matrix, form, place, &cut, (offset + at) / unit);
+        codes_of(&part, scale, zero, codes);
+        qn_block_pack_bytes(form->bits, codes, codes_in(&part, &cut), flip, bytes + at);
+    }
+    qn_arena_release(&scratch);
+    return QONNX_OK;
 }

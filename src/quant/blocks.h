@@ -18,7 +18,7 @@ enum { QN_BLOCK_LEAST = 16, QN_BLOCK_MOST = 256 };
 
 /* Outputs of `depth` weights each; strides in elements. */
 struct qn_matrix {
-    const float *w;
+    const void  *w; /* floats, aligned or not */
     size_t       outputs, depth, out_stride, depth_stride;
     const float *importance; /* by depth: of the square of a weight's error; NULL: all alike */
 };
@@ -37,26 +37,22 @@ struct qn_block_place {
     bool   pads;
 };
 
-struct qn_block_codes {
-    uint8_t *codes; /* one a byte */
-    float   *scale;
-    uint8_t *zero; /* one a byte; may be NULL where symmetric */
-};
-
 /* Blocks of an output. */
 size_t qn_block_count(const struct qn_matrix *matrix, const struct qn_block_form *form);
 
-/* Makes the outputs first_output … end_output - 1 of the blocks first_block … end_block - 1. `to` is where the first of
- * them lies. Adds what is lost to *sums in an order that depends on the range alone. */
-void qn_block_quantize(const struct qn_matrix *matrix, const struct qn_block_form *form, size_t first_output,
-                       size_t end_output, size_t first_block, size_t end_block, struct qn_block_place place,
-                       struct qn_block_codes to, struct qn_error_sums *sums);
-
-/* A whole matrix. `bytes` get the codes, packed in the order of `place`, each XORed with `flip` (the highest bit of a code
- * makes unsigned ones around the middle signed ones). Pieces are made in parallel; the bytes do not depend on that. */
-QONNX_MUST_CHECK qonnx_status qn_block_pack(const struct qn_matrix *matrix, const struct qn_block_form *form,
-                                            struct qn_block_place place, uint8_t flip, void *bytes, float *scale,
-                                            uint8_t *zero, struct qn_error_sums *sums, int threads, qonnx_error *err);
+/* Scales and, unless symmetric, zero points (one a byte) of a whole matrix, and what the codes lose by them. Pieces are made
+ * in parallel; the results do not depend on that. */
+QONNX_MUST_CHECK qonnx_status qn_block_params(const struct qn_matrix *matrix, const struct qn_block_form *form,
+                                              struct qn_block_place place, float *scale, uint8_t *zero,
+                                              struct qn_error_sums *sums, int threads, qonnx_error *err);
+/* The codes by these parameters, packed in the order of `place`, each XORed with `flip` (the highest bit of a code makes
+ * unsigned ones around the middle signed ones): `size` bytes from `offset` on, which is a multiple of the unit, as is the
+ * size unless it reaches the end. On this thread. */
+size_t qn_block_unit(const struct qn_matrix *matrix, const struct qn_block_form *form, struct qn_block_place place);
+QONNX_MUST_CHECK qonnx_status qn_block_codes(const struct qn_matrix *matrix, const struct qn_block_form *form,
+                                             struct qn_block_place place, uint8_t flip, const float *scale,
+                                             const uint8_t *zero, size_t offset, size_t size, uint8_t *bytes,
+                                             qonnx_error *err);
 
 /* Codes of 2, 4 or 8 bits, one a byte, to bytes, the first in the low bits; the last byte is padded with zeros. */
 void qn_block_pack_bytes(int bits, const uint8_t *codes, size_t count, uint8_t flip, uint8_t *bytes);

@@ -9,7 +9,7 @@
 #include "quant/blocks.h"
 #include "random.h"
 
-enum { MOST = 300 * 300 };
+enum { MOST = 700 * 800 };
 
 struct made {
     uint8_t              bytes[MOST + 64], zero[MOST];
@@ -32,6 +32,17 @@ static struct qn_matrix random_matrix(struct rng *rng, bool turned)
     return m;
 }
 
+/* Of several units. */
+static struct qn_matrix large_matrix(struct rng *rng, bool turned)
+{
+    struct qn_matrix m = {
+        .w = weights, .outputs = 690, .depth = 610, .out_stride = turned ? 610 : 1, .depth_stride = turned ? 1 : 690
+    };
+
+    for (size_t i = 0; i < m.outputs * m.depth; i++) weights[i] = rng_between(rng, -1, 1);
+    return m;
+}
+
 /* Output by output, in whole blocks. */
 static struct qn_block_place padded(const struct qn_matrix *m, const struct qn_block_form *f)
 {
@@ -41,9 +52,19 @@ static struct qn_block_place padded(const struct qn_matrix *m, const struct qn_b
 static void pack(const struct qn_matrix *m, const struct qn_block_form *f, struct qn_block_place place, int threads,
                  struct made *out)
 {
+    const size_t per = (size_t)(8 / f->bits), unit = qn_block_unit(m, f, place);
+    const size_t codes = place.pads ? m->outputs * place.out_stride : m->outputs * m->depth,
+                 size = codes / per + (codes % per != 0);
+
     memset(out, 0, sizeof *out);
-    assert_int_equal(qn_block_pack(m, f, place, 0, out->bytes, out->scale, out->zero, &out->lost, threads, NULL),
+    assert_int_equal(qn_block_params(m, f, place, out->scale, f->symmetric ? NULL : out->zero, &out->lost, threads,
+                                     NULL),
                      QONNX_OK);
+    for (size_t at = 0; at<size; at += threads> 1 ? unit : size)
+        assert_int_equal(qn_block_codes(m, f, place, 0, out->scale, f->symmetric ? NULL : out->zero, at,
+                                        threads > 1 && size - at > unit ? unit : size - at, out->bytes + at, NULL),
+                         QONNX_OK);
+    if (f->symmetric) memset(out->zero, 1 << (f->bits - 1), m->outputs * qn_block_count(m, f));
 }
 
 static int code_at(const struct made *made, int bits, size_t i)
@@ -75,7 +96,7 @@ static void codes_are_the_nearest_and_the_loss_is_theirs(void **state)
         for (size_t n = 0; n < m.outputs; n++)
             for (size_t k = 0; k < m.depth; k++) {
                 const size_t at = n * blocks + k / f->block;
-                const float  x = m.w[n * m.out_stride + k * m.depth_stride], scale = made.scale[at];
+                const float  x = weights[n * m.out_stride + k * m.depth_stride], scale = made.scale[at];
                 const int    code = code_at(&made, f->bits, n * blocks * f->block + k), most = (1 << f->bits) - 1;
                 const float  wanted = fminf(fmaxf(rintf(x / scale) + made.zero[at], 0), (float)most);
                 const double error = (double)x - (double)((float)(code - made.zero[at]) * scale);
@@ -98,7 +119,7 @@ static void order_threads_and_pieces_do_not_show(void **state)
     (void)state;
     for (int round = 0; round < 40; round++) {
         const struct qn_block_form *f = &forms[round % FORMS];
-        const struct qn_matrix      m = random_matrix(&rng, round & 1);
+        const struct qn_matrix      m = round < 36 ? random_matrix(&rng, round & 1) : large_matrix(&rng, round & 1);
         const size_t                blocks = qn_block_count(&m, f);
         const struct qn_block_place by_depth = { 1, m.outputs, 1, m.outputs, false };
         pack(&m, f, padded(&m, f), 1, &one);

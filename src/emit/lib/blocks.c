@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Weights in blocks: as operands of MatMulNBits, or dequantized before the layer. */
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/pool.h"
 #include "emit/lib/around.h"
 #include "onnx/attr.h"
+#include "onnx/deferred.h"
 #include "onnx/dtype.h"
 #include "onnx/tensor.h"
 #include "plan/block_weight.h"
@@ -18,22 +20,62 @@ struct made {
     size_t   code_bytes, blocks, zero_bytes;
 };
 
+/* Codes that are made when they are written. */
+struct later {
+    struct qn_matrix        matrix;
+    struct qn_block_form    form;
+    struct qn_block_place   place;
+    const float            *scale;
+    const uint8_t          *zero;
+    const struct qn_map    *map; /* that holds the weights, or NULL */
+    atomic_size_t          *left; /* bytes to be made; units read all over the weights, which are given back behind the last */
+    size_t                  size;
+    uint8_t                 flip;
+};
+
+static void drop_weights(const struct later *later)
+{
+    if (later->map) qn_map_drop(later->map, later->matrix.w, later->matrix.outputs * later->matrix.depth * sizeof(float));
+}
+
+static qonnx_status make_codes(const void *context, size_t offset, size_t size, uint8_t *bytes, qonnx_error *err)
+{
+    const struct later *later = context;
+    qonnx_status        status = qn_block_codes(&later->matrix, &later->form, later->place, later->flip, later->scale, later->zero, offset, size, bytes, err);
+
+    if (atomic_fetch_sub(later->left, size) == size) {
+        atomic_store(later->left, later->size);
+        drop_weights(later);
+    }
+    return status;
+}
+
 static qonnx_status make(struct qn_around *w, qn_node_id n, const struct qn_matrix *m, struct qn_block_place place, size_t codes, uint8_t flip, struct made *made)
 {
+    enum { DEFERRED = 1 << 20 };
     const struct qn_block_plan *blocks = w->plan->nodes[n].blocks;
     const size_t                per = (size_t)(8 / blocks->form.bits);
     int                         threads = w->plan->settings->threads ? (int)w->plan->settings->threads : qn_cpu_count();
     struct qn_error_sums        lost = { 0, 0 };
+    struct later               *later = qn_arena_alloc(w->arena, sizeof *later);
+    atomic_size_t              *left = qn_arena_array(w->arena, 1, sizeof *left);
+    struct qn_deferred          deferred = { .unit = qn_block_unit(m, &blocks->form, place), .make = make_codes, .context = later };
 
     made->blocks = m->outputs * qn_block_count(m, &blocks->form);
-    made->code_bytes = codes / per + (codes % per != 0);
-    made->codes = qn_arena_alloc_raw(w->arena, made->code_bytes);
+    made->code_bytes = deferred.size = codes / per + (codes % per != 0);
     made->scale = qn_arena_array(w->arena, made->blocks, sizeof *made->scale);
     made->zero = blocks->form.symmetric ? NULL : qn_arena_alloc_raw(w->arena, made->blocks);
+    made->codes = made->code_bytes < DEFERRED ? qn_arena_alloc_raw(w->arena, made->code_bytes) : NULL;
     if (qn_arena_failed(w->arena)) return qn_fail_nomem(w->err);
-    QN_TRY(qn_block_pack(m, &blocks->form, place, flip, made->codes, made->scale, made->zero, &lost, threads, w->err));
+    *later = (struct later){ *m, blocks->form, place, made->scale, made->zero, NULL, left, made->code_bytes, flip };
+    atomic_init(left, made->code_bytes);
+    qn_model_owns(w->plan->graph->model, m->w, &later->map);
+    QN_TRY(qn_block_params(m, &blocks->form, place, made->scale, made->zero, &lost, threads, w->err));
     *blocks->lost = lost;
-    return QONNX_OK;
+    if (made->codes) return make_codes(later, 0, made->code_bytes, made->codes, w->err);
+    drop_weights(later);
+    made->codes = qn_model_defer(w->plan->graph->model, &deferred);
+    return made->codes ? QONNX_OK : qn_fail_nomem(w->err);
 }
 
 /* ---- MatMulNBits ---- */
