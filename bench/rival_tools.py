@@ -46,20 +46,20 @@ def reader_of(path, base):
     return Reader()
 
 
-def raised(model, scratch):
+def raised(model, scratch, least=13):
     """Scales per channel need opset 13, which some tools write into older files all the same: the file is raised for them."""
     import onnx
     from onnx import version_converter
     loaded = onnx.load(model)
-    if min((o.version for o in loaded.opset_import if o.domain in ("", "ai.onnx")), default=13) >= 13:
+    if min((o.version for o in loaded.opset_import if o.domain in ("", "ai.onnx")), default=least) >= least:
         return model
     path = os.path.join(scratch, "raised.onnx")
     try:
-        made = version_converter.convert_version(loaded, 13)
-        made.ir_version = max(7, min(made.ir_version, 10))
+        made = version_converter.convert_version(loaded, least)
+        made.ir_version = max(10 if least > 20 else 7, min(made.ir_version, 10))
         onnx.checker.check_model(made)
     except Exception as error:  # noqa: BLE001  the tool gets the file as it is
-        print(f"not raised to opset 13: {error}", file=sys.stderr)
+        print(f"not raised to opset {least}: {error}", file=sys.stderr)
         return model
     onnx.save(made, path)
     return path
@@ -95,8 +95,18 @@ def ort_static(method, weights="QInt8", reduce_range=False):
         if method != "MinMax":  # which keep every tensor of every sample otherwise: gigabytes
             extra["CalibStridedMinMax"] = max(n for n in range(1, 9) if len(reader) % n == 0)
         with tempfile.TemporaryDirectory() as scratch:
-            quantize_static(prepared(model, scratch), out, reader, quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=reduce_range,
-                            activation_type=QuantType.QUInt8, weight_type=QuantType[weights], calibrate_method=CalibrationMethod[method], extra_options=extra)
+            source = prepared(model, scratch)
+
+            def quantize():
+                quantize_static(source, out, reader, quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=reduce_range, activation_type=QuantType.QUInt8,
+                                weight_type=QuantType[weights], calibrate_method=CalibrationMethod[method], extra_options=extra)
+            try:
+                quantize()
+            except ValueError as error:  # its care for biases stumbles over scales per channel of a MatMul
+                print(f"quantize_static: {error}", file=sys.stderr)
+                extra["QDQDisableWeightAdjustForInt32Bias"] = True
+                reader.rewind()
+                quantize()
     return convert
 
 
@@ -121,8 +131,8 @@ def nncf_static(model, calib, out):
 def nncf_weights(model, calib, out):
     import nncf
     import onnx
-    with tempfile.TemporaryDirectory() as scratch:
-        onnx.save(nncf.compress_weights(onnx.load(raised(model, scratch)), mode=nncf.CompressWeightsMode.INT8_ASYM), out)
+    with tempfile.TemporaryDirectory() as scratch:  # its scales have two axes, as blocks have since opset 21
+        onnx.save(nncf.compress_weights(onnx.load(raised(model, scratch, 21)), mode=nncf.CompressWeightsMode.INT8_ASYM), out)
 
 
 def inc_static(model, calib, out):

@@ -64,8 +64,9 @@ def whole(row, mine):
 
 
 def runs_wrong(row, runtime):
-    if row.get("error") or row.get("checker") or row.get("nonfinite"):
-        return row.get("error") or row.get("checker") or f"not finite: {', '.join(row['nonfinite'])}"
+    for trouble in ("error", "checker", "not_as_written", "nonfinite"):
+        if row.get(trouble):
+            return row[trouble] if trouble != "nonfinite" else f"not finite: {', '.join(row['nonfinite'])}"
     seen = row["openvino"] if runtime == "OpenVINO" else None
     return seen.get("error") if seen else None
 
@@ -174,10 +175,12 @@ class Work:
         os.makedirs(self.cache, exist_ok=True)
 
     def kept(self, key, make):
-        """What make() returns, from the cache where this was asked before."""
+        """What make() returns, from the cache where this was asked before. What ended by accident is asked again."""
         path = os.path.join(self.cache, key + ".json")
         if not os.path.exists(path):
             made = make()
+            if made.get("accident"):
+                return made
             with open(path + ".new", "w", encoding="utf-8") as file:
                 json.dump(made, file)
             os.replace(path + ".new", path)
@@ -231,15 +234,15 @@ class Work:
             os.remove(answer)
         cost = measure.process([sys.executable, "-B", os.path.join(HERE, "rival_judge.py"), question, answer], seconds=JUDGING_SECONDS)
         if cost.status or not os.path.exists(answer):
-            return {"error": "its runtime fails: " + last_line(cost.stderr, cost.status)}
+            return {"error": "its runtime fails: " + last_line(cost.stderr, cost.status), "accident": True}
         with open(answer, encoding="utf-8") as file:
             return json.load(file)
 
     def judged(self, entry, folder, row):
         spec = {"act": "judge", "entry": entry, "folder": folder, "path": row["path"], "samples": self.settings.samples, "every_output": entry["name"] in EVERY_OUTPUT}
-        with open(rival_judge.__file__, "rb") as file:
-            key = "judged-" + digest(content(row["path"]), content(os.path.join(folder, "model.onnx")), content(os.path.join(folder, "eval.npz")),
-                                     file.read(), self.settings.samples, entry, rival_judge.onnx.__version__, measure.machine(), row["tool"] in OURS)
+        data = os.path.join(folder, "eval.npz")
+        key = "judged-" + digest(*map(content, (row["path"], os.path.join(folder, "model.onnx"), data, rival_judge.__file__)), entry, measure.machine(),
+                                 min(self.settings.samples, measure.sample_count(data)), rival_judge.onnx.__version__, row["tool"] in OURS)
         return self.kept(key, lambda: self.ask(spec))
 
     def time(self, folder, first, second):
@@ -273,7 +276,7 @@ def cells(row):
 def figures(row):
     seen = row["openvino"]
     openvino = "" if seen is None else "FAILED" if "error" in seen else f"{seen['db']:.1f}"
-    return [f"{row['layers'][0]}/{row['layers'][1]}", f"{row['ratio']:.2f}×", f"{row['exact']:.1f}", f"{row['full']:.1f}", openvino]
+    return [f"{row['layers'][0]}/{row['layers'][1]}", f"{row['ratio']:.2f}×", "FAILED" if row.get("not_as_written") else f"{row['exact']:.1f}", f"{row['full']:.1f}", openvino]
 
 
 def cost(row):
@@ -284,23 +287,26 @@ def line(texts):
     return "| " + " | ".join(texts) + " |"
 
 
+def brief(row):
+    if not row:
+        return "none"
+    name = "" if row["tool"] in OURS else row["label"] + ": "
+    return f"{name}{row['exact']:.1f} dB, ÷{row['ratio']:.2f}" + (f", {show(row['speed'])}" if row.get("speed") else "")
+
+
 def summary(rows):
     """One line a model: this program beside the best of the others."""
-    head = ["model", "int8: dB", "speed", "int8-best: dB", "speed", "best static rival: dB", "speed", "fastest rival: speed", "dB", "conversion int8, CPU s / MB", "rivals"]
+    head = ["model", "`int8`", "`int8-best`", "most accurate static rival", "fastest rival", "conversion, CPU s / MB", "rivals'"]
     lines = [line(head), line(["---"] * len(head))]
     for name in dict.fromkeys(r["model"] for r in rows):
         mine = {r["tool"]: r for r in rows if r["model"] == name and r["tool"] in OURS and not r.get("error")}
         others = [r for r in rows if r["model"] == name and r["tool"] not in OURS and usable(r)]
         best = max((r for r in others if r["kind"] == "static" and whole(r, mine.get("int8"))), key=lambda r: r["exact"], default=None)
         fast = max((r for r in others if r.get("speed")), key=lambda r: r["speed"]["median"], default=None)
-        spent = [r for r in others if "cpu" in r]
-        texts = [name]
-        for tool in OURS:
-            texts += [f"{mine[tool]['exact']:.1f}", show(mine[tool].get("speed"))] if tool in mine else ["FAILED", ""]
-        texts += [f"{best['exact']:.1f} ({best['label']})", show(best.get("speed"))] if best else ["none", ""]
-        texts += [f"{show(fast['speed'])} ({fast['label']})", f"{fast['exact']:.1f}"] if fast else ["none", ""]
+        texts = [name, *[brief(mine[tool]) if tool in mine else "FAILED" for tool in OURS], brief(best), brief(fast)]
         texts.append(f"{mine['int8']['cpu']:.2f} / {mine['int8']['memory']:.0f}" if "int8" in mine else "")
-        texts.append(f"{min(r['cpu'] for r in spent):.1f}–{max(r['cpu'] for r in spent):.1f} / {min(r['memory'] for r in spent):.0f}–{max(r['memory'] for r in spent):.0f}" if spent else "")
+        spent = [[r[field] for r in others] for field in ("cpu", "memory")]
+        texts.append(" / ".join(f"{min(v):.{digits}f}–{max(v):.{digits}f}" for v, digits in zip(spent, (1, 0))) if others else "")
         lines.append(line(texts))
     return "\n".join(lines)
 

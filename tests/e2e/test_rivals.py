@@ -53,6 +53,7 @@ def own_failures_are_told():
     assert failing({"model": "m", "tool": "int8", "label": "int8", "kind": "static", "error": "status 1"}, OURS[1]) == {"checker", "openvino"}
     assert failing(row("int8", 30.0, 2.0, openvino={"error": "no"}), OURS[1]) == {"openvino"}
     assert failing(row("int8", 30.0, 2.0, nonfinite=["y"]), OURS[1]) == {"checker", "openvino"}
+    assert failing(row("int8", 30.0, 2.0, not_as_written="no"), OURS[1]) == {"checker", "openvino"}
     assert failing(row("int8", 30.0, 2.0, report_wrong=["node 'a'"]), OURS[1]) == {"report"}
     assert failing(row("int8", 24.9, 2.0, "silero_vad_seq")) == {"dB"}
     assert failing(row("int8", 25.0, 2.0, "silero_vad_seq")) == set()
