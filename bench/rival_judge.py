@@ -25,9 +25,9 @@ def short(error):
 # ---- accuracy ----
 
 def line_of(y, charset):
-    """The text of a CTC output: the best class of each step, repetitions and blanks (0) left out."""
+    """The text of a CTC output: the best class of each step, without repetitions, blanks (0) and outer spaces."""
     codes = y.reshape(-1, y.shape[-1]).argmax(axis=-1)
-    return "".join(charset[c] for c, before in zip(codes, np.r_[0, codes[:-1]]) if c not in (0, before))
+    return "".join(charset[c] for c, before in zip(codes, np.r_[0, codes[:-1]]) if c not in (0, before)).strip()
 
 
 def neighbours(vectors):

@@ -169,7 +169,7 @@ def quark_static(model, calib, out):
     from quark.onnx import ModelQuantizer
     from quark.onnx.quantization.config import Config, get_default_config
     settings = get_default_config("INT8_TRANSFORMER_DEFAULT" if attends(model) else "U8S8_AAWS")
-    settings.per_channel = True
+    settings.per_channel = not attends(model)  # of which its quantizer for transformers knows nothing
     with tempfile.TemporaryDirectory() as scratch:
         ModelQuantizer(Config(global_quant_config=settings)).quantize_model(raised(model, scratch), out, reader_of(calib, CalibrationDataReader))
 

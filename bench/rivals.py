@@ -73,7 +73,11 @@ def runs_wrong(row, runtime):
 
 def better(mine, rivals, field="exact"):
     """Rivals that come nearer to float."""
-    found = [f"{mine[field]:.1f} dB, {r['label']} {r[field]:.1f} dB ({r['layers'][0]}/{r['layers'][1]} on integers)" for r in rivals if r[field] >= mine[field]]
+    found = []
+    for r in rivals:
+        level = "full" if r.get("not_as_written") else field  # like with like
+        if r[level] >= mine[level]:
+            found.append(f"{mine[level]:.1f} dB, {r['label']} {r[level]:.1f} dB ({r['layers'][0]}/{r['layers'][1]} on integers)")
     return "; ".join(found) or None
 
 

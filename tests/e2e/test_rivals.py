@@ -64,8 +64,8 @@ def own_failures_are_told():
 
 def text_lines_are_read_as_ctc_says():
     np = rivals.rival_judge.np
-    steps = np.eye(4)[[0, 1, 1, 0, 1, 2, 0, 0, 3]][None]
-    assert rivals.rival_judge.line_of(steps, ["", "a", "b", "c"]) == "aabc"
+    steps = np.eye(5)[[0, 1, 1, 0, 1, 2, 0, 4, 3, 4, 0]][None]
+    assert rivals.rival_judge.line_of(steps, ["", "a", "b", "c", " "]) == "aab c"
 
 
 def a_table_comes_of_one_run(program):
