@@ -400,11 +400,12 @@ def main():
             for row in found:
                 print(line(cells(row)), flush=True)
             rows += found
-    promises = verdicts(rows)
-    print("\n" + summary(rows) + "\n\n" + "\n".join(v.line() for v in promises))
-    if settings.json:
-        with open(settings.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": measure.machine(), "rows": rows, "verdicts": [dataclasses.asdict(v) for v in promises]}, file, indent=1)
+            promises = verdicts(rows)
+            if settings.json:  # after each model: a long run that is stopped has not been in vain
+                with open(settings.json, "w", encoding="utf-8") as file:
+                    json.dump({"machine": measure.machine(), "rows": rows, "verdicts": [dataclasses.asdict(v) for v in promises]}, file, indent=1)
+    if rows:
+        print("\n" + summary(rows) + "\n\n" + "\n".join(v.line() for v in promises))
     return 1 if not rows or any(r.get("error") or r.get("checker") for r in rows if r["tool"] in OURS) else 0
 
 
