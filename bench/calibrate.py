@@ -13,6 +13,7 @@ import measure
 import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+MODES = ("infer", "calibrate", "histogram")
 
 
 def repeated(path, count, target):
@@ -37,23 +38,24 @@ def main():
         names = [e["name"] for e in json.load(file)["models"] if not settings.names or e["name"] in settings.names]
     measure.set_runtime()
     print(measure.machine() + f"; median of {settings.rounds} runs\n")
-    print("| model | samples | inference, CPU s | calibration, CPU s | ratio | inference, MB | calibration, MB | more |\n" + "| --- " * 8 + "|", flush=True)
+    print("| model | samples | inference, CPU s | min/max, CPU s | ratio | histograms, CPU s | ratio | inference, MB | min/max, MB | histograms, MB |\n" + "| --- " * 10 + "|", flush=True)
     for name in names:
         folder, found = os.path.join(settings.corpus, name), {}
         for count in counts:
             with tempfile.TemporaryDirectory(prefix="qonnx-bench-") as scratch:
                 data = repeated(os.path.join(folder, "calib.npz"), count, os.path.join(scratch, "data.npz"))
                 model = os.path.join(folder, "model.onnx")
-                costs = measure.interleaved({mode: [settings.samples, mode, model, data, settings.threads] for mode in ("infer", "calibrate")}, settings.rounds)
+                costs = measure.interleaved({mode: [settings.samples, mode, model, data, settings.threads] for mode in MODES}, settings.rounds)
             cpu = {mode: measure.median(c, "cpu") for mode, c in costs.items()}
             memory = {mode: measure.median(c, "memory") for mode, c in costs.items()}
             found[count] = cpu
-            print(f"| {name} | {count} | {cpu['infer']:.2f} | {cpu['calibrate']:.2f} | {cpu['calibrate'] / cpu['infer']:.2f}× | {memory['infer']:.0f} "
-                  f"| {memory['calibrate']:.0f} | {memory['calibrate'] - memory['infer']:+.0f} |", flush=True)
+            print(f"| {name} | {count} | {cpu['infer']:.2f} | {cpu['calibrate']:.2f} | {cpu['calibrate'] / cpu['infer']:.2f}× | {cpu['histogram']:.2f} "
+                  f"| {cpu['histogram'] / cpu['infer']:.2f}× | {memory['infer']:.0f} | {memory['calibrate']:.0f} | {memory['histogram']:.0f} |", flush=True)
         if len(counts) > 1:
             a, b = counts[0], counts[-1]
-            slope = {mode: (found[b][mode] - found[a][mode]) / (b - a) for mode in ("infer", "calibrate")}
-            print(f"| {name} | a sample | {slope['infer']:.4f} | {slope['calibrate']:.4f} | {slope['calibrate'] / slope['infer']:.2f}× | | | |", flush=True)
+            slope = {mode: (found[b][mode] - found[a][mode]) / (b - a) for mode in MODES}
+            print(f"| {name} | a sample | {slope['infer']:.4f} | {slope['calibrate']:.4f} | {slope['calibrate'] / slope['infer']:.2f}× | {slope['histogram']:.4f} "
+                  f"| {slope['histogram'] / slope['infer']:.2f}× | | | |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bench_samples infer|calibrate MODEL.onnx DATA [THREADS]: what the benchmarks compare conversion and calibration with.
+ * bench_samples infer|calibrate|histogram MODEL.onnx DATA [THREADS]: what the benchmarks compare conversion and calibration
+ * with.
  *
  *   infer      every sample through the model as it is, at full optimization, and nothing else
- *   calibrate  the float passes, the plan of preset int8, and its ranges from every sample
+ *   calibrate  the float passes, the plan of preset int8, and its ranges from every sample (-o observer=minmax)
+ *   histogram  the same with histograms, as the other observers want them
  *
  * Prints the number of samples. */
 #include <stdio.h>
@@ -25,7 +27,7 @@ struct bench {
     struct qn_feed    *feed;
     struct qn_arena    arena;
     int                threads;
-    size_t             samples;
+    size_t             samples, histogram_most;
 };
 
 static qonnx_status infer(struct bench *b, qonnx_error *err)
@@ -52,7 +54,7 @@ static qonnx_status infer(struct bench *b, qonnx_error *err)
 
 static qonnx_status calibrate(struct bench *b, qonnx_error *err)
 {
-    struct qn_calibrate_options options = { .threads = b->threads, .sum_every = 8 }; /* as the program calibrates for ranges */
+    struct qn_calibrate_options options = { .threads = b->threads, .sum_every = 8, .histogram_most = b->histogram_most }; /* as the program does */
     struct qn_calibration       calibration;
     const qn_value_id          *ids;
     const char                **names;
@@ -87,6 +89,7 @@ static qonnx_status run(struct bench *b, char **argv, qonnx_error *err)
     QN_TRY(qn_model_inputs(&b->model, &b->arena, &inputs, &count, err));
     QN_TRY(qn_feed_open(&b->feed, argv[3], inputs, count, &options, err));
     QN_TRY(qn_ort_load(&b->runtime, NULL, err));
+    b->histogram_most = strcmp(argv[1], "histogram") == 0 ? 1 << 12 : 0;
     return strcmp(argv[1], "infer") == 0 ? infer(b, err) : calibrate(b, err);
 }
 
@@ -96,8 +99,8 @@ int main(int argc, char **argv)
     qonnx_error  err = { 0 };
     qonnx_status status;
 
-    if (argc < 4 || (strcmp(argv[1], "infer") != 0 && strcmp(argv[1], "calibrate") != 0)) {
-        fprintf(stderr, "usage: bench_samples infer|calibrate MODEL.onnx DATA [THREADS]\n");
+    if (argc < 4 || (strcmp(argv[1], "infer") != 0 && strcmp(argv[1], "calibrate") != 0 && strcmp(argv[1], "histogram") != 0)) {
+        fprintf(stderr, "usage: bench_samples infer|calibrate|histogram MODEL.onnx DATA [THREADS]\n");
         return 2;
     }
     status = run(&b, argv, &err);

@@ -11,7 +11,7 @@
 #include "plan/match.h"
 #include "protect.h"
 
-enum { SYNTHETIC_SAMPLES = 8, SUM_EVERY = 8 /* the noise estimate needs no more */, HISTOGRAM_MOST = 1 << 14 /* of a sample */ };
+enum { SYNTHETIC_SAMPLES = 8, SUM_EVERY = 8 /* the noise estimate needs no more */, HISTOGRAM_MOST = 1 << 12 /* of a sample */ };
 
 void qn_job_tell(const struct qn_job *job, const char *stage, size_t done, size_t total)
 {

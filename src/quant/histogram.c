@@ -16,7 +16,7 @@ struct bin_map {
 /* Slots behind the bins, so that sorting values into bins needs no branch. */
 enum { ZERO_SLOT = BINS, REST_SLOT, SLOTS };
 /* Consecutive values often share a bin; separate tables keep an increment from waiting for the one before. */
-enum { TABLES = 2, CHUNK = 512, MANY = 4096 };
+enum { TABLES = 2, CHUNK = 512, MANY = 8192 };
 
 static struct bin_map map_of(unsigned sides)
 {
