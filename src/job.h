@@ -35,6 +35,9 @@ struct qn_job {
     struct qn_pace           pace;
     struct qn_runtime       *runtime;
     struct qn_feed          *feed;
+    struct qn_feed_info      stats_info; /* of --stats: about its samples, */
+    const char              *stats_source, *stats_runtime;
+    struct qn_arena          stats_arena;
     struct qn_dim_options    dims;
     struct qn_state_options  states;
     size_t                   most_samples; /* that are of any use; 0: all */
@@ -66,6 +69,21 @@ QONNX_MUST_CHECK qonnx_status qn_job_suit_target(struct qn_job *job);
 /* Before the passes: which types inputs and outputs have; and for the result: that they have them still. */
 QONNX_MUST_CHECK qonnx_status qn_job_note_ports(struct qn_job *job);
 QONNX_MUST_CHECK qonnx_status qn_job_restore_ports(struct qn_job *job);
+/* The values to be watched, and how. */
+struct qn_watch {
+    const char                  **names;
+    const struct qn_channel_wish *channels;
+    size_t                        count;
+    struct qn_calibrate_options   options;
+};
+QONNX_MUST_CHECK qonnx_status qn_job_watch(struct qn_job *job, struct qn_watch *watch);
+/* Loads ONNX Runtime and opens the samples, or a part of them. */
+QONNX_MUST_CHECK qonnx_status qn_job_open_data(struct qn_job *job, const struct qn_feed_options *part);
+/* In place of runs of the model: what was gathered before (--stats). */
+QONNX_MUST_CHECK qonnx_status qn_job_use_statistics(struct qn_job *job, const struct qn_watch *watch);
+/* Of the data that the statistics are of; NULL when there are none. */
+const struct qn_feed_info *qn_job_data(const struct qn_job *job);
+void                       qn_job_release(struct qn_job *job);
 /* Runs the float model over the data: statistics of what the plan asks for, and the outputs to judge by. */
 QONNX_MUST_CHECK qonnx_status qn_job_observe(struct qn_job *job);
 /* job->stats and what shapes the runs showed, for the graph as it is now. */

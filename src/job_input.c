@@ -34,6 +34,8 @@ qonnx_status qn_job_name_sidecar(struct qn_job *job)
         job->sidecar = given ? given : qn_arena_printf(&job->arena, "%.*s.quant.json", (int)stem, job->output);
         if (!job->sidecar) return qn_fail_nomem(job->err);
     }
+    if (job->settings.stats && (qn_same_file(job->settings.stats, job->output) || (job->sidecar && qn_same_file(job->settings.stats, job->sidecar))))
+        return qn_fail(job->err, QONNX_E_USAGE, "'%s' holds the statistics, which the result would replace", job->settings.stats);
     return qn_protect_files(job->input, job->settings.calib, job->output, job->sidecar, job->err);
 }
 
@@ -155,12 +157,18 @@ qonnx_status qn_job_run_passes(struct qn_job *job)
 
 /* ---- observe ---- */
 
-static qonnx_status open_feed(struct qn_job *job, struct qn_arena *arena)
+qonnx_status qn_job_open_data(struct qn_job *job, const struct qn_feed_options *part)
 {
     const struct qn_settings *s = &job->settings;
-    struct qn_feed_options    options = { .samples = (size_t)s->samples, .shuffle = s->shuffle, .seed = (uint64_t)s->seed };
+    struct qn_arena          *arena = &job->arena;
+    struct qn_feed_options    options = *part;
     const struct qn_port     *inputs;
     size_t                    count;
+
+    options.samples = (size_t)s->samples;
+    options.shuffle = s->shuffle;
+    options.seed = (uint64_t)s->seed;
+    QN_TRY(qn_ort_load(&job->runtime, s->ort, job->err));
 
     if (job->most_samples && !s->shuffle && (!options.samples || options.samples > job->most_samples)) options.samples = job->most_samples;
     job->dims = (struct qn_dim_options){ s->dim.items, s->dim.count, s->input_shape.items, s->input_shape.count };
@@ -256,36 +264,59 @@ qonnx_status qn_job_take_stats(struct qn_job *job)
     return drop_declarations(job, &wrong);
 }
 
-qonnx_status qn_job_observe(struct qn_job *job)
+qonnx_status qn_job_watch(struct qn_job *job, struct qn_watch *watch)
 {
-    const unsigned              needs = job->settings.observer_row->needs;
-    struct qn_calibrate_options options = { .threads = qn_job_run_threads(job), .histogram_most = needs & QN_NEEDS_HISTOGRAM ? HISTOGRAM_MOST : 0, .keep_ranges = needs & QN_NEEDS_RANGES, .sum_every = SUM_EVERY, .on_progress = on_progress, .progress_context = job,
-                                            .on_output = qn_judge_keep, .output_context = &job->judge };
-    const qn_value_id          *ids;
-    const char                **names;
-    struct qn_channel_wish     *channels;
-    size_t                      count;
-    const struct qn_feed_info  *info;
-    qonnx_status                status;
+    const unsigned          needs = job->settings.observer_row->needs;
+    const qn_value_id      *ids;
+    struct qn_channel_wish *channels;
 
-    QN_TRY(choose_observed(job, &ids, &count));
-    job->stats = qn_arena_array(&job->arena, job->graph.value_count, sizeof(struct qn_stats *));
-    names = qn_arena_array(&job->arena, count, sizeof *names);
-    options.channels = channels = qn_arena_array(&job->arena, count, sizeof *channels);
-    if (!job->stats || !names || !channels) return qn_fail_nomem(job->err);
-    if (!count && !(job->settings.calib && qn_plan_count(&job->plan).quantized)) return QONNX_OK; /* else the outputs are to judge by */
-    for (size_t i = 0; i < count; i++) {
-        names[i] = job->graph.values[ids[i]].name;
+    *watch = (struct qn_watch){ .options = { .threads = qn_job_run_threads(job), .histogram_most = needs & QN_NEEDS_HISTOGRAM ? HISTOGRAM_MOST : 0, .keep_ranges = needs & QN_NEEDS_RANGES, .sum_every = SUM_EVERY, .on_progress = on_progress, .progress_context = job } };
+    QN_TRY(choose_observed(job, &ids, &watch->count));
+    watch->names = qn_arena_array(&job->arena, watch->count, sizeof *watch->names);
+    watch->options.channels = watch->channels = channels = qn_arena_array(&job->arena, watch->count, sizeof *channels);
+    if (!watch->names || !channels) return qn_fail_nomem(job->err);
+    for (size_t i = 0; i < watch->count; i++) {
+        watch->names[i] = job->graph.values[ids[i]].name;
         channels[i] = (struct qn_channel_wish){ job->plan.tensors[ids[i]].channels, job->plan.tensors[ids[i]].channel_axis };
     }
-    QN_TRY(qn_ort_load(&job->runtime, job->settings.ort, job->err));
-    QN_TRY(open_feed(job, &job->arena));
+    return QONNX_OK;
+}
+
+static bool wants(const void *judge, size_t sample) { return qn_judge_wants(judge, sample); }
+
+/* Runs the float model. With statistics given before, on the samples that are judged by only. */
+static qonnx_status run_float(struct qn_job *job, struct qn_watch *watch)
+{
+    struct qn_calibration seen;
+    qonnx_status          status;
+
+    QN_TRY(qn_job_open_data(job, &(struct qn_feed_options){ 0 }));
     QN_TRY(qn_judge_begin(&job->judge, job->model.pb->graph->n_output, qn_feed_info(job->feed)->count, (struct qn_judge_scope){ job->settings.state.count > 0, job->settings.max_drop < QN_DROP_ANY }, job->err));
-    status = qn_calibrate(&job->calibration, job->runtime, &job->model, names, count, job->feed, &options, job->err);
+    watch->options.on_output = qn_judge_keep;
+    watch->options.output_context = &job->judge;
+    if (job->settings.stats && !job->settings.state.count) watch->options.wants = wants;
+    status = qn_calibrate(&seen, job->runtime, &job->model, watch->names, job->settings.stats ? 0 : watch->count, job->feed, &watch->options, job->err);
     if (status == QONNX_E_RUNTIME) qn_wrap(job->err, status, "%s", job->input);
     QN_TRY(status);
+    if (job->settings.stats)
+        qn_calibration_release(&seen);
+    else
+        job->calibration = seen;
+    return QONNX_OK;
+}
+
+qonnx_status qn_job_observe(struct qn_job *job)
+{
+    const struct qn_feed_info *info;
+    struct qn_watch            watch;
+
+    QN_TRY(qn_job_watch(job, &watch));
+    if (!(job->stats = qn_arena_array(&job->arena, job->graph.value_count, sizeof(struct qn_stats *)))) return qn_fail_nomem(job->err);
+    if (!watch.count && !(job->settings.calib && qn_plan_count(&job->plan).quantized)) return QONNX_OK; /* else the outputs are to judge by */
+    if (job->settings.stats) QN_TRY(qn_job_use_statistics(job, &watch));
+    if (!job->settings.stats || job->settings.calib) QN_TRY(run_float(job, &watch));
     QN_TRY(qn_job_take_stats(job));
-    info = qn_feed_info(job->feed);
+    info = qn_job_data(job);
     if (info->nan_count)
         return qn_fail(job->err, QONNX_E_DATA, "%s: the samples hold %llu NaN values", job->settings.calib ? job->settings.calib : "synthetic data", (unsigned long long)info->nan_count);
     if (info->inf_count) qn_warn(&job->warnings, "the samples hold %llu infinite values", (unsigned long long)info->inf_count);

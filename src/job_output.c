@@ -122,8 +122,9 @@ qonnx_status qn_job_report(struct qn_job *job, qonnx_result **result)
     r->output_opset = qn_model_opset(&job->model, "");
     r->output_ir = job->model.pb->ir_version;
     r->plan = job->settings.preset_row->copy ? NULL : &job->plan;
-    r->runtime = job->runtime ? job->runtime->version : NULL;
-    r->data = job->feed ? qn_feed_info(job->feed) : NULL;
+    r->runtime = job->settings.stats ? job->stats_runtime : job->runtime ? job->runtime->version : NULL;
+    r->data = qn_job_data(job);
+    r->source = job->settings.stats ? job->stats_source : job->settings.calib;
     r->samples = job->calibration.samples;
     r->judged_samples = job->judged.samples;
     r->judged_sqnr = job->judged.sqnr;

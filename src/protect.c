@@ -31,7 +31,7 @@ static bool stat_folder(const char *path, const char *above, struct stat *folder
 static bool same(const struct stat *a, const struct stat *b) { return a->st_dev == b->st_dev && a->st_ino == b->st_ino; }
 
 /* Also of files that do not exist yet. */
-static bool same_file(const char *a, const char *b)
+bool qn_same_file(const char *a, const char *b)
 {
     struct stat x, y;
 
@@ -50,7 +50,7 @@ static bool holds_samples(const char *path, const char *calib)
 {
     struct stat folder, file, data;
 
-    if (same_file(path, calib)) return true;
+    if (qn_same_file(path, calib)) return true;
     if (stat(calib, &data) != 0 || !S_ISDIR(data.st_mode) || stat(path, &file) != 0) return false;
     if (!ends_in(path, ".npz") && !ends_in(path, ".npy") && !ends_in(path, ".pb")) return false;
     return (stat_folder(path, "", &folder) && same(&folder, &data)) ||
@@ -60,7 +60,7 @@ static bool holds_samples(const char *path, const char *calib)
 qonnx_status qn_protect_result(const char *path, const char *option, const char *input, const char *calib,
                                const char *other, qonnx_error *err)
 {
-    if (same_file(path, input) || same_file(path, other) || (calib && holds_samples(path, calib)))
+    if (qn_same_file(path, input) || qn_same_file(path, other) || (calib && holds_samples(path, calib)))
         return qn_fail(err, QONNX_E_USAGE, "%s: '%s' is the model, the data or another result", option, path);
     return QONNX_OK;
 }

@@ -2,9 +2,13 @@
 #ifndef QN_PROTECT_H
 #define QN_PROTECT_H
 
+#include <stdbool.h>
+
 #include "base/file.h"
 #include "base/status.h"
 
+/* Two names of one file, also of one that does not exist yet. */
+bool qn_same_file(const char *a, const char *b);
 /* Refuses results that would replace each other or what the caller cannot make again: the calibration data (`calib`, a
  * file or a folder of samples, may be NULL). The model may be written over its own input; the sidecar (may be NULL) may
  * not. Other names of a file, by links or by the path, count as that file. */

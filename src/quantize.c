@@ -69,13 +69,20 @@ static qonnx_status run(struct qn_job *job, qonnx_result **result)
     return qn_job_report(job, result);
 }
 
-static void release(struct qn_job *job)
+const struct qn_feed_info *qn_job_data(const struct qn_job *job)
+{
+    if (job->settings.stats) return &job->stats_info;
+    return job->feed ? qn_feed_info(job->feed) : NULL;
+}
+
+void qn_job_release(struct qn_job *job)
 {
     if (job->sidecar_sink) qn_sink_discard(job->sidecar_sink);
     qn_job_discard_reports(job);
     qn_judge_release(&job->judge);
     qn_feed_close(job->feed);
     qn_calibration_release(&job->calibration);
+    qn_arena_release(&job->stats_arena);
     qn_job_release_wider(job);
     if (job->runtime) job->runtime->release(job->runtime);
     qn_plan_release(&job->plan);
@@ -96,7 +103,7 @@ qonnx_status qonnx_quantize(const char *input, const char *output, const qonnx_o
     job.warnings = (struct qn_warnings){ .callbacks = callbacks, .arena = &job.arena };
     status = qn_settings_resolve(&job.settings, options, job.err);
     if (status == QONNX_OK) status = run(&job, result);
-    release(&job);
+    qn_job_release(&job);
     return status;
 }
 
@@ -128,6 +135,6 @@ qonnx_status qonnx_dump(const char *input, const char *what, const qonnx_options
         }
     }
     qn_strbuf_release(&text);
-    release(&job);
+    qn_job_release(&job);
     return status;
 }

@@ -51,7 +51,7 @@ static void put_calibration(const struct qn_report *report, struct qn_strbuf *te
         return;
     }
     qn_strbuf_printf(text, "%zu sample%s of ", report->samples, qn_plural(report->samples));
-    qn_put_base_name(text, report->settings->calib ? report->settings->calib : "calibration data");
+    qn_put_base_name(text, report->source ? report->source : "calibration data");
     qn_strbuf_puts(text, "\n");
 }
 

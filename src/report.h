@@ -46,6 +46,7 @@ struct qn_report {
     size_t                     pass_count;
     const char                *runtime;          /* "onnxruntime 1.31.1" */
     const struct qn_feed_info *data;
+    const char              *source; /* of the data: a path; NULL: there is none */
     size_t                     samples;          /* runs done for calibration */
     size_t                     judged_samples;   /* calibration samples the result was compared on; 0: it was not */
     size_t                     candidates;       /* models made and run while searching */

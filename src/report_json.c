@@ -36,7 +36,7 @@ static void put_known(struct sidecar *s, json_t *object, const char *key, double
 /* What cannot change the result, or differs between machines that make the same one. */
 static bool is_left_out(const char *option)
 {
-    static const char *const names[] = { "calib", "threads", "ort", "no-mmap", "report", "sidecar", "strict" };
+    static const char *const names[] = { "calib", "stats", "threads", "ort", "no-mmap", "report", "sidecar", "strict" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(option, names[i]) == 0) return true;
     return false;
@@ -112,7 +112,7 @@ static json_t *calibration(struct sidecar *s)
     object = json_object();
     put(s, object, "ranges", json_string(data->synthetic ? "synthetic" : "data"));
     put(s, object, "source",
-        data->synthetic || !r->settings->calib ? json_null() : qn_json_base_name(r->settings->calib));
+        data->synthetic || !r->source ? json_null() : qn_json_base_name(r->source));
     put(s, object, "samples", qn_json_uint(r->samples));
     put(s, object, "digest", json_string(data->digest));
     put(s, object, "seed", data->synthetic || r->settings->shuffle ? json_integer(r->settings->seed) : json_null());

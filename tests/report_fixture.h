@@ -190,6 +190,7 @@ static inline void fill_report(struct fixture *f)
         .output_ir = 7,
         .settings = &f->settings,
         .saved = &f->saved,
+        .source = "/data/calib.npz",
         .plan = &f->plan,
         .passes = passes,
         .pass_count = 2,

@@ -37,7 +37,7 @@ typedef struct qonnx_option_info {
     const char *fallback;   /**< the value without preset and setting, as text; NULL for none */
     const char *help;       /**< one sentence */
     const char *group;      /**< heading in help texts */
-    const char *commands;   /**< which commands take it: letters q (quantize), c (compare), v (convert), i (inspect), d (dump) */
+    const char *commands;   /**< which commands take it: letters q (quantize), k (calibrate), m (merge), c (compare), v (convert), i (inspect), d (dump) */
     bool        repeatable; /**< setting it again adds to it */
     bool        advanced;   /**< reached by -o NAME=VALUE only */
 } qonnx_option_info;

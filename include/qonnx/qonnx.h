@@ -58,6 +58,15 @@ void qonnx_result_free(qonnx_result *result);
 QONNX_MUST_CHECK qonnx_status qonnx_quantize(const char *input, const char *output, const qonnx_options *options,
                                              const qonnx_callbacks *callbacks, qonnx_result **result, qonnx_error *err);
 
+/** Runs the float model at `input` over the data of option "calib" and writes statistics of its values to the file `stats`, for
+ * option "stats" of qonnx_quantize with the same preset, target and options. Option "shard" takes a part of the data. */
+QONNX_MUST_CHECK qonnx_status qonnx_calibrate(const char *input, const char *stats, const qonnx_options *options,
+                                              const qonnx_callbacks *callbacks, qonnx_result **result, qonnx_error *err);
+
+/** Puts `count` files of statistics together: those of all shards become, byte for byte, that of all the data. */
+QONNX_MUST_CHECK qonnx_status qonnx_merge(const char *stats, const char *const *inputs, size_t count,
+                                          const qonnx_callbacks *callbacks, qonnx_result **result, qonnx_error *err);
+
 /** Runs two models over the data of option "calib" and compares their outputs. With option "fail-below" and a figure under it
  * the status is E_QUALITY and the result is there all the same. */
 QONNX_MUST_CHECK qonnx_status qonnx_compare(const char *first, const char *second, const qonnx_options *options,

@@ -191,13 +191,13 @@ static qonnx_status check_files(const struct parser *parser)
 
     for (int i = 0; i < parser->word_count; i++)
         if (!*parser->words[i]) return fail(parser->err, "a file name is empty");
-    if (parser->word_count == command->files) return QONNX_OK;
+    if (parser->word_count == command->files || (command->more && parser->word_count > command->files)) return QONNX_OK;
     for (size_t i = 0; !parser->command_word && qn_command_at(i); i++)
         if (qn_command_at(i)->word) qn_guess_consider(&guess, qn_command_at(i)->word);
     if (guess.best) return fail(parser->err, "unknown command '%s'; did you mean '%s'?", guess.typed, guess.best);
     return fail(parser->err,
-                "%d file%s given, %d needed; usage: " QN_PROGRAM " %s (" QN_PROGRAM " %s%s--help tells more)",
-                parser->word_count, parser->word_count == 1 ? "" : "s", command->files, command->synopsis,
+                "%d file%s given, %s%d needed; usage: " QN_PROGRAM " %s (" QN_PROGRAM " %s%s--help tells more)",
+                parser->word_count, parser->word_count == 1 ? "" : "s", command->more ? "at least " : "", command->files, command->synopsis,
                 command->word ? command->word : "", command->word ? " " : "");
 }
 
@@ -231,7 +231,7 @@ static qonnx_status parse(struct parser *parser)
     if (status || args->help || args->version || args->list || args->dump_options || args->print_config) return status;
     status = check_files(parser);
     if (!status) status = check_options(parser);
-    for (int i = 0; i < args->command->files && !status; i++) args->files[i] = parser->words[i];
+    args->file_count = (size_t)parser->word_count;
     return status;
 }
 
@@ -244,15 +244,16 @@ qonnx_status qn_args_parse(struct qn_args *args, int argc, char **argv, qonnx_er
     args->command = qn_command_at(0);
     args->options = qonnx_options_new();
     parser.given = calloc((size_t)argc + 1, sizeof *parser.given);
-    parser.words = calloc((size_t)argc + 1, sizeof *parser.words);
+    parser.words = args->files = calloc((size_t)argc + 1, sizeof *parser.words);
     status = args->options && parser.given && parser.words ? parse(&parser) : fail_nomem(err);
     free(parser.given);
-    free(parser.words);
     return status;
 }
 
 void qn_args_release(struct qn_args *args)
 {
     qonnx_options_free(args->options);
+    free(args->files);
+    args->files = NULL;
     args->options = NULL;
 }

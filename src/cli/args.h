@@ -7,7 +7,8 @@
 
 struct qn_args {
     const struct qn_command *command;
-    const char              *files[2];
+    const char             **files; /* at least as many as the command takes */
+    size_t                   file_count;
     qonnx_options           *options;
     const char              *dump, *list, *dump_options; /* their values; NULL when not given */
     int                      quiet;                      /* how often */

@@ -34,10 +34,12 @@ static qonnx_status run(const struct qn_args *args, struct qn_console *console, 
     qonnx_callbacks callbacks = { console, qn_console_progress, qn_console_warning };
     qonnx_result   *result = NULL;
     qonnx_status    status = QONNX_E_INTERNAL;
-    bool            converts = args->command->letter == 'q' || args->command->letter == 'v';
+    bool            converts = strchr("qvkm", args->command->letter) != NULL;
 
     switch (args->command->letter) {
     case 'q': status = qonnx_quantize(args->files[0], args->files[1], args->options, &callbacks, &result, err); break;
+    case 'k': status = qonnx_calibrate(args->files[0], args->files[1], args->options, &callbacks, &result, err); break;
+    case 'm': status = qonnx_merge(args->files[0], args->files + 1, args->file_count - 1, &callbacks, &result, err); break;
     case 'c': status = qonnx_compare(args->files[0], args->files[1], args->options, &callbacks, &result, err); break;
     case 'v': status = qonnx_convert(args->files[0], args->files[1], args->options, &callbacks, &result, err); break;
     case 'i': status = qonnx_inspect(args->files[0], args->options, &callbacks, &result, err); break;

@@ -8,6 +8,10 @@
 static const struct qn_command commands[] = {
     { 'q', NULL,      "quantizing",   2, "IN.onnx OUT.onnx [OPTION]...",
       "quantize the float model IN.onnx and write OUT.onnx and its sidecar OUT.quant.json" },
+    { 'k', "calibrate", "calibrating", 2, "calibrate IN.onnx STATS --calib PATH [OPTION]...",
+      "run the float model over samples and write statistics of its values, for --stats" },
+    { 'm', "merge",   "merge",        2, "merge STATS-OUT STATS...",
+      "put statistics of shards of the same data together", true },
     { 'c', "compare", "compare",      2, "compare FLOAT.onnx QUANT.onnx --calib PATH [OPTION]...",
       "run two models over the same data and tell how far their outputs are apart" },
     { 'v', "convert", "convert",      2, "convert IN.onnx OUT.onnx --format FORMAT [OPTION]...",
@@ -23,11 +27,11 @@ static const qonnx_option_info own_options[] = {
     { "dump",         "WHAT",   NULL, "print a view of the model instead of writing one",                             "General", "d" },
     { "json",         NULL,     NULL, "print the result as JSON to standard output",                                  "General", "qcvi" },
     { "print-config", NULL,     NULL, "print what --preset, --config and the options say as a recipe for --config",  "General", "" },
-    { "quiet",        NULL,     NULL, "no summary and no progress; given twice, no warnings either",                  "General", "qcv", true },
+    { "quiet",        NULL,     NULL, "no summary and no progress; given twice, no warnings either",                  "General", "qcvkm", true },
     { "list",         "OPTION", NULL, "print the words that an option's value can be, one a line with its summary",   "General", "" },
     { "dump-options", "KIND",   NULL, "print the manual page, a shell's completions or the reference of options",                              "General", "" },
-    { "version",      NULL,     NULL, "print the version",                                                            "General", "qcvid" },
-    { "help",         NULL,     NULL, "print this text; behind a command, the text about that command",               "General", "qcvid" },
+    { "version",      NULL,     NULL, "print the version",                                                            "General", "qcvidkm" },
+    { "help",         NULL,     NULL, "print this text; behind a command, the text about that command",               "General", "qcvidkm" },
 };
 static const struct {
     const char *option, *word, *summary;
@@ -120,7 +124,9 @@ bool qn_option_choice(const qonnx_option_info *option, size_t k, const char **wo
 
 bool qn_option_applies(const qonnx_option_info *option, const struct qn_command *command)
 {
-    return strchr(option->commands, command->letter) != NULL;
+    if (strchr(option->commands, command->letter)) return true;
+    /* What decides which values there are to look at and what runs them: a dump or a comparison takes it, too. */
+    return command->letter == 'k' && strchr(option->commands, 'q') && strpbrk(option->commands, "dc");
 }
 
 /* Single letters added, dropped, changed or swapped with their neighbour. */

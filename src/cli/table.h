@@ -15,6 +15,7 @@ struct qn_command {
     int         files;    /* how many it takes */
     const char *synopsis; /* what is typed behind the program's name */
     const char *summary;  /* one sentence */
+    bool        more;     /* files behind these are taken, too */
 };
 
 /* The i-th command, NULL behind the last; and the one with a letter. The first is the one without any word. */

@@ -123,6 +123,10 @@ static const struct row rows[] = {
     { { "node-sqnr",    "DB",          "20",      "leave a layer in float when quantizing what it reads or writes keeps less than this on the calibration data; 0 never does", "Quantization", "q", false, true }, INT, AT(node_sqnr), 0, 100 },
 
     { { "calib",        "PATH",        NULL,      "samples: FILE.npz, FILE.npy, a folder of either, or a folder of test_data_set_K/input_J.pb",           "Data",         "qc" },  TEXT, AT(calib) },
+    { { "stats",        "FILE",        NULL,      "ranges follow from statistics that calibrate and merge wrote; samples of --calib then only judge",      "Data",         "q" },   TEXT, AT(stats) },
+    { { "shard",        "K/N",         NULL,      "take each N-th sample from the K-th on; merge then puts the statistics of all shards together",          "Data",         "k" },   TEXT, AT(shard) },
+    { { "resume",       NULL,          "off",     "go on where a run that was killed had come to",                                                        "Data",         "k" },   FLAG, AT(resume) },
+    { { "checkpoint",   "N",           "64",      "keep what is gathered in STATS.partial after every N samples, for --resume",                           "Data",         "k", false, true }, INT, AT(checkpoint), 1, INT32_MAX },
     { { "samples",      "N",           "0",       "use at most N samples; 0 uses all",                                                                    "Data",         "qc" },  INT,  AT(samples), 0, INT32_MAX },
     { { "shuffle",      NULL,          "off",     "with --samples: a subset chosen by --seed instead of the first N",                                     "Data",         "qc" },  FLAG, AT(shuffle) },
     { { "seed",         "N",           "0",       "seed of synthetic data and of --shuffle",                                                              "Data",         "qcv" },  INT,  AT(seed), 0, INT64_MAX },

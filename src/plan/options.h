@@ -32,17 +32,17 @@ enum { QN_MAX_OPTIONS = 128, QN_DROP_ANY = 100 /* of max_drop: no demand */ };
 
 /* Options resolved: defaults, then the preset's values, then the user's. Texts live in the arena. */
 struct qn_settings {
-    const char *preset, *format, *target, *calib, *sidecar, *digest, *ort, *observer, *verify, *duplicate, *rounding, *weight_range, *bias_correction;
+    const char *preset, *format, *target, *calib, *stats, *shard, *sidecar, *digest, *ort, *observer, *verify, *duplicate, *rounding, *weight_range, *bias_correction;
     const char *act_type, *weight_type, *embeddings, *pair_safe, *activations;
     const char *labels, *label_output;
     const char *config, *weights_as, *io_type, *external_data;
     struct qn_list dim, input_shape, state, include, exclude, pass, fail_below, report;
-    int64_t     samples, seed, state_reset, threads, node_sqnr, min_sqnr, candidates, weight_bits, damping, mem_limit, shard_size;
+    int64_t     samples, seed, state_reset, threads, node_sqnr, min_sqnr, candidates, weight_bits, damping, mem_limit, checkpoint, shard_size;
     bool        on_trial[QN_MAX_OPTIONS]; /* by option: its value was "auto", so that methods may be tried */
     double      percentile, momentum, max_drop;
     int64_t     block_size;
     bool        weight_symmetric;
-    bool        per_channel, only_faster, strict, no_mmap, shuffle, exact, time, check;
+    bool        per_channel, only_faster, strict, no_mmap, shuffle, resume, exact, time, check;
     /* found by the names above */
     const struct qn_recipe   *recipe; /* NULL: the planner decides */
     const struct qn_preset   *preset_row;

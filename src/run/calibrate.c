@@ -16,19 +16,21 @@ struct seen {
 };
 
 struct worker {
-    struct calibration *calibration;
+    struct qn_calibrator *calibration;
     struct seen        *values; /* in the order of the names */
     size_t              sample;
 };
 
-struct calibration {
+struct qn_calibrator {
     const struct qn_calibrate_options *options;
     struct qn_session                 *session;
     struct worker                     *workers;
     int                                worker_count;
     size_t                             value_count;
     struct qn_range                   *ranges; /* of each value, one for each sample; NULL unless asked for */
-    size_t                             sample_count;
+    size_t                             sample_count, first; /* samples of this go */
+    const char *const                 *names;
+    struct qn_feed                    *feed;
 };
 
 /* Which axes vary does not depend on the order in which shapes are seen. */
@@ -62,7 +64,7 @@ static bool channel_view(const struct qn_view *view, struct qn_channel_wish wish
 static qonnx_status observe(void *context, size_t index, const struct qn_view *view, qonnx_error *err)
 {
     struct worker         *worker = context;
-    struct calibration    *calibration = worker->calibration;
+    struct qn_calibrator    *calibration = worker->calibration;
     struct seen           *seen = &worker->values[index];
     struct qn_channel_view channels;
     struct qn_range        range;
@@ -76,8 +78,8 @@ static qonnx_status observe(void *context, size_t index, const struct qn_view *v
         if (seen->stats.channels) seen->stats.channels->mismatch = true;
         range = qn_stats_add(&seen->stats, view->data, view->size / sizeof(float));
     }
-    if (worker->sample < calibration->sample_count) /* each run has its own: no lock */
-        calibration->ranges[index * calibration->sample_count + worker->sample] = range;
+    if (worker->sample - calibration->first < calibration->sample_count) /* each run has its own: no lock */
+        calibration->ranges[index * calibration->sample_count + worker->sample - calibration->first] = range;
     return QONNX_OK;
 }
 
@@ -91,15 +93,16 @@ static qonnx_status pass_output(void *context, size_t index, const struct qn_vie
 
 static qonnx_status run_sample(void *context, int number, const struct qn_sample *sample, qonnx_error *err)
 {
-    struct calibration *calibration = context;
+    struct qn_calibrator *calibration = context;
     struct worker      *worker = &calibration->workers[number];
     struct qn_run       run = { sample->views, calibration->options->on_output ? pass_output : NULL, worker };
 
+    if (calibration->options->wants && !calibration->options->wants(calibration->options->output_context, sample->index)) return QONNX_OK;
     worker->sample = sample->index;
     return calibration->session->runtime->run(calibration->session, &run, err);
 }
 
-static void free_workers(struct calibration *calibration)
+static void free_workers(struct qn_calibrator *calibration)
 {
     for (int w = 0; calibration->workers && w < calibration->worker_count; w++) {
         struct worker *worker = &calibration->workers[w];
@@ -110,7 +113,7 @@ static void free_workers(struct calibration *calibration)
     free(calibration->workers);
 }
 
-static qonnx_status make_workers(struct calibration *calibration, qonnx_error *err)
+static qonnx_status make_workers(struct qn_calibrator *calibration, qonnx_error *err)
 {
     calibration->workers = calloc((size_t)calibration->worker_count, sizeof *calibration->workers);
     if (!calibration->workers) return qn_fail_nomem(err);
@@ -129,7 +132,7 @@ static qonnx_status make_workers(struct calibration *calibration, qonnx_error *e
     return QONNX_OK;
 }
 
-static qonnx_status make_ranges(struct calibration *calibration, struct qn_calibration *result, size_t samples,
+static qonnx_status make_ranges(struct qn_calibrator *calibration, struct qn_calibration *result, size_t samples,
                                 qonnx_error *err)
 {
     size_t count;
@@ -144,7 +147,7 @@ static qonnx_status make_ranges(struct calibration *calibration, struct qn_calib
 }
 
 /* Merges all workers into the result. */
-static qonnx_status collect(struct qn_calibration *result, struct calibration *calibration, const char *const *names,
+static qonnx_status collect(struct qn_calibration *result, struct qn_calibrator *calibration, const char *const *names,
                             qonnx_error *err)
 {
     struct qn_observed *values = qn_arena_array(&result->arena, calibration->value_count, sizeof *values);
@@ -185,41 +188,76 @@ static qonnx_status collect(struct qn_calibration *result, struct calibration *c
     return QONNX_OK;
 }
 
-static qonnx_status calibrate(struct qn_calibration *result, struct calibration *calibration, const char *const *names,
-                              struct qn_feed *feed, qonnx_error *err)
+static qonnx_status run_go(struct qn_calibrator *calibration, size_t most, struct qn_calibration *result, bool *ended, qonnx_error *err)
 {
     const struct qn_calibrate_options *options = calibration->options;
-    struct qn_pass                     pass = { .feed = feed, .threads = calibration->worker_count };
+    const size_t                       left = qn_feed_info(calibration->feed)->count - calibration->first;
+    struct qn_pass                     pass = { .feed = calibration->feed, .threads = calibration->worker_count, .most = most, .before = calibration->first };
 
     pass.work = run_sample;
     pass.context = calibration;
     pass.on_progress = options->on_progress;
     pass.progress_context = options->progress_context;
     QN_TRY(make_workers(calibration, err));
-    QN_TRY(make_ranges(calibration, result, qn_feed_info(feed)->count, err));
+    QN_TRY(make_ranges(calibration, result, most && most < left ? most : left, err));
     QN_TRY(qn_feed_pass(&pass, err));
     result->samples = pass.done;
-    return collect(result, calibration, names, err);
+    calibration->first += pass.done;
+    *ended = pass.ended;
+    return collect(result, calibration, calibration->names, err);
 }
 
-qonnx_status qn_calibrate(struct qn_calibration *result, struct qn_runtime *runtime, const struct qn_model *model,
-                          const char *const *names, size_t name_count, struct qn_feed *feed,
-                          const struct qn_calibrate_options *options, qonnx_error *err)
+qonnx_status qn_calibrator_run(struct qn_calibrator *calibrator, size_t most, struct qn_calibration *result, bool *ended, qonnx_error *err)
 {
-    struct calibration        calibration = { .options = options, .value_count = name_count };
-    struct qn_session_options wanted = { .optimize = true, .any_order = true };
-    qonnx_status              status;
+    qonnx_status status;
 
     memset(result, 0, sizeof *result);
+    calibrator->sample_count = 0;
+    calibrator->ranges = NULL;
+    status = run_go(calibrator, most, result, ended, err);
+    free_workers(calibrator);
+    calibrator->workers = NULL;
+    if (status != QONNX_OK) qn_calibration_release(result);
+    return status;
+}
+
+qonnx_status qn_calibrator_open(struct qn_calibrator **result, struct qn_runtime *runtime, const struct qn_model *model, const char *const *names, size_t name_count, struct qn_feed *feed, const struct qn_calibrate_options *options,
+                                qonnx_error *err)
+{
+    struct qn_session_options wanted = { .optimize = true, .any_order = true };
+    struct qn_calibrator     *calibrator = calloc(1, sizeof *calibrator);
+    qonnx_status              status;
+
+    if (!calibrator) return qn_fail_nomem(err);
+    *calibrator = (struct qn_calibrator){ .options = options, .value_count = name_count, .names = names, .feed = feed, .worker_count = options->threads < 1 ? 1 : options->threads };
     wanted.observe = names;
     wanted.observe_count = name_count;
     wanted.observer = observe;
-    calibration.worker_count = options->threads < 1 ? 1 : options->threads;
-    QN_TRY(runtime->open(runtime, model, &wanted, &calibration.session, err));
-    status = calibrate(result, &calibration, names, feed, err);
-    runtime->close(calibration.session);
-    free_workers(&calibration);
-    if (status != QONNX_OK) qn_calibration_release(result);
+    status = runtime->open(runtime, model, &wanted, &calibrator->session, err);
+    if (status != QONNX_OK)
+        free(calibrator);
+    else
+        *result = calibrator;
+    return status;
+}
+
+void qn_calibrator_close(struct qn_calibrator *calibrator)
+{
+    if (!calibrator) return;
+    calibrator->session->runtime->close(calibrator->session);
+    free(calibrator);
+}
+
+qonnx_status qn_calibrate(struct qn_calibration *result, struct qn_runtime *runtime, const struct qn_model *model, const char *const *names, size_t name_count, struct qn_feed *feed, const struct qn_calibrate_options *options, qonnx_error *err)
+{
+    struct qn_calibrator *calibrator = NULL;
+    qonnx_status          status;
+    bool                  ended;
+
+    memset(result, 0, sizeof *result);
+    QN_TRY(qn_calibrator_open(&calibrator, runtime, model, names, name_count, feed, options, err));
+    status = qn_calibrator_run(calibrator, 0, result, &ended, err);
+    qn_calibrator_close(calibrator);
     return status;
 }
 

@@ -43,6 +43,8 @@ struct qn_calibrate_options {
     qonnx_status (*on_output)(void *context, size_t sample, size_t output, const struct qn_view *view,
                               qonnx_error *err);
     void *output_context;
+    /* May be NULL. Samples that are not wanted are read, but not run. */
+    bool (*wants)(const void *output_context, size_t sample);
 };
 
 /* Runs the model over the feed (from where it stands to its end) and returns what was seen of the named values: graph
@@ -51,6 +53,16 @@ QONNX_MUST_CHECK qonnx_status qn_calibrate(struct qn_calibration *result, struct
                                            const struct qn_model *model, const char *const *names, size_t name_count,
                                            struct qn_feed *feed, const struct qn_calibrate_options *options,
                                            qonnx_error *err);
+/* The same in several goes with one session: each result is of the samples that the last one left, at most `most` of them (0:
+ * all that are left). *ended: the feed has no more. */
+struct qn_calibrator;
+QONNX_MUST_CHECK qonnx_status qn_calibrator_open(struct qn_calibrator **calibrator, struct qn_runtime *runtime,
+                                                 const struct qn_model *model, const char *const *names,
+                                                 size_t name_count, struct qn_feed *feed,
+                                                 const struct qn_calibrate_options *options, qonnx_error *err);
+QONNX_MUST_CHECK qonnx_status qn_calibrator_run(struct qn_calibrator *calibrator, size_t most,
+                                                struct qn_calibration *result, bool *ended, qonnx_error *err);
+void                          qn_calibrator_close(struct qn_calibrator *calibrator);
 void                          qn_calibration_release(struct qn_calibration *calibration);
 /* The entry of a name, or NULL. */
 const struct qn_observed     *qn_calibration_find(const struct qn_calibration *calibration, const char *name);

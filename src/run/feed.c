@@ -9,6 +9,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "base/file.h"
 #include "base/numerals.h"
 #include "onnx/dtype.h"
 #include "run/feed_source.h"
@@ -21,7 +22,8 @@ struct qn_feed {
     struct qn_feed_info    info;
     struct qn_strbuf       notes;
     pthread_mutex_t        lock;
-    size_t                 read, given; /* samples taken from the source, and of them handed out */
+    size_t                 read, picked, given; /* samples taken from the source, of them for one of the shards, and handed out */
+    struct qn_fed         *fed;
     struct qn_random       random;
     bool                   measuring; /* the first full pass is not over */
     XXH3_state_t          *hash;
@@ -146,11 +148,20 @@ qonnx_status qn_fit_type(const struct qn_port *port, int32_t found, int32_t *fit
 
 static void start_pass(struct qn_feed *feed)
 {
-    feed->read = feed->given = 0;
+    feed->read = feed->picked = feed->given = 0;
     qn_random_seed(&feed->random, feed->options.seed);
     if (!feed->measuring) return;
-    feed->info.nan_count = feed->info.inf_count = 0;
-    XXH3_128bits_reset(feed->hash);
+    feed->info.nan_count = feed->info.inf_count = feed->info.fed_count = 0;
+}
+
+/* How many samples a pass gives. */
+static size_t share(const struct qn_feed *feed)
+{
+    const struct qn_feed_options *o = &feed->options;
+    size_t                        mine = feed->info.selected;
+
+    if (o->shards) mine = mine / o->shards + (o->shard - 1 < mine % o->shards);
+    return mine > o->done_count ? mine - o->done_count : 0;
 }
 
 qonnx_status qn_feed_new(struct qn_feed **result, struct qn_source *source, const struct qn_feed_options *options,
@@ -172,7 +183,12 @@ qonnx_status qn_feed_new(struct qn_feed **result, struct qn_source *source, cons
     feed->info.notes = feed->notes.text;
     feed->info.available = source->count;
     feed->info.synthetic = source->synthetic;
-    feed->info.count = options->samples && options->samples < source->count ? options->samples : source->count;
+    feed->info.selected = options->samples && options->samples < source->count ? options->samples : source->count;
+    feed->info.count = share(feed);
+    if (!(feed->info.fed = feed->fed = calloc(feed->info.count + 1, sizeof *feed->fed))) {
+        qn_feed_close(feed);
+        return qn_fail_nomem(err);
+    }
     start_pass(feed);
     *result = feed;
     return QONNX_OK;
@@ -221,26 +237,56 @@ static void count_special(struct qn_feed_info *info, const struct qn_view *view)
 
 static void measure(struct qn_feed *feed, const struct qn_sample *sample)
 {
+    struct qn_fed     *fed = &feed->fed[feed->info.fed_count++];
+    XXH128_canonical_t digest;
+
+    XXH3_128bits_reset(feed->hash);
     for (size_t i = 0; i < sample->count; i++) {
         XXH3_128bits_update(feed->hash, sample->views[i].data, sample->views[i].size);
         count_special(&feed->info, &sample->views[i]);
     }
+    XXH128_canonicalFromHash(&digest, XXH3_128bits_digest(feed->hash));
+    fed->position = sample->position;
+    memcpy(fed->digest, digest.digest, sizeof fed->digest);
+}
+
+void qn_fed_digest(const struct qn_fed *fed, size_t count, char text[33])
+{
+    struct qn_hasher *hasher = qn_hasher_new(false);
+    struct qn_digest  digest = { { 0 }, { 0 } };
+
+    for (size_t i = 0; hasher && i < count; i++) qn_hasher_add(hasher, fed[i].digest, sizeof fed[i].digest);
+    if (hasher) qn_hasher_finish(hasher, &digest);
+    memcpy(text, digest.xxh3_128, sizeof digest.xxh3_128);
 }
 
 static void finish_measuring(struct qn_feed *feed)
 {
-    XXH128_canonical_t digest;
-
-    XXH128_canonicalFromHash(&digest, XXH3_128bits_digest(feed->hash));
-    for (size_t i = 0; i < sizeof digest.digest; i++) snprintf(feed->info.digest + 2 * i, 3, "%02x", digest.digest[i]);
+    qn_fed_digest(feed->fed, feed->info.fed_count, feed->info.digest);
     feed->measuring = false;
 }
 
 /* Whether the next sample belongs to the subset: each subset of that size is equally likely. */
 static bool chosen(struct qn_feed *feed)
 {
-    size_t left = feed->source->count - feed->read, wanted = feed->info.count - feed->given;
+    size_t left = feed->source->count - feed->read, wanted = feed->info.selected - feed->picked;
     return wanted >= left || !feed->options.shuffle || qn_random_below(&feed->random, left) < wanted;
+}
+
+static int compare_positions(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Of the subset: it falls to this shard, and is not done yet. */
+static bool is_mine(const struct qn_feed *feed)
+{
+    const struct qn_feed_options *o = &feed->options;
+    const uint64_t                position = feed->read;
+
+    if (o->shards && feed->picked % o->shards != o->shard - 1) return false;
+    return !o->done_count || !bsearch(&position, o->done, o->done_count, sizeof position, compare_positions);
 }
 
 static qonnx_status next_locked(struct qn_feed *feed, struct qn_sample *sample, bool *done, qonnx_error *err)
@@ -251,7 +297,12 @@ static qonnx_status next_locked(struct qn_feed *feed, struct qn_sample *sample, 
         return QONNX_OK;
     }
     for (bool take = false; !take; feed->read++) {
+        if (feed->read == feed->source->count) return qn_fail(err, QONNX_E_DATA, "the samples that are done are not all of these data");
         take = chosen(feed);
+        if (take) {
+            take = is_mine(feed);
+            feed->picked++;
+        }
         QN_TRY(feed->source->next(feed->source, take ? sample : NULL, err));
     }
     feed->given++;
@@ -287,6 +338,7 @@ void qn_feed_close(struct qn_feed *feed)
     feed->source->close(feed->source);
     qn_strbuf_release(&feed->notes);
     XXH3_freeState(feed->hash);
+    free(feed->fed);
     pthread_mutex_destroy(&feed->lock);
     free(feed);
 }

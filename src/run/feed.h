@@ -25,6 +25,10 @@ struct qn_feed_options {
     size_t   samples; /* at most so many; 0: all */
     bool     shuffle; /* take a subset chosen by `seed`, in file order, instead of the first ones */
     uint64_t seed;
+    size_t   shard, shards; /* of those, each shards-th one, the shard-th (1 … shards) first; 0, 0: all */
+    /* Leave out those at these places in the data, which are in order. They must outlive the feed. */
+    const uint64_t *done;
+    size_t          done_count;
 };
 
 /* A worker's buffers for one run. Zero-initialise; qn_feed_next fills and re-uses it. */
@@ -39,12 +43,23 @@ struct qn_sample {
 };
 void qn_sample_release(struct qn_sample *sample);
 
+/* A sample that was given. */
+struct qn_fed {
+    uint64_t position;   /* in all of the data */
+    uint8_t  digest[16]; /* XXH3-128 of its bytes, in the order of the inputs */
+};
+/* XXH3-128 of their digests, as text. */
+void qn_fed_digest(const struct qn_fed *fed, size_t count, char text[33]);
+
 struct qn_feed_info {
     size_t      count;                /* samples a pass gives */
     size_t      available;            /* samples in all of the data */
     uint64_t    nan_count, inf_count; /* in float inputs, of the first full pass */
     bool        synthetic;
-    char        digest[33]; /* XXH3-128 of the bytes fed in the first full pass, in the order of samples and inputs */
+    size_t      selected;             /* samples of all shards, with those left out */
+    const struct qn_fed *fed;         /* of the first full pass, in order: those given so far */
+    size_t      fed_count;
+    char        digest[33]; /* qn_fed_digest() of it all */
     /* One line each: conversions, arrays nobody reads, sizes chosen for unknown dimensions; "" for none. */
     const char *notes;
 };

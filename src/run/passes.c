@@ -9,7 +9,8 @@
 struct state {
     struct qn_pass *pass;
     pthread_mutex_t lock;
-    atomic_bool     stop;
+    atomic_bool     stop, ended;
+    atomic_size_t   taken;
     size_t          failed_at;
     qonnx_status    status;
     qonnx_error     err;
@@ -21,7 +22,7 @@ static void record(struct state *state, size_t index, qonnx_status status, const
     if (status == QONNX_OK) {
         struct qn_pass *pass = state->pass;
         pass->done++;
-        if (pass->on_progress) pass->on_progress(pass->progress_context, pass->done, pass->total);
+        if (pass->on_progress) pass->on_progress(pass->progress_context, pass->before + pass->done, pass->total);
     } else if (state->status == QONNX_OK || index < state->failed_at) {
         state->status = status;
         state->failed_at = index;
@@ -43,12 +44,17 @@ static qonnx_status work(void *context, size_t index, int worker, qonnx_error *u
     while (!atomic_load(&state->stop)) {
         qonnx_error  err = { 0 };
         bool         done = false;
-        qonnx_status status = qn_feed_next(state->pass->feed, &sample, &done, &err);
+        qonnx_status status;
+        if (state->pass->most && atomic_fetch_add(&state->taken, 1) >= state->pass->most) break;
+        status = qn_feed_next(state->pass->feed, &sample, &done, &err);
         if (status != QONNX_OK) { /* all samples before it have been handed out */
             record(state, SIZE_MAX, status, &err);
             break;
         }
-        if (done) break;
+        if (done) {
+            atomic_store(&state->ended, true);
+            break;
+        }
         status = state->pass->work(state->pass->context, worker, &sample, &err);
         if (status != QONNX_OK) qn_wrap(&err, status, "sample %zu", sample.index);
         record(state, sample.index, status, &err);
@@ -68,6 +74,7 @@ qonnx_status qn_feed_pass(struct qn_pass *pass, qonnx_error *err)
     pthread_mutex_init(&state.lock, NULL);
     status = qn_parallel_for((size_t)threads, threads, work, &state, err);
     pthread_mutex_destroy(&state.lock);
+    pass->ended = atomic_load(&state.ended);
     if (status == QONNX_OK && state.status != QONNX_OK) return qn_fail(err, state.status, "%s", state.err.message);
     return status;
 }

@@ -13,7 +13,10 @@ struct qn_pass {
     void *context;
     void (*on_progress)(void *context, size_t done, size_t total);
     void  *progress_context;
-    size_t total, done;
+    size_t most;        /* samples, 0: all that are left */
+    size_t before;      /* done by passes before this one, for progress */
+    size_t total, done; /* done: by this one */
+    bool   ended;       /* the feed has no more */
 };
 
 /* Hands out the feed's samples until it ends. After a failure no new sample starts; the error of the first sample (in
