@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/pool.h"
 #include "report.h"
 #include "run/state.h"
 
@@ -60,7 +59,7 @@ static qonnx_status run(struct job *job, const char *const paths[2], qonnx_error
     struct qn_compare_options options = {
         .second_exact = s->exact,
         .time = s->time,
-        .threads = s->state.count ? 1 : s->threads ? (int)s->threads : qn_cpu_count(), /* a state comes from the run before */
+        .threads = s->state.count ? 1 : qn_settings_threads(s), /* a state comes from the run before */
         .labels = s->labels,
         .label_output = s->label_output,
         .on_progress = on_progress,

@@ -2,7 +2,6 @@
  * The stages before the plan is solved: open, rewrite, observe. */
 #include <string.h>
 
-#include "base/pool.h"
 #include "job.h"
 #include "plan/recipe.h"
 #include "onnx/check.h"
@@ -18,7 +17,7 @@ void qn_job_tell(const struct qn_job *job, const char *stage, size_t done, size_
     if (job->callbacks && job->callbacks->progress) job->callbacks->progress(job->callbacks->context, stage, done, total);
 }
 
-int qn_job_threads(const struct qn_job *job) { return job->settings.threads ? (int)job->settings.threads : qn_cpu_count(); }
+int qn_job_threads(const struct qn_job *job) { return qn_settings_threads(&job->settings); }
 
 int qn_job_run_threads(const struct qn_job *job) { return job->settings.state.count ? 1 : qn_job_threads(job); }
 

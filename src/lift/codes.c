@@ -3,7 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/pool.h"
 #include "lift/lifter.h"
 #include "onnx/dtype.h"
 #include "onnx/tensor.h"
@@ -69,7 +68,7 @@ const void *qn_item_codes(struct qn_lifter *l, const struct qn_item *item, size_
 
 static int threads(const struct qn_lifter *l)
 {
-    return l->settings->threads ? (int)l->settings->threads : qn_cpu_count();
+    return qn_settings_threads(l->settings);
 }
 
 qonnx_status qn_item_values(struct qn_lifter *l, const struct qn_item *item, Onnx__TensorProto **tensor)

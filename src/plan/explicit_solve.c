@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/numerals.h"
-#include "base/pool.h"
 #include "onnx/attr.h"
 #include "onnx/tensor.h"
 #include "plan/explicit_rules.h"
@@ -24,7 +23,7 @@ struct solver {
 
 static int thread_count(const struct qn_plan *plan)
 {
-    return plan->settings->threads ? (int)plan->settings->threads : qn_cpu_count();
+    return qn_settings_threads(plan->settings);
 }
 
 /* ---- weights ---- */

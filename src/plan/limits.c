@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdint.h>
 
-#include "base/pool.h"
 #include "onnx/attr.h"
 #include "onnx/tensor.h"
 #include "plan/meta.h"
@@ -120,7 +119,7 @@ static qonnx_status codes_of(struct inquiry *q, qn_node_id n, const Onnx__Tensor
                           q->err));
     if (!(made = qn_arena_alloc_raw(&q->arena, count))) return qn_fail_nomem(q->err);
     *codes = made;
-    return qn_quantize(w, layout, row->weight, q->plan->rounding, made, qn_cpu_count(), q->err);
+    return qn_quantize(w, layout, row->weight, q->plan->rounding, made, qn_settings_threads(q->plan->settings), q->err);
 }
 
 static qonnx_status tell_of_saturation(struct inquiry *q, qn_node_id n, const struct qn_metadata *input)

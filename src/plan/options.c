@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/numerals.h"
+#include "base/pool.h"
 #include "plan/presets.h"
 #include "plan/recipe.h"
 
@@ -445,6 +446,8 @@ qonnx_status qn_settings_resolve(struct qn_settings *settings, const qonnx_optio
     resolve(settings);
     return settings->recipe ? QONNX_OK : check_blocks(settings, err);
 }
+
+int qn_settings_threads(const struct qn_settings *settings) { return settings->threads ? (int)settings->threads : qn_cpu_count(); }
 
 void qn_settings_release(struct qn_settings *settings) { qn_arena_release(&settings->arena); }
 

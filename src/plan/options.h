@@ -57,6 +57,8 @@ struct qn_settings {
 /* Fills *settings from what the user set. E_USAGE for contradictions. Release also after a failure. */
 QONNX_MUST_CHECK qonnx_status qn_settings_resolve(struct qn_settings *settings, const qonnx_options *options, qonnx_error *err);
 void qn_settings_release(struct qn_settings *settings);
+/* As many as were asked for, or one for each processor. */
+int  qn_settings_threads(const struct qn_settings *settings);
 
 /* The option was left to "auto". Another value for it, which must be one of its words. */
 bool qn_settings_on_trial(const struct qn_settings *settings, const char *option);

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/pool.h"
 #include "onnx/tensor.h"
 #include "plan/solver.h"
 #include "plan/window.h"
@@ -195,7 +194,7 @@ static qonnx_status keep(const struct rows *r, const struct qn_qparams *weight, 
 
 qonnx_status qn_round_layer(const struct qn_plan *plan, qn_node_id layer, const struct qn_gram *gram, struct qn_arena *arena, const struct qn_rounded **rounded, qonnx_error *err)
 {
-    struct rows        r = { .threads = plan->settings->threads ? (int)plan->settings->threads : qn_cpu_count() };
+    struct rows        r = { .threads = qn_settings_threads(plan->settings) };
     struct qn_rounded *out = qn_arena_alloc(arena, sizeof *out);
     qonnx_status       status;
 

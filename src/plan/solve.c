@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 
-#include "base/pool.h"
 #include "onnx/tensor.h"
 #include "plan/presets.h"
 #include "plan/solver.h"
@@ -143,7 +142,7 @@ static qonnx_status solve_group(struct qn_solver *s, qn_value_id v)
 
 qonnx_status qn_solve(struct qn_plan *plan, const struct qn_stats *const *stats, const struct qn_ranging *ranging, struct qn_verdict *verdicts, bool *again, qonnx_error *err)
 {
-    struct qn_solver s = { plan, stats, ranging, verdicts, again, plan->settings->threads ? (int)plan->settings->threads : qn_cpu_count(), err };
+    struct qn_solver s = { plan, stats, ranging, verdicts, again, qn_settings_threads(plan->settings), err };
 
     *again = false;
     for (qn_value_id v = 0; v < plan->graph->value_count; v++) {

@@ -3,7 +3,6 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "base/pool.h"
 #include "emit/lib/around.h"
 #include "onnx/attr.h"
 #include "onnx/deferred.h"
@@ -55,7 +54,7 @@ static qonnx_status make(struct qn_around *w, qn_node_id n, const struct qn_matr
     enum { DEFERRED = 1 << 20 };
     const struct qn_block_plan *blocks = w->plan->nodes[n].blocks;
     const size_t                per = (size_t)(8 / blocks->form.bits);
-    int                         threads = w->plan->settings->threads ? (int)w->plan->settings->threads : qn_cpu_count();
+    int                         threads = qn_settings_threads(w->plan->settings);
     struct qn_error_sums        lost = { 0, 0 };
     struct later               *later = qn_arena_alloc(w->arena, sizeof *later);
     atomic_size_t              *left = qn_arena_array(w->arena, 1, sizeof *left);

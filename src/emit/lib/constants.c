@@ -2,7 +2,6 @@
  * Nodes whose constants become codes though their activations stay as they are: LSTMs and embeddings. */
 #include <string.h>
 
-#include "base/pool.h"
 #include "emit/emit.h"
 #include "onnx/attr.h"
 #include "onnx/dtype.h"
@@ -60,7 +59,7 @@ static int8_t *turned(const int8_t *codes, const int64_t dims[3], struct qn_aren
 
 static qonnx_status gates_codes(const struct qn_plan *plan, const Onnx__TensorProto *t, const struct qn_qparams *params, const int8_t *known, struct qn_arena *arena, const int8_t **out, qonnx_error *err)
 {
-    int              threads = plan->settings->threads ? (int)plan->settings->threads : qn_cpu_count();
+    int              threads = qn_settings_threads(plan->settings);
     struct qn_arena  scratch = { 0 };
     const float     *w;
     size_t           count;

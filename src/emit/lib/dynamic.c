@@ -3,7 +3,6 @@
  * scales, the form that ONNX Runtime makes one kernel of. */
 #include <string.h>
 
-#include "base/pool.h"
 #include "emit/lib/around.h"
 #include "onnx/attr.h"
 #include "onnx/dtype.h"
@@ -54,7 +53,7 @@ static qonnx_status turned_codes(struct qn_around *w, qn_node_id n, Onnx__Tensor
         QN_TRY(qn_layout_init(&layout, t->dims, t->n_dims, row->weight->axis < 0 ? QN_NO_AXIS : row->weight->axis,
                               w->err));
         QN_TRY(qn_quantize(x, layout, row->weight, w->plan->rounding, made,
-                           w->plan->settings->threads ? (int)w->plan->settings->threads : qn_cpu_count(), w->err));
+                           qn_settings_threads(w->plan->settings), w->err));
         from = made;
     }
     for (size_t i = 0; i < rows; i++)
