@@ -5,6 +5,8 @@ set(documents ${CMAKE_CURRENT_LIST_DIR})
 add_test(NAME docs_links_and_paths_lead_somewhere COMMAND ${QN_PYTHON} -B ${documents}/links.py ${CMAKE_SOURCE_DIR})
 add_test(NAME e2e_docs_options_are_those_of_the_table
   COMMAND ${documents}/options ${CMAKE_SOURCE_DIR} $<TARGET_FILE:qonnx-quantize>)
+add_test(NAME docs_help_manual_and_completions_know_the_same_options
+  COMMAND ${QN_PYTHON} -B ${documents}/table.py $<TARGET_FILE:qonnx-quantize>)
 add_test(NAME docs_container_and_action_name_what_there_is COMMAND ${QN_PYTHON} -B ${documents}/container.py ${CMAKE_SOURCE_DIR})
 if(QN_ORT)
   add_test(NAME e2e_docs_commands_work
