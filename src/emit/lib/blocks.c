@@ -177,7 +177,7 @@ qonnx_status qn_qdq_blocks(struct qn_around *w, qn_node_id n, const char **out)
     dims[0] = (int64_t)(m.depth_stride == 1 ? m.outputs : blocks);
     dims[1] = (int64_t)(m.depth_stride == 1 ? blocks : m.outputs);
     QN_TRY(make(w, n, &m, (struct qn_block_place){ m.out_stride, m.depth_stride, m.depth_stride == 1 ? blocks : 1, m.depth_stride == 1 ? 1 : m.outputs, false }, m.outputs * m.depth,
-                form->symmetric ? (uint8_t)(1 << (form->bits - 1)) : 0, &made));
+                (uint8_t)(form->symmetric ? 1 << (form->bits - 1) : 0), &made));
     zeros = qn_qtype_bytes(type, made.blocks);
     if (!(packed = qn_arena_array(w->arena, zeros, 1))) return qn_fail_nomem(w->err);
     if (made.zero) qn_block_pack_bytes(form->bits, made.zero, made.blocks, 0, packed);
