@@ -37,7 +37,7 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libqonnx-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SHLIBDEPS OFF)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
-  "libqonnx${QN_SOVERSION} (= ${PROJECT_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE}), libprotobuf-c-dev, libjansson-dev, libzip-dev, libxxhash-dev, libssl-dev")
+  "libqonnx${QN_SOVERSION} (= ${PROJECT_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE}), libprotobuf-c-dev, libjansson-dev, libzip-dev, libxxhash-dev, libssl-dev, libjpeg-dev, libpng-dev")
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION
   "quantizer of ONNX models - development files\n${about} This is\nwhat programs are built with that use its library.")
 include(CPack)

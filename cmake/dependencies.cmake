@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
-set(QN_PACKAGES libprotobuf-c jansson libzip libxxhash libcrypto)
+set(QN_PACKAGES libprotobuf-c jansson libzip libxxhash libcrypto libjpeg libpng)
 foreach(package IN LISTS QN_PACKAGES)
   string(MAKE_C_IDENTIFIER ${package} id)
   pkg_check_modules(${id} REQUIRED IMPORTED_TARGET ${package})

@@ -91,6 +91,8 @@ provided()
         libzip-dev) pkg-config --exists libzip ;;
         libxxhash-dev) pkg-config --exists libxxhash ;;
         libssl-dev) pkg-config --exists libcrypto ;;
+        libjpeg-dev) pkg-config --exists libjpeg ;;
+        libpng-dev) pkg-config --exists libpng ;;
         libcmocka-dev) pkg-config --exists cmocka ;;
         *) dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed' ;;
     esac

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data.h"
 #include "report.h"
 #include "run/state.h"
 
@@ -35,9 +36,7 @@ static qonnx_status check_usage(struct job *job, qonnx_error *err)
 static qonnx_status open_feed(struct job *job, qonnx_error *err)
 {
     const struct qn_settings *s = &job->settings;
-    struct qn_feed_options    options = { .samples = (size_t)s->samples,
-                                          .shuffle = s->shuffle,
-                                          .seed = (uint64_t)s->seed };
+    struct qn_feed_options    options = qn_data_options(s);
     const struct qn_port     *inputs;
     size_t                    count;
 

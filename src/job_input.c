@@ -2,6 +2,7 @@
  * The stages before the plan is solved: open, rewrite, observe. */
 #include <string.h>
 
+#include "data.h"
 #include "job.h"
 #include "plan/recipe.h"
 #include "onnx/check.h"
@@ -160,13 +161,14 @@ qonnx_status qn_job_open_data(struct qn_job *job, const struct qn_feed_options *
 {
     const struct qn_settings *s = &job->settings;
     struct qn_arena          *arena = &job->arena;
-    struct qn_feed_options    options = *part;
+    struct qn_feed_options    options = qn_data_options(s);
     const struct qn_port     *inputs;
     size_t                    count;
 
-    options.samples = (size_t)s->samples;
-    options.shuffle = s->shuffle;
-    options.seed = (uint64_t)s->seed;
+    options.shard = part->shard;
+    options.shards = part->shards;
+    options.done = part->done;
+    options.done_count = part->done_count;
     QN_TRY(qn_ort_load(&job->runtime, s->ort, job->err));
 
     if (job->most_samples && !s->shuffle && (!options.samples || options.samples > job->most_samples)) options.samples = job->most_samples;

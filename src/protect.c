@@ -45,14 +45,17 @@ static bool ends_in(const char *text, const char *end)
     return length > tail && strcmp(text + length - tail, end) == 0;
 }
 
-/* The data themselves, or an existing file of samples in their folder or in a test_data_set_K of it. */
+/* The data themselves, or an existing file of samples in their folder or in a folder of that. */
 static bool holds_samples(const char *path, const char *calib)
 {
-    struct stat folder, file, data;
+    static const char *const ends[] = { ".npz", ".npy", ".pb", ".jpg", ".jpeg", ".png", ".raw", ".bin" };
+    struct stat              folder, file, data;
+    bool                     known = false;
 
     if (qn_same_file(path, calib)) return true;
     if (stat(calib, &data) != 0 || !S_ISDIR(data.st_mode) || stat(path, &file) != 0) return false;
-    if (!ends_in(path, ".npz") && !ends_in(path, ".npy") && !ends_in(path, ".pb")) return false;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends && !known; i++) known = ends_in(path, ends[i]);
+    if (!known) return false;
     return (stat_folder(path, "", &folder) && same(&folder, &data)) ||
            (stat_folder(path, "..", &folder) && same(&folder, &data));
 }

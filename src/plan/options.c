@@ -89,6 +89,12 @@ CHOICES(verify_choice, { "run", "run it in ONNX Runtime on a few calibration sam
 CHOICES(pair_choice, { "auto", "where the calibration data can make such a sum saturate, on targets that form it" },
         { "always", "for whatever data" }, { "off", "nowhere" })
 
+CHOICES(layout_choice, { "auto", "channels are where the input has 1 or 3 of something" }, { "nchw", "channels before height and width" }, { "nhwc", "channels last" })
+CHOICES(color_choice, { "rgb", "red first" }, { "bgr", "blue first, as OpenCV reads images" })
+CHOICES(fit_choice, { "crop", "the middle, as large as the input's proportions allow" }, { "stretch", "all of it, out of proportion" },
+        { "pad", "all of it in proportion, with bars of --image-fill beside it" })
+CHOICES(filter_choice, { "bilinear", "a triangle, widened where images become smaller: Pillow, or torchvision with antialias" }, { "bicubic", "a cubic with a = -0.5, widened likewise" })
+
 #define AT(member) offsetof(struct qn_settings, member)
 /* clang-format off */
 /*    name             argument       default    help                                                                                                   group          commands  type  member … */
@@ -123,7 +129,7 @@ static const struct row rows[] = {
     { { "duplicate",    "WHEN",        "off",     "spread channels with outliers that a MatMul or Gemm reads over copies of themselves, for 3 % more weights at most", "Quantization", "q", false, true }, TEXT, AT(duplicate), .choice = duplicate_choice },
     { { "node-sqnr",    "DB",          "20",      "leave a layer in float when quantizing what it reads or writes keeps less than this on the calibration data; 0 never does", "Quantization", "q", false, true }, INT, AT(node_sqnr), 0, 100 },
 
-    { { "calib",        "PATH",        NULL,      "samples: FILE.npz, FILE.npy, a folder of either, or a folder of test_data_set_K/input_J.pb",           "Data",         "qc" },  TEXT, AT(calib) },
+    { { "calib",        "PATH",        NULL,      "samples: FILE.npz, .npy, .csv or .raw (float32), a folder of JPEG and PNG images, of .npz, .npy or .raw files, or of test_data_set_K/input_J.pb", "Data",         "qc" },  TEXT, AT(calib) },
     { { "stats",        "FILE",        NULL,      "ranges follow from statistics that calibrate and merge wrote; samples of --calib then only judge",      "Data",         "q" },   TEXT, AT(stats) },
     { { "shard",        "K/N",         NULL,      "take each N-th sample from the K-th on; merge then puts the statistics of all shards together",          "Data",         "k" },   TEXT, AT(shard) },
     { { "resume",       NULL,          "off",     "go on where a run that was killed had come to",                                                        "Data",         "k" },   FLAG, AT(resume) },
@@ -138,6 +144,17 @@ static const struct row rows[] = {
     { { "observer",     "NAME",        "minmax",  "how a range follows from the values seen",                                                             "Data",         "qd", false, true }, TEXT, AT(observer), .choice = observer_choice },
     { { "percentile",   "P",           "99.99",   "for -o observer=percentile: how many in a hundred values the range holds",                             "Data",         "qd", false, true }, REAL, AT(percentile), 50, 100 },
     { { "momentum",     "M",           "0.1",     "for -o observer=moving-average: the weight of each further sample",                                    "Data",         "qd", false, true }, REAL, AT(momentum), 0, 1 },
+
+    { { "image-size",   "HxW",         NULL,      "height and width that images are fed in, as in 224 or 224x320; without it those of the model's input", "Images",       "qc" },  TEXT, AT(image_size) },
+    { { "image-mean",   "M[,M,M]",     NULL,      "is subtracted from pixels: one number, or one for each channel",                                       "Images",       "qc" },  TEXT, AT(image_mean) },
+    { { "image-std",    "S[,S,S]",     NULL,      "pixels less the mean are divided by it: one number, or one for each channel",                          "Images",       "qc" },  TEXT, AT(image_std) },
+    { { "image-range",  "MAX",         "0",       "pixels run from 0 to MAX before mean and std: 1 or 255; 0 means 1, and 255 for inputs of integers",    "Images",       "qc" },  INT,  AT(image_range), 0, 65535 },
+    { { "image-layout", "LAYOUT",      "auto",    "order of the input's axes",                                                                            "Images",       "qc" },  TEXT, AT(image_layout), .choice = layout_choice },
+    { { "image-color",  "ORDER",       "rgb",     "order of the input's channels",                                                                        "Images",       "qc" },  TEXT, AT(image_color), .choice = color_choice },
+    { { "image-fit",    "HOW",         "crop",    "how images of other proportions become the input's",                                                  "Images",       "qc" },  TEXT, AT(image_fit), .choice = fit_choice },
+    { { "image-crop",   "PERCENT",     "100",     "how much of a side is left: images are resized to 100 / PERCENT of the size and the middle is cut out; 87.5 makes 224 out of 256", "Images", "qc" }, REAL, AT(image_crop), 1, 100 },
+    { { "image-filter", "NAME",        "bilinear", "how pixels are weighed in resizing",                                         "Images",       "qc", false, true }, TEXT, AT(image_filter), .choice = filter_choice },
+    { { "image-fill",   "PIXEL",       "0",       "what --image-fit pad fills up with, 0 to 255",                                                         "Images",       "qc", false, true }, INT, AT(image_fill), 0, 255 },
 
     { { "labels",       "FILE.npy",    NULL,      "true classes, one for each sample, to count right answers of both models",                             "Comparison",   "c" },   TEXT, AT(labels) },
     { { "label-output", "NAME",        NULL,      "the output the labels are for; the first float output otherwise",                                      "Comparison",   "c" },   TEXT, AT(label_output) },

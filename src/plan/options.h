@@ -35,6 +35,9 @@ struct qn_settings {
     const char *preset, *format, *target, *calib, *stats, *shard, *sidecar, *digest, *ort, *observer, *verify, *duplicate, *rounding, *weight_range, *bias_correction;
     const char *act_type, *weight_type, *embeddings, *pair_safe, *activations;
     const char *labels, *label_output;
+    const char *image_size, *image_mean, *image_std, *image_layout, *image_color, *image_fit, *image_filter;
+    int64_t     image_range, image_fill;
+    double      image_crop;
     const char *config, *weights_as, *io_type, *external_data;
     struct qn_list dim, input_shape, state, include, exclude, pass, fail_below, report;
     int64_t     samples, seed, state_reset, threads, node_sqnr, min_sqnr, candidates, weight_bits, damping, mem_limit, checkpoint, shard_size;

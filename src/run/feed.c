@@ -169,6 +169,9 @@ qonnx_status qn_feed_new(struct qn_feed **result, struct qn_source *source, cons
 {
     struct qn_feed *feed = calloc(1, sizeof *feed);
 
+    if (source->grouped && options->samples && options->samples < source->count && !options->shuffle)
+        qn_feed_note(notes, "--samples takes the first ones by name, which are those of the first folders: --shuffle "
+                            "takes some of all");
     if (!feed || !(feed->hash = XXH3_createState()) || notes->failed) {
         free(feed);
         source->close(source);
@@ -198,7 +201,7 @@ qonnx_status qn_feed_open(struct qn_feed **feed, const char *path, const struct 
                           const struct qn_feed_options *options, qonnx_error *err)
 {
     struct qn_strbuf     notes;
-    struct qn_feed_ports want = { inputs, input_count, &notes };
+    struct qn_feed_ports want = { inputs, input_count, &notes, &options->images };
     struct qn_source    *source;
     qonnx_status         status = QONNX_OK;
 
@@ -212,7 +215,7 @@ qonnx_status qn_feed_open(struct qn_feed **feed, const char *path, const struct 
                 "the model's input '%s' takes %s, which cannot be fed: quantize the part of the model behind it",
                 inputs[i].name, qn_dtype_name(inputs[i].dtype));
     }
-    if (status == QONNX_OK) status = qn_source_open_files(&source, path, &want, err);
+    if (status == QONNX_OK) status = qn_source_open(&source, path, &want, err);
     if (status == QONNX_OK) return qn_feed_new(feed, source, options, &notes, err);
     qn_strbuf_release(&notes);
     return status;
@@ -328,6 +331,14 @@ qonnx_status qn_feed_rewind(struct qn_feed *feed, qonnx_error *err)
     QN_TRY(feed->source->rewind(feed->source, err));
     start_pass(feed);
     return QONNX_OK;
+}
+
+void qn_feed_sample_name(const struct qn_feed *feed, size_t position, struct qn_strbuf *text)
+{
+    if (feed->source->name)
+        feed->source->name(feed->source, position, text);
+    else
+        qn_strbuf_printf(text, "sample %zu", position);
 }
 
 const struct qn_feed_info *qn_feed_info(struct qn_feed *feed) { return &feed->info; }

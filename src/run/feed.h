@@ -8,6 +8,10 @@
  *   FOLDER of .npy  a model with one input; each file is one run's input, or, when it has one axis more than the input,
  *                   several with a leading sample axis
  *   test_data_set_K or the folder of them: input_J.pb is a TensorProto for input J
+ *   FILE.csv        a sample in each line; columns are the elements of the one input, or are named for their inputs
+ *   FILE.raw, .bin  float32 (or, for inputs of other types than floats, elements of that type) and nothing else, for a
+ *                   model with one input; or a folder of such files
+ *   FOLDER of images, also in folders of that folder: JPEG and PNG, for a model with one input
  *
  * Elements with one axis less than their input get a leading dimension of 1 where the input allows it. Types convert
  * where no value changes (and double to float); each conversion leaves a note. */
@@ -21,6 +25,20 @@
 #include "onnx/graph.h"
 #include "run/runner.h"
 
+/* How images become inputs; texts as on the command line. A zero-initialised struct says nothing: what is not said follows
+ * from the input's shape and type. */
+struct qn_image_options {
+    const char *size;       /* "224" or "224x320", height before width */
+    const char *layout;     /* "nchw", "nhwc" or "auto" */
+    const char *color;      /* "rgb" or "bgr" */
+    const char *fit;        /* "crop", "stretch" or "pad" */
+    const char *filter;     /* "bilinear" or "bicubic" */
+    const char *mean, *std; /* a number, or one for each channel: (value - mean) / std */
+    int64_t     range;      /* pixels run from 0 to this before that; 0: 1 for inputs of floats */
+    double      crop;       /* percent of its side that is left of a resized image; 0: 100 */
+    int64_t     fill;       /* of what "pad" adds, 0 to 255 */
+};
+
 struct qn_feed_options {
     size_t   samples; /* at most so many; 0: all */
     bool     shuffle; /* take a subset chosen by `seed`, in file order, instead of the first ones */
@@ -29,6 +47,7 @@ struct qn_feed_options {
     /* Leave out those at these places in the data, which are in order. They must outlive the feed. */
     const uint64_t *done;
     size_t          done_count;
+    struct qn_image_options images;
 };
 
 /* A worker's buffers for one run. Zero-initialise; qn_feed_next fills and re-uses it. */
@@ -93,6 +112,8 @@ QONNX_MUST_CHECK qonnx_status qn_feed_next(struct qn_feed *feed, struct qn_sampl
                                            qonnx_error *err);
 /* Starts over: the same samples again. */
 QONNX_MUST_CHECK qonnx_status qn_feed_rewind(struct qn_feed *feed, qonnx_error *err);
+/* What people call the sample at a position of all of the data: "cat.jpg", "a.npz[3]" or "sample 3". */
+void                          qn_feed_sample_name(const struct qn_feed *feed, size_t position, struct qn_strbuf *text);
 /* Digest and NaN counts are complete after a full pass. Texts live as long as the feed. */
 const struct qn_feed_info    *qn_feed_info(struct qn_feed *feed);
 void                          qn_feed_close(struct qn_feed *feed); /* NULL is allowed */

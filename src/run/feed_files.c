@@ -1,31 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Samples out of a list of files: .npz, .npy or folders of .pb. One file is open at a time. */
-#include <dirent.h>
-#include <errno.h>
+ * Samples out of files of arrays: .npz, .npy, raw ones or folders of .pb. One file is open at a time. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "onnx/dtype.h"
 #include "run/feed_source.h"
 #include "run/npz.h"
 
-enum kind { KIND_NPZ, KIND_NPY, KIND_PB };
-
-struct file {
-    char  *path;
-    size_t samples;
-};
-
 struct files {
     struct qn_source     base;
+    struct qn_data_files list;
     struct qn_feed_ports want;
     struct qn_strbuf     later_notes; /* everything worth a note was noted when the files were first looked at */
-    enum kind            kind;
-    bool                 folder;
-    struct file         *files;
-    size_t               file_count, capacity, next_file;
+    size_t               next_file;
     /* The open file. */
     size_t               left; /* samples */
     struct qn_npz       *npz;
@@ -113,13 +102,49 @@ static qonnx_status open_npy(struct files *files, const char *path, qonnx_error 
     return qn_npy_open(&files->arrays[0], &stream, size, err);
 }
 
+/* A raw file says nothing of itself: its shape is the input's, with a sample axis before it. */
+static qonnx_status open_raw(struct files *files, const char *path, qonnx_error *err)
+{
+    const struct qn_port *port = &files->want.ports[0];
+    const int32_t    dtype = !port->dtype || qn_elements_convertible(QN_DOUBLE, port->dtype) ? QN_FLOAT : port->dtype;
+    size_t           one = (size_t)qn_dtype_find(dtype)->bits / 8;
+    int64_t          dims[QN_MAX_RANK];
+    struct qn_stream stream;
+    uint64_t         size;
+
+    if (port->rank < 0 || port->rank >= QN_MAX_RANK)
+        return qn_fail(err, QONNX_E_DATA,
+                       "the model's input '%s' has no declared shape, which raw files need: use .npy", port->name);
+    for (int i = 0; i < port->rank; i++) {
+        dims[i + 1] = i == 0 && port->dims[i] < 0 ? 1 : port->dims[i];
+        if (dims[i + 1] < 0)
+            return qn_fail(
+                err, QONNX_E_DATA,
+                "axis %d of the model's input '%s' may have any size, and a raw file does not say which: use .npy", i,
+                port->name);
+        if (!dims[i + 1] || __builtin_mul_overflow(one, (size_t)dims[i + 1], &one))
+            return qn_fail(err, QONNX_E_DATA, "the model's input '%s' has a shape that cannot be fed", port->name);
+    }
+    QN_TRY(qn_stream_open_file(&stream, path, &size, err));
+    if (size % one) {
+        qn_stream_close(&stream);
+        return qn_fail(err, QONNX_E_DATA,
+                       "holds %" PRIu64
+                       " bytes, not a multiple of the %zu that one sample of the model's input '%s' takes in %s",
+                       size, one, port->name, qn_dtype_name(dtype));
+    }
+    dims[0] = (int64_t)(size / one);
+    qn_npy_raw(&files->arrays[0], &stream, dtype, port->rank + 1, dims);
+    return QONNX_OK;
+}
+
 /* How many samples the open arrays hold, and that they fit the inputs. */
 static qonnx_status fit_arrays(struct files *files, qonnx_error *err)
 {
     size_t bytes = 0;
 
     files->skip = 1;
-    if (files->kind == KIND_NPY && files->folder)
+    if (files->list.kind == QN_FILES_NPY && files->list.folder)
         files->skip = files->want.ports[0].rank >= 0 && files->arrays[0].rank == files->want.ports[0].rank + 1;
     for (size_t i = 0; i < files->want.count; i++) {
         struct qn_npy *array = &files->arrays[i];
@@ -149,18 +174,20 @@ static qonnx_status fit_arrays(struct files *files, qonnx_error *err)
 
 static qonnx_status open_file(struct files *files, size_t index, qonnx_error *err)
 {
-    const char  *path = files->files[index].path;
+    const char  *path = files->list.files[index].path;
     qonnx_status status = QONNX_OK;
 
     close_file(files);
     files->open = true;
-    if (files->kind == KIND_PB) {
+    if (files->list.kind == QN_FILES_PB) {
         for (size_t i = 0; i < files->want.count && status == QONNX_OK; i++)
             status = qn_pb_read(path, i, &files->want, NULL, err);
         files->left = 1;
         return status;
     }
-    status = files->kind == KIND_NPZ ? open_npz(files, path, err) : open_npy(files, path, err);
+    status = files->list.kind == QN_FILES_NPZ   ? open_npz(files, path, err)
+             : files->list.kind == QN_FILES_NPY ? open_npy(files, path, err)
+                                                : open_raw(files, path, err);
     if (status == QONNX_OK) status = fit_arrays(files, err);
     if (status != QONNX_OK) qn_wrap(err, status, "%s", path);
     return status;
@@ -197,7 +224,7 @@ static qonnx_status read_arrays(struct files *files, struct qn_sample *sample, q
 static qonnx_status read_pbs(struct files *files, struct qn_sample *sample, qonnx_error *err)
 {
     for (size_t i = 0; sample && i < files->want.count; i++)
-        QN_TRY(qn_pb_read(files->files[files->next_file - 1].path, i, &files->want, sample, err));
+        QN_TRY(qn_pb_read(files->list.files[files->next_file - 1].path, i, &files->want, sample, err));
     return QONNX_OK;
 }
 
@@ -208,16 +235,17 @@ static qonnx_status files_next(struct qn_source *source, struct qn_sample *sampl
 
     while (!files->left) {
         size_t expected;
-        if (files->next_file == files->file_count) return qn_fail(err, QONNX_E_INTERNAL, "read past the last sample");
-        expected = files->files[files->next_file].samples;
+        if (files->next_file == files->list.count) return qn_fail(err, QONNX_E_INTERNAL, "read past the last sample");
+        expected = files->list.files[files->next_file].samples;
         QN_TRY(open_file(files, files->next_file, err));
         if (files->left != expected)
-            return qn_fail(err, QONNX_E_DATA, "%s: changed while it was in use", files->files[files->next_file].path);
+            return qn_fail(err, QONNX_E_DATA, "%s: changed while it was in use",
+                           files->list.files[files->next_file].path);
         files->next_file++;
     }
-    status = files->kind == KIND_PB
+    status = files->list.kind == QN_FILES_PB
                  ? read_pbs(files, sample, err)
-                 : qn_wrap(err, read_arrays(files, sample, err), "%s", files->files[files->next_file - 1].path);
+                 : qn_wrap(err, read_arrays(files, sample, err), "%s", files->list.files[files->next_file - 1].path);
     if (status == QONNX_OK && --files->left == 0) close_file(files);
     return status;
 }
@@ -237,137 +265,62 @@ static void files_close(struct qn_source *source)
     struct files *files = (struct files *)source;
 
     close_file(files);
-    for (size_t i = 0; i < files->file_count; i++) free(files->files[i].path);
-    free(files->files);
+    qn_data_files_release(&files->list);
     free(files->arrays);
     qn_strbuf_release(&files->later_notes);
     free(files);
 }
 
-/* ---- finding the files ---- */
-
-static qonnx_status add_file(struct files *files, const char *folder, const char *name, qonnx_error *err)
-{
-    char *path = NULL;
-
-    if (files->file_count == files->capacity) {
-        size_t       wanted = files->capacity ? files->capacity * 2 : 16;
-        struct file *grown = realloc(files->files, wanted * sizeof *grown);
-        if (!grown) return qn_fail_nomem(err);
-        files->files = grown;
-        files->capacity = wanted;
-    }
-    if (asprintf(&path, "%s%s%s", folder, *folder ? "/" : "", name) < 0) return qn_fail_nomem(err);
-    files->files[files->file_count++] = (struct file){ path, 0 };
-    return QONNX_OK;
-}
-
-static bool ends_with(const char *text, const char *end)
-{
-    size_t a = strlen(text), b = strlen(end);
-    return a > b && strcmp(text + a - b, end) == 0;
-}
-
-static bool of_kind(enum kind kind, const char *name)
-{
-    if (*name == '.') return false;
-    return kind == KIND_NPZ   ? ends_with(name, ".npz")
-           : kind == KIND_NPY ? ends_with(name, ".npy")
-                              : !strncmp(name, "test_data_set_", 14);
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const struct file *)a)->path, ((const struct file *)b)->path);
-}
-static int by_number(const void *a, const void *b)
-{
-    return strverscmp(((const struct file *)a)->path, ((const struct file *)b)->path);
-}
-
-/* Adds the folder's files of one kind. */
-static qonnx_status list_kind(struct files *files, const char *path, enum kind kind, qonnx_error *err)
-{
-    DIR           *folder = opendir(path);
-    struct dirent *entry;
-    qonnx_status   status = QONNX_OK;
-
-    if (!folder) return qn_fail(err, QONNX_E_IO, "%s: %s", path, strerror(errno));
-    while (status == QONNX_OK && (entry = readdir(folder)))
-        if (of_kind(kind, entry->d_name)) status = add_file(files, path, entry->d_name, err);
-    closedir(folder);
-    if (files->file_count)
-        qsort(files->files, files->file_count, sizeof *files->files, kind == KIND_PB ? by_number : by_name);
-    files->kind = kind;
-    return status;
-}
-
-static bool is_folder(const char *path)
-{
-    struct stat info;
-    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-}
-
-static qonnx_status list_folder(struct files *files, const char *path, qonnx_error *err)
-{
-    char first[4096];
-
-    files->folder = true;
-    if (snprintf(first, sizeof first, "%s/input_0.pb", path) < (int)sizeof first) {
-        struct stat info;
-        files->kind = KIND_PB;
-        if (stat(first, &info) == 0) return add_file(files, "", path, err);
-    }
-    for (enum kind kind = KIND_NPZ; kind <= KIND_PB && !files->file_count; kind++)
-        QN_TRY(list_kind(files, path, kind, err));
-    if (files->file_count) return QONNX_OK;
-    return qn_fail(err, QONNX_E_DATA, "%s: no .npz, .npy or test_data_set_* in this folder", path);
-}
-
-static qonnx_status list_files(struct files *files, const char *path, qonnx_error *err)
-{
-    struct stat info;
-
-    if (stat(path, &info) != 0) return qn_fail(err, QONNX_E_DATA, "%s: %s", path, strerror(errno));
-    if (is_folder(path)) return list_folder(files, path, err);
-    files->kind = ends_with(path, ".npy") ? KIND_NPY : KIND_NPZ;
-    return add_file(files, "", path, err);
-}
-
 /* Looks into every file once: what is wrong with the last one shows before the first one is run. */
 static qonnx_status look_into_all(struct files *files, qonnx_error *err)
 {
-    for (size_t i = 0; i < files->file_count; i++) {
+    for (size_t i = 0; i < files->list.count; i++) {
         QN_TRY(open_file(files, i, err));
-        files->files[i].samples = files->left;
+        files->list.files[i].samples = files->left;
         if (__builtin_add_overflow(files->base.count, files->left, &files->base.count))
-            return qn_fail(err, QONNX_E_DATA, "%s: impossible number of samples", files->files[i].path);
+            return qn_fail(err, QONNX_E_DATA, "%s: impossible number of samples", files->list.files[i].path);
     }
     close_file(files);
     return QONNX_OK;
 }
 
-qonnx_status qn_source_open_files(struct qn_source **source, const char *path, const struct qn_feed_ports *want,
-                                  qonnx_error *err)
+/* A file is called by its name; of one with several samples also the place in it is told. */
+static void files_name(const struct qn_source *source, size_t position, struct qn_strbuf *text)
+{
+    const struct files *files = (const struct files *)source;
+    size_t              i = 0, place = position;
+
+    while (place >= files->list.files[i].samples) place -= files->list.files[i++].samples;
+    if (files->list.count == 1) {
+        qn_strbuf_printf(text, "sample %zu", position);
+    } else {
+        qn_strbuf_puts(text, files->list.files[i].path + files->list.prefix);
+        if (files->list.files[i].samples > 1) qn_strbuf_printf(text, "[%zu]", place);
+    }
+}
+
+qonnx_status qn_source_arrays(struct qn_source **source, struct qn_data_files *list, const struct qn_feed_ports *want,
+                              qonnx_error *err)
 {
     struct files *files = calloc(1, sizeof *files);
-    qonnx_status  status;
+    qonnx_status  status = QONNX_OK;
 
     if (!files || !(files->arrays = calloc(want->count + 1, sizeof *files->arrays))) {
         free(files);
+        qn_data_files_release(list);
         return qn_fail_nomem(err);
     }
-    files->base.next = files_next;
-    files->base.rewind = files_rewind;
-    files->base.close = files_close;
+    files->base =
+        (struct qn_source){ .next = files_next, .rewind = files_rewind, .close = files_close, .name = files_name };
+    files->list = *list;
     files->want = *want;
     qn_strbuf_init(&files->later_notes);
-    status = list_files(files, path, err);
-    if (status == QONNX_OK && files->kind == KIND_NPY && want->count != 1)
-        status = qn_fail(err, QONNX_E_DATA, "%s: .npy files feed models with one input, this one has %zu: use an .npz",
-                         path, want->count);
+    if ((list->kind == QN_FILES_NPY || list->kind == QN_FILES_RAW) && want->count != 1)
+        status = qn_fail(err, QONNX_E_DATA, "%s: %s files feed models with one input, this one has %zu: use an .npz",
+                         list->files[0].path, list->kind == QN_FILES_NPY ? ".npy" : "raw", want->count);
     if (status == QONNX_OK) status = look_into_all(files, err);
-    if (status == QONNX_OK && !files->base.count) status = qn_fail(err, QONNX_E_DATA, "%s: holds no samples", path);
+    if (status == QONNX_OK && !files->base.count)
+        status = qn_fail(err, QONNX_E_DATA, "%s: holds no samples", list->files[0].path);
     if (status != QONNX_OK) {
         files_close(&files->base);
         return status;

@@ -224,6 +224,18 @@ qonnx_status qn_npy_open(struct qn_npy *array, struct qn_stream *stream, uint64_
     return status;
 }
 
+void qn_npy_raw(struct qn_npy *array, struct qn_stream *stream, int32_t dtype, int rank, const int64_t *dims)
+{
+    memset(array, 0, sizeof *array);
+    array->stream = *stream;
+    memset(stream, 0, sizeof *stream);
+    array->dtype = dtype;
+    array->item = (size_t)qn_dtype_find(dtype)->bits / 8;
+    array->swapped = array->item > 1 && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__;
+    array->rank = rank;
+    memcpy(array->dims, dims, (size_t)rank * sizeof *dims);
+}
+
 void qn_npy_close(struct qn_npy *array)
 {
     qn_stream_close(&array->stream);

@@ -36,6 +36,8 @@ struct qn_npy {
 /* Reads the header. The array takes over the stream, also when this fails. `size` is that of the whole stream. */
 QONNX_MUST_CHECK qonnx_status qn_npy_open(struct qn_npy *array, struct qn_stream *stream, uint64_t size,
                                           qonnx_error *err);
+/* An array without a header, little-endian; it takes over the stream. */
+void qn_npy_raw(struct qn_npy *array, struct qn_stream *stream, int32_t dtype, int rank, const int64_t *dims);
 void                          qn_npy_close(struct qn_npy *array); /* a zeroed struct may be closed */
 
 /* Elements of one sub-array behind the first `skip` axes. */

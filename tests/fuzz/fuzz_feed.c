@@ -23,7 +23,7 @@ static void link_as(const char *name)
 
 static void clean_up(void)
 {
-    static const char *const names[] = { "a.npz", "a.npy", "d/1.npy", "d", "input_0.pb", "" };
+    static const char *const names[] = { "a.npz", "a.npy", "a.csv", "a.raw", "d/1.npy", "d", "input_0.pb", "" };
     char                     path[200];
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -45,6 +45,8 @@ static void set_up(void)
     PROMISE(mkdir(path, 0700) == 0);
     link_as("a.npz");
     link_as("a.npy");
+    link_as("a.csv");
+    link_as("a.raw");
     link_as("d/1.npy");
     link_as("input_0.pb");
 }
@@ -99,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const int64_t     dims[] = { -1, 2 };
     static const char *const names[] = { "N", NULL };
-    static const char *const kinds[] = { "a.npz", "a.npy", "d", "" };
+    static const char *const kinds[] = { "a.npz", "a.npy", "a.csv", "a.raw", "d", "" };
     const struct qn_port     ports[] = {
             { "x", QN_FLOAT, 2, dims, names },
             { "x", QN_INT64, 2, dims, names },
