@@ -33,6 +33,23 @@ static qonnx_status check_usage(struct job *job, qonnx_error *err)
     return qn_demands_parse(&s->fail_below, s->labels != NULL, &job->arena, &job->demands, &job->demand_count, err);
 }
 
+/* "1,5" */
+static qonnx_status read_top(const char *text, struct qn_compare_options *options, qonnx_error *err)
+{
+    const char *at = text;
+
+    for (bool more = true; more; at++) {
+        char *end;
+        long  k = *at >= '0' && *at <= '9' ? strtol(at, &end, 10) : 0;
+        if (k < 1 || k > 100000 || options->top_count == QN_TOP_MOST || (*end && *end != ','))
+            return qn_fail(err, QONNX_E_USAGE, "--top-k %s: up to %d numbers from 1 on with commas between are wanted, as in 1,5", text, QN_TOP_MOST);
+        options->top[options->top_count++] = (size_t)k;
+        more = *end == ',';
+        at = end;
+    }
+    return QONNX_OK;
+}
+
 static qonnx_status open_feed(struct job *job, qonnx_error *err)
 {
     const struct qn_settings *s = &job->settings;
@@ -61,6 +78,7 @@ static qonnx_status run(struct job *job, const char *const paths[2], qonnx_error
         .threads = s->state.count ? 1 : qn_settings_threads(s), /* a state comes from the run before */
         .labels = s->labels,
         .label_output = s->label_output,
+        .tensors = s->tensors,
         .on_progress = on_progress,
         .progress_context = job,
     };
@@ -68,6 +86,7 @@ static qonnx_status run(struct job *job, const char *const paths[2], qonnx_error
     job->dims = (struct qn_dim_options){ s->dim.items, s->dim.count, s->input_shape.items, s->input_shape.count };
     job->states = (struct qn_state_options){ s->state.items, s->state.count, (size_t)s->state_reset, &job->dims };
     QN_TRY(check_usage(job, err));
+    QN_TRY(read_top(s->top_k, &options, err));
     for (int k = 0; k < 2; k++) QN_TRY(qn_model_open(&job->models[k], paths[k], s->no_mmap, err));
     QN_TRY(qn_ort_load(&job->runtime, s->ort, err));
     QN_TRY(open_feed(job, err));
@@ -83,6 +102,7 @@ static qonnx_status render(struct job *job, const char *const paths[2], qonnx_re
         .settings = &job->settings,
         .runtime = job->runtime->version,
         .data = qn_feed_info(job->feed),
+        .feed = job->feed,
         .comparison = &job->comparison,
         .demands = job->demands,
         .demand_count = job->demand_count,

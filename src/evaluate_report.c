@@ -2,17 +2,17 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/numerals.h"
 #include "evaluate.h"
-#include "json_out.h"
 #include "onnx/dtype.h"
 #include "wording.h"
 
 /* ---- text ---- */
 
-enum { COLUMNS = 8, CELL = 32 };
+enum { COLUMNS = 9, CELL = 32, SHOWN_SAMPLES = 3, SHOWN_TENSORS = 20 };
 
 /* Characters of UTF-8 text, which are what columns are aligned by. */
 static size_t width(const char *text)
@@ -44,43 +44,135 @@ static void fill_row(char row[COLUMNS][CELL], const struct qn_output_comparison 
     qn_snprintf(row[4], CELL, "%.6f", o->cosine);
     qn_snprintf(row[5], CELL, "%.4g", o->max_error);
     qn_snprintf(row[6], CELL, "%.4g", o->mean_error);
-    share(row[7], o->top1_agree, o->top1_count);
+    qn_snprintf(row[7], CELL, "%.3g %%", 100 * o->relative);
+    share(row[8], o->top1_agree, o->top1_count);
 }
 
-static const char *const heads[COLUMNS] = { "output", "elements",  "SQNR dB",    "worst sample",
-                                            "cosine", "max error", "mean error", "same top-1" };
+static const char *const heads[COLUMNS] = { "output",    "elements",   "SQNR dB",  "worst sample", "cosine",
+                                            "max error", "mean error", "relative", "same top-1" };
 
-static void put_row(struct qn_strbuf *text, const char *name, char row[COLUMNS][CELL], const size_t *widths)
+static void put_row(struct qn_strbuf *text, const char *name, char row[COLUMNS][CELL], size_t columns,
+                    const size_t *widths)
 {
     qn_put_foreign(text, name);
     qn_strbuf_printf(text, "%*s", (int)(widths[0] - width(name)), "");
-    for (size_t k = 1; k < COLUMNS; k++) qn_strbuf_printf(text, "  %*s", (int)widths[k], row[k]);
+    for (size_t k = 1; k < columns; k++) qn_strbuf_printf(text, "  %*s", (int)widths[k], row[k]);
     qn_strbuf_puts(text, "\n");
 }
 
-static void put_table(const struct qn_comparison *c, struct qn_strbuf *text)
+/* The first so many columns of what is float. */
+static void put_table(const struct qn_output_comparison *const *list, size_t count, const char *what, size_t columns,
+                      struct qn_strbuf *text)
 {
     size_t widths[COLUMNS], floats = 0;
     char   row[COLUMNS][CELL];
 
-    for (size_t k = 0; k < COLUMNS; k++) widths[k] = strlen(heads[k]);
-    for (size_t i = 0; i < c->output_count; i++) {
-        if (!c->outputs[i].is_float) continue;
+    for (size_t k = 0; k < columns; k++) widths[k] = strlen(k ? heads[k] : what);
+    for (size_t i = 0; i < count; i++) {
+        if (!list[i]->is_float) continue;
         floats++;
-        fill_row(row, &c->outputs[i]);
-        for (size_t k = 0; k < COLUMNS; k++) {
-            size_t w = k ? strlen(row[k]) : width(c->outputs[i].name);
+        fill_row(row, list[i]);
+        for (size_t k = 0; k < columns; k++) {
+            size_t w = k ? strlen(row[k]) : width(list[i]->name);
             if (w > widths[k]) widths[k] = w;
         }
     }
     if (!floats) return;
-    for (size_t k = 0; k < COLUMNS; k++) qn_snprintf(row[k], CELL, "%s", heads[k]);
-    put_row(text, heads[0], row, widths);
-    for (size_t i = 0; i < c->output_count; i++) {
-        if (!c->outputs[i].is_float) continue;
-        fill_row(row, &c->outputs[i]);
-        put_row(text, c->outputs[i].name, row, widths);
+    for (size_t k = 0; k < columns; k++) qn_snprintf(row[k], CELL, "%s", heads[k]);
+    put_row(text, what, row, columns, widths);
+    for (size_t i = 0; i < count; i++) {
+        if (!list[i]->is_float) continue;
+        fill_row(row, list[i]);
+        put_row(text, list[i]->name, row, columns, widths);
     }
+}
+
+static qonnx_status put_outputs(const struct qn_comparison *c, struct qn_strbuf *text, qonnx_error *err)
+{
+    const struct qn_output_comparison **list = calloc(c->output_count + 1, sizeof *list);
+
+    if (!list) return qn_fail_nomem(err);
+    for (size_t i = 0; i < c->output_count; i++) list[i] = &c->outputs[i];
+    put_table(list, c->output_count, "output", COLUMNS, text);
+    free(list);
+    return QONNX_OK;
+}
+
+static int by_sqnr(const void *a, const void *b)
+{
+    const struct qn_output_comparison *x = *(const struct qn_output_comparison *const *)a,
+                                      *y = *(const struct qn_output_comparison *const *)b;
+
+    if (x->sqnr != y->sqnr) return x->sqnr < y->sqnr ? -1 : 1;
+    return x < y ? -1 : x > y; /* in the order of the graph */
+}
+
+static qonnx_status put_tensors(const struct qn_comparison *c, struct qn_strbuf *text, qonnx_error *err)
+{
+    const struct qn_output_comparison **list = calloc(c->tensor_count + 1, sizeof *list);
+    size_t                              shown = c->tensor_count < SHOWN_TENSORS ? c->tensor_count : SHOWN_TENSORS;
+
+    if (!list) return qn_fail_nomem(err);
+    for (size_t i = 0; i < c->tensor_count; i++) list[i] = &c->tensors[i];
+    qsort(list, c->tensor_count, sizeof *list, by_sqnr);
+    qn_strbuf_printf(text, "\n%zu tensor%s inside that both models name alike", c->tensor_count,
+                     qn_plural(c->tensor_count));
+    if (c->tensor_count)
+        qn_strbuf_puts(text, shown < c->tensor_count ? ", those that keep least (--json has all):\n"
+                                                     : ", what keeps least first:\n");
+    put_table(list, shown, "tensor", COLUMNS - 1, text);
+    if (!c->tensor_count) qn_strbuf_puts(text, "\n");
+    free(list);
+    return QONNX_OK;
+}
+
+void qn_evaluation_sample(const struct qn_evaluation *e, size_t position, struct qn_strbuf *name)
+{
+    if (e->feed)
+        qn_feed_sample_name(e->feed, position, name);
+    else
+        qn_strbuf_printf(name, "sample %zu", position);
+}
+
+static void put_sample(const struct qn_evaluation *e, size_t position, struct qn_strbuf *text)
+{
+    struct qn_strbuf name;
+
+    qn_strbuf_init(&name);
+    qn_evaluation_sample(e, position, &name);
+    qn_put_foreign(text, name.text);
+    qn_strbuf_release(&name);
+}
+
+static void put_worst(const struct qn_evaluation *e, struct qn_strbuf *text)
+{
+    char cell[CELL];
+
+    for (size_t i = 0; i < e->comparison->output_count && e->comparison->samples > 1; i++) {
+        const struct qn_output_comparison *o = &e->comparison->outputs[i];
+        for (size_t k = 0; k < o->worst_count && k < SHOWN_SAMPLES; k++) {
+            if (!k) qn_strbuf_puts(text, "worst of ");
+            if (!k) qn_put_foreign(text, o->name);
+            qn_strbuf_puts(text, k ? ", " : ": ");
+            put_sample(e, o->worst[k].position, text);
+            decibel(cell, o->worst[k].sqnr);
+            qn_strbuf_printf(text, " (%s dB)", cell);
+        }
+        if (o->worst_count) qn_strbuf_puts(text, "\n");
+    }
+}
+
+static void put_top(const struct qn_comparison *c, struct qn_strbuf *text)
+{
+    for (size_t i = 0; i < c->output_count; i++)
+        for (size_t k = 0; k < c->top_count; k++) {
+            const struct qn_output_comparison *o = &c->outputs[i];
+            char                               cell[CELL];
+            if (!o->top1_count || c->top[k] == 1) continue; /* which the table has */
+            share(cell, o->top_agree[k], o->top1_count);
+            qn_put_foreign(text, o->name);
+            qn_strbuf_printf(text, ": the first's best class is among the second's best %zu in %s\n", c->top[k], cell);
+        }
 }
 
 static void put_others(const struct qn_comparison *c, struct qn_strbuf *text)
@@ -101,24 +193,32 @@ static void put_others(const struct qn_comparison *c, struct qn_strbuf *text)
     }
 }
 
-static void put_labels(const struct qn_evaluation *e, struct qn_strbuf *text)
+static void put_right(const struct qn_evaluation *e, size_t top, const uint64_t right[2], struct qn_strbuf *text)
 {
     const struct qn_comparison *c = e->comparison;
-    double whole = (double)c->label_count, right[2] = { (double)c->label_right[0], (double)c->label_right[1] };
-    double lost = 100 * (right[0] - right[1]) / whole;
+    const double whole = (double)c->label_count, lost = 100 * ((double)right[0] - (double)right[1]) / whole;
 
-    if (c->label_kind == QN_LABELS_NONE || !c->label_count) return;
     qn_strbuf_puts(text, "right by ");
     qn_put_base_name(text, e->settings->labels ? e->settings->labels : "labels");
     qn_strbuf_puts(text, " (output ");
     qn_put_foreign(text, c->outputs[c->label_output].name);
-    qn_strbuf_printf(text, "): %.2f %% -> %.2f %%, ", 100 * right[0] / whole, 100 * right[1] / whole);
-    if (c->label_right[0] == c->label_right[1])
+    if (top > 1) qn_strbuf_printf(text, ", among the best %zu", top);
+    qn_strbuf_printf(text, "): %.2f %% -> %.2f %%, ", 100 * (double)right[0] / whole, 100 * (double)right[1] / whole);
+    if (right[0] == right[1])
         qn_strbuf_puts(text, "no change");
     else
         qn_strbuf_printf(text, "%.2f points %s", fabs(lost), lost > 0 ? "lost" : "gained");
-    qn_strbuf_printf(text, " (%" PRIu64 " and %" PRIu64 " of %" PRIu64 ")\n", c->label_right[0], c->label_right[1],
-                     c->label_count);
+    qn_strbuf_printf(text, " (%" PRIu64 " and %" PRIu64 " of %" PRIu64 ")\n", right[0], right[1], c->label_count);
+}
+
+static void put_labels(const struct qn_evaluation *e, struct qn_strbuf *text)
+{
+    const struct qn_comparison *c = e->comparison;
+
+    if (c->label_kind == QN_LABELS_NONE || !c->label_count) return;
+    put_right(e, 1, c->label_right, text);
+    for (size_t k = 0; k < c->top_count && c->label_kind == QN_LABELS_CLASS; k++)
+        if (c->top[k] > 1) put_right(e, c->top[k], c->label_right_top[k], text);
 }
 
 static void put_times(const struct qn_comparison *c, struct qn_strbuf *text)
@@ -137,123 +237,13 @@ qonnx_status qn_evaluation_text(const struct qn_evaluation *e, struct qn_strbuf 
     qn_put_foreign(text, e->second);
     qn_strbuf_printf(text, ", %zu sample%s of ", e->comparison->samples, qn_plural(e->comparison->samples));
     qn_put_base_name(text, e->settings->calib);
-    qn_strbuf_puts(text, e->settings->exact ? ", exact arithmetic\n" : "\n");
-    put_table(e->comparison, text);
+    qn_strbuf_puts(text, e->settings->exact || e->settings->tensors ? ", exact arithmetic\n" : "\n");
+    QN_TRY(put_outputs(e->comparison, text, err));
     put_others(e->comparison, text);
+    put_worst(e, text);
+    put_top(e->comparison, text);
     put_labels(e, text);
     put_times(e->comparison, text);
+    if (e->settings->tensors) QN_TRY(put_tensors(e->comparison, text, err));
     return text->failed ? qn_fail_nomem(err) : QONNX_OK;
-}
-
-/* ---- JSON ---- */
-
-static json_t *model(struct qn_json *json, const char *path)
-{
-    json_t *object = json_object();
-    qn_json_put(json, object, "name", qn_json_base_name(path));
-    return object;
-}
-
-static json_t *data(struct qn_json *json, const struct qn_evaluation *e)
-{
-    json_t *object = json_object();
-
-    qn_json_put(json, object, "source", qn_json_base_name(e->settings->calib));
-    qn_json_put(json, object, "samples", qn_json_uint(e->comparison->samples));
-    qn_json_put(json, object, "digest", json_string(e->data->digest));
-    qn_json_put(json, object, "seed", e->settings->shuffle ? json_integer(e->settings->seed) : json_null());
-    qn_json_put(json, object, "nan_count", qn_json_uint(e->data->nan_count));
-    qn_json_put(json, object, "inf_count", qn_json_uint(e->data->inf_count));
-    qn_json_put(json, object, "notes", qn_json_lines(e->data->notes ? e->data->notes : ""));
-    return object;
-}
-
-static json_t *output(struct qn_json *json, const struct qn_output_comparison *o)
-{
-    json_t *object = json_object();
-
-    qn_json_put(json, object, "name", qn_json_text(o->name));
-    qn_json_put(json, object, "dtype", json_string(qn_dtype_name(o->dtype)));
-    qn_json_put(json, object, "elements", qn_json_uint(o->elements));
-    qn_json_put(json, object, "unequal", qn_json_uint(o->unequal));
-    if (!o->is_float) return object;
-    qn_json_put(json, object, "nonfinite", qn_json_uint(o->nonfinite));
-    qn_json_put(json, object, "sqnr_db", qn_json_real(o->sqnr));
-    qn_json_put(json, object, "worst_sample_sqnr_db", qn_json_real(o->sqnr_min));
-    qn_json_put(json, object, "cosine", qn_json_real(o->cosine));
-    qn_json_put(json, object, "max_error", qn_json_real(o->max_error));
-    qn_json_put(json, object, "mean_error", qn_json_real(o->mean_error));
-    if (!o->top1_count) return object;
-    qn_json_put(json, object, "top1_count", qn_json_uint(o->top1_count));
-    qn_json_put(json, object, "top1_agree", qn_json_uint(o->top1_agree));
-    qn_json_put(json, object, "agreement", qn_json_real((double)o->top1_agree / (double)o->top1_count));
-    return object;
-}
-
-static json_t *labels(struct qn_json *json, const struct qn_evaluation *e)
-{
-    const struct qn_comparison *c = e->comparison;
-    json_t                     *object;
-    double                      share[2];
-
-    if (c->label_kind == QN_LABELS_NONE) return json_null();
-    object = json_object();
-    for (int k = 0; k < 2; k++) share[k] = (double)c->label_right[k] / (double)c->label_count;
-    qn_json_put(json, object, "source", e->settings->labels ? qn_json_base_name(e->settings->labels) : json_null());
-    qn_json_put(json, object, "kind", json_string(c->label_kind == QN_LABELS_BINARY ? "binary" : "class"));
-    qn_json_put(json, object, "output", qn_json_text(c->outputs[c->label_output].name));
-    qn_json_put(json, object, "count", qn_json_uint(c->label_count));
-    qn_json_put(json, object, "first_right", qn_json_uint(c->label_right[0]));
-    qn_json_put(json, object, "second_right", qn_json_uint(c->label_right[1]));
-    qn_json_put(json, object, "first_top1", qn_json_real(share[0]));
-    qn_json_put(json, object, "second_top1", qn_json_real(share[1]));
-    qn_json_put(json, object, "drop_points",
-                qn_json_real(100 * ((double)c->label_right[0] - (double)c->label_right[1]) / (double)c->label_count));
-    return object;
-}
-
-static json_t *times(struct qn_json *json, const struct qn_comparison *c)
-{
-    json_t *object;
-
-    if (!(c->cpu_seconds[0] > 0) || !(c->cpu_seconds[1] > 0)) return json_null();
-    object = json_object();
-    qn_json_put(json, object, "first", qn_json_real(c->cpu_seconds[0]));
-    qn_json_put(json, object, "second", qn_json_real(c->cpu_seconds[1]));
-    qn_json_put(json, object, "speedup", qn_json_rounded(c->cpu_seconds[0] / c->cpu_seconds[1], 4));
-    return object;
-}
-
-static json_t *demand(struct qn_json *json, const struct qn_demand *d)
-{
-    json_t *object = json_object();
-
-    qn_json_put(json, object, "figure", json_string(qn_figure_name(d->figure)));
-    qn_json_put(json, object, "bound", qn_json_real(d->bound));
-    qn_json_put(json, object, "value", qn_json_real(d->value));
-    qn_json_put(json, object, "output", qn_json_text(d->output));
-    qn_json_put(json, object, "met", json_boolean(d->met));
-    return object;
-}
-
-qonnx_status qn_evaluation_json(const struct qn_evaluation *e, struct qn_strbuf *text, qonnx_error *err)
-{
-    struct qn_json json = { false };
-    json_t        *root = json_object(), *outputs = json_array(), *demands = json_array();
-
-    for (size_t i = 0; i < e->comparison->output_count; i++)
-        qn_json_append(&json, outputs, output(&json, &e->comparison->outputs[i]));
-    for (size_t i = 0; i < e->demand_count; i++) qn_json_append(&json, demands, demand(&json, &e->demands[i]));
-    qn_json_put(&json, root, "schema", json_string("qonnx-quantize/comparison/1"));
-    qn_json_put(&json, root, "producer", qn_json_producer());
-    qn_json_put(&json, root, "first", model(&json, e->first));
-    qn_json_put(&json, root, "second", model(&json, e->second));
-    qn_json_put(&json, root, "exact", json_boolean(e->settings->exact));
-    qn_json_put(&json, root, "runtime", qn_json_text(e->runtime));
-    qn_json_put(&json, root, "data", data(&json, e));
-    qn_json_put(&json, root, "outputs", outputs);
-    qn_json_put(&json, root, "labels", labels(&json, e));
-    qn_json_put(&json, root, "cpu_seconds_per_run", times(&json, e->comparison));
-    qn_json_put(&json, root, "demands", demands);
-    return qn_json_write(&json, root, text, err);
 }

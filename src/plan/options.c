@@ -158,7 +158,9 @@ static const struct row rows[] = {
 
     { { "labels",       "FILE.npy",    NULL,      "true classes, one for each sample, to count right answers of both models",                             "Comparison",   "c" },   TEXT, AT(labels) },
     { { "label-output", "NAME",        NULL,      "the output the labels are for; the first float output otherwise",                                      "Comparison",   "c" },   TEXT, AT(label_output) },
-    { { "fail-below",   "FIGURE=X",    NULL,      "fail with status 6 when the least sqnr, cosine or agreement is below X, or more than X points of top-1 are lost (drop)", "Comparison", "c", true }, LIST, AT(fail_below) },
+    { { "fail-below",   "FIGURE=X",    NULL,      "fail with status 6 when the least sqnr, worst-sqnr, cosine or agreement is below X, max-error or relative above it, or more than X points of top-1 are lost (drop)", "Comparison", "c", true }, LIST, AT(fail_below) },
+    { { "top-k",        "K[,K...]",    "1",       "also count how often the first model's best class is among the second's K best, and with --labels the right one", "Comparison",   "c" },   TEXT, AT(top_k) },
+    { { "tensors",      NULL,          "off",     "also compare what both models compute inside, without ONNX Runtime's optimizations; names what loses most", "Comparison",   "c" },   FLAG, AT(tensors) },
     { { "exact",        NULL,          "off",     "run the second model without ONNX Runtime's optimizations: exact arithmetic",                          "Comparison",   "c" },   FLAG, AT(exact) },
     { { "time",         NULL,          "off",     "also measure the CPU time of a run of each model on one thread",                                       "Comparison",   "c" },   FLAG, AT(time) },
 

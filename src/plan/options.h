@@ -35,6 +35,7 @@ struct qn_settings {
     const char *preset, *format, *target, *calib, *stats, *shard, *sidecar, *digest, *ort, *observer, *verify, *duplicate, *rounding, *weight_range, *bias_correction;
     const char *act_type, *weight_type, *embeddings, *pair_safe, *activations;
     const char *labels, *label_output;
+    const char *top_k;
     const char *image_size, *image_mean, *image_std, *image_layout, *image_color, *image_fit, *image_filter;
     int64_t     image_range, image_fill;
     double      image_crop;
@@ -45,7 +46,7 @@ struct qn_settings {
     double      percentile, momentum, max_drop;
     int64_t     block_size;
     bool        weight_symmetric;
-    bool        per_channel, only_faster, strict, no_mmap, shuffle, resume, exact, time, check;
+    bool        per_channel, only_faster, strict, no_mmap, shuffle, resume, exact, time, check, tensors;
     /* found by the names above */
     const struct qn_recipe   *recipe; /* NULL: the planner decides */
     const struct qn_preset   *preset_row;

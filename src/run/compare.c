@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "run/compare_sums.h"
+#include "run/compare_tensors.h"
 #include "run/labels.h"
 #include "run/passes.h"
 
@@ -21,6 +22,7 @@ struct worker {
     struct comparison     *comparison;
     struct qn_output_sums *sums; /* one for each matched output */
     struct kept           *kept;
+    struct qn_tensor_watch watch;
     struct qn_judgement    judgement;
     size_t                 position;
     double                 callback_time;
@@ -32,6 +34,7 @@ struct comparison {
     size_t                          *match[2]; /* output of a session -> matched output, or SIZE_MAX */
     size_t                           matched, label_output;
     struct qn_labels                 labels;
+    struct qn_tensor_pairs           pairs;
     struct worker                   *workers;
     int                              worker_count;
     double                          *times[2]; /* of each run; NULL when not asked for */
@@ -79,7 +82,7 @@ static qonnx_status take_output(struct worker *worker, size_t index, const struc
 
     if (output == SIZE_MAX) return QONNX_OK;
     status = which == 0 ? keep(&worker->kept[output], view, err)
-                        : qn_sums_add(&worker->sums[output], &worker->kept[output].view, view, err);
+                        : qn_sums_add(&worker->sums[output], worker->position, &worker->kept[output].view, view, err);
     if (status == QONNX_OK) status = judge(worker, output, view, which, err);
     worker->callback_time += cpu_now() - start;
     return status;
@@ -95,12 +98,24 @@ static qonnx_status second_output(void *context, size_t index, const struct qn_v
     return take_output(context, index, view, 1, err);
 }
 
+static qonnx_status first_tensor(void *context, size_t index, const struct qn_view *view, qonnx_error *err)
+{
+    return qn_tensor_watch_first(&((struct worker *)context)->watch, index, view, err);
+}
+
+static qonnx_status second_tensor(void *context, size_t index, const struct qn_view *view, qonnx_error *err)
+{
+    struct worker *worker = context;
+    return qn_tensor_watch_second(&worker->watch, worker->position, index, view, err);
+}
+
 static qonnx_status compare_sample(void *context, int number, const struct qn_sample *sample, qonnx_error *err)
 {
     struct comparison *comparison = context;
     struct worker     *worker = &comparison->workers[number];
 
     worker->position = sample->position;
+    qn_tensor_watch_start(&worker->watch);
     for (int which = 0; which < 2; which++) {
         struct qn_session *session = comparison->sessions[which];
         struct qn_run      run = { sample->views, which ? second_output : first_output, worker };
@@ -178,7 +193,11 @@ static qonnx_status make_workers(struct comparison *comparison, size_t samples, 
         worker->sums = calloc(comparison->matched, sizeof *worker->sums);
         worker->kept = calloc(comparison->matched, sizeof *worker->kept);
         if (!worker->sums || !worker->kept) return qn_fail_nomem(err);
-        for (size_t i = 0; i < comparison->matched; i++) qn_sums_init(&worker->sums[i]);
+        for (size_t i = 0; i < comparison->matched; i++)
+            qn_sums_init(&worker->sums[i], options->top, options->top_count);
+        worker->judgement.top = options->top;
+        worker->judgement.top_count = options->top_count;
+        QN_TRY(qn_tensor_watch_init(&worker->watch, comparison->pairs.count, err));
     }
     for (int which = 0; which < 2 && options->time; which++)
         if (!(comparison->times[which] = calloc(samples + 1, sizeof(double)))) return qn_fail_nomem(err);
@@ -196,6 +215,7 @@ static void tear_down(struct comparison *comparison, struct qn_runtime *runtime)
         for (size_t i = 0; worker->kept && i < comparison->matched; i++) free(worker->kept[i].data);
         free(worker->kept);
         free(worker->sums);
+        qn_tensor_watch_release(&worker->watch);
     }
     free(comparison->workers);
     qn_labels_release(&comparison->labels);
@@ -216,13 +236,38 @@ static double median(double *values, size_t count)
     return (values[(count - 1) / 2] + values[count / 2]) / 2;
 }
 
+static qonnx_status finish_tensors(struct qn_comparison *result, struct comparison *comparison, qonnx_error *err)
+{
+    const struct qn_tensor_pairs *pairs = &comparison->pairs;
+
+    if (!comparison->options->tensors) return QONNX_OK;
+    result->tensors = qn_arena_array(&result->arena, pairs->count, sizeof *result->tensors);
+    if (!result->tensors) return qn_fail_nomem(err);
+    for (size_t i = 0; i < pairs->count; i++) {
+        struct qn_output_comparison *tensor = &result->tensors[result->tensor_count];
+        struct qn_output_sums       *sums = &comparison->workers[0].watch.sums[i];
+        for (int w = 1; w < comparison->worker_count; w++) qn_sums_merge(sums, &comparison->workers[w].watch.sums[i]);
+        if (!sums->elements) continue;
+        tensor->name = pairs->names[0][i];
+        qn_sums_finish(tensor, sums);
+        result->tensor_count++;
+    }
+    return QONNX_OK;
+}
+
 static void finish(struct qn_comparison *result, struct comparison *comparison)
 {
+    memcpy(result->top, comparison->options->top, sizeof result->top);
+    result->top_count = comparison->options->top_count;
     for (int w = 0; w < comparison->worker_count; w++) {
         const struct qn_judgement *judgement = &comparison->workers[w].judgement;
         if (judgement->kind) result->label_kind = judgement->kind;
         result->label_count += judgement->count;
-        for (int which = 0; which < 2; which++) result->label_right[which] += judgement->right[which];
+        for (int which = 0; which < 2; which++) {
+            result->label_right[which] += judgement->right[which];
+            for (size_t k = 0; k < result->top_count; k++)
+                result->label_right_top[k][which] += judgement->right_top[k][which];
+        }
     }
     result->label_output = comparison->label_output == SIZE_MAX ? 0 : comparison->label_output;
     for (size_t i = 0; i < comparison->matched; i++) {
@@ -251,21 +296,28 @@ static qonnx_status compare(struct qn_comparison *result, struct comparison *com
     QN_TRY(qn_feed_pass(&pass, err));
     result->samples = pass.done;
     finish(result, comparison);
-    return QONNX_OK;
+    return finish_tensors(result, comparison, err);
 }
 
 qonnx_status qn_compare(struct qn_comparison *result, struct qn_runtime *runtime, const struct qn_model *first,
                         const struct qn_model *second, struct qn_feed *feed, const struct qn_compare_options *options,
                         qonnx_error *err)
 {
-    struct qn_session_options plain = { .optimize = true }, judged = { .optimize = !options->second_exact };
-    struct comparison         comparison = { .options = options };
-    qonnx_status              status;
+    const struct qn_model  *models[2] = { first, second };
+    struct comparison       comparison = { .options = options };
+    struct qn_tensor_pairs *pairs = &comparison.pairs;
+    qonnx_status            status = QONNX_OK;
 
     memset(result, 0, sizeof *result);
-    status = qn_wrap(err, runtime->open(runtime, first, &plain, &comparison.sessions[0], err), "%s", first->path);
-    if (status == QONNX_OK)
-        status = qn_wrap(err, runtime->open(runtime, second, &judged, &comparison.sessions[1], err), "%s", second->path);
+    if (options->tensors) status = qn_tensor_pairs_find(pairs, first, second, &result->arena, err);
+    for (int which = 0; which < 2 && status == QONNX_OK; which++) {
+        struct qn_session_options how = { .optimize = !options->tensors && !(which && options->second_exact),
+                                          .observe = pairs->names[which],
+                                          .observe_count = pairs->count,
+                                          .observer = which ? second_tensor : first_tensor };
+        status = qn_wrap(err, runtime->open(runtime, models[which], &how, &comparison.sessions[which], err), "%s",
+                         models[which]->path);
+    }
     if (status == QONNX_OK) status = compare(result, &comparison, feed, err);
     tear_down(&comparison, runtime);
     if (status != QONNX_OK) qn_comparison_release(result);

@@ -6,6 +6,14 @@
 #include "run/feed.h"
 #include "run/runner.h"
 
+enum { QN_TOP_MOST = 4, QN_WORST_MOST = 5 };
+
+/* A sample, by its position in all of the data. */
+struct qn_worst_sample {
+    size_t position;
+    double sqnr;
+};
+
 struct qn_output_comparison {
     const char *name;
     int32_t     dtype;    /* of the first model's output */
@@ -19,7 +27,12 @@ struct qn_output_comparison {
     double   sqnr_min;               /* of the worst sample */
     double   cosine;                 /* of all samples as one vector; 1 when both are all zero */
     double   max_error, mean_error;  /* absolute */
+    double   relative;               /* sum of the absolute errors over that of the first's values */
     uint64_t top1_count, top1_agree; /* argmax over the last axis, if that has at least 2 elements; else 0 of 0 */
+    uint64_t
+        top_agree[QN_TOP_MOST]; /* the first's argmax is among so many greatest of the second, by the options' top */
+    struct qn_worst_sample worst[QN_WORST_MOST]; /* samples that keep least, the worst first; equal ones are none */
+    size_t                 worst_count;
 };
 
 /* What labels were taken for. */
@@ -34,15 +47,23 @@ struct qn_comparison {
     size_t                       output_count;
     size_t                       samples;
     enum qn_label_kind           label_kind;
-    size_t                       label_output;                /* index in outputs */
-    uint64_t                     label_count, label_right[2]; /* judged positions; right ones of either model */
-    double                       cpu_seconds[2];              /* median CPU time of a run, 0 when not timed */
+    size_t                       label_output;                    /* index in outputs */
+    uint64_t                     label_count, label_right[2];     /* judged positions; right ones of either model */
+    size_t                       top[QN_TOP_MOST], top_count;     /* as in the options */
+    uint64_t                     label_right_top[QN_TOP_MOST][2]; /* right among so many greatest */
+    struct qn_output_comparison *tensors; /* values inside, if they were asked for, in the order of the first's nodes */
+    size_t                       tensor_count;
+    double                       cpu_seconds[2]; /* median CPU time of a run, 0 when not timed */
     struct qn_arena              arena;
 };
 
 struct qn_compare_options {
     bool        second_exact; /* run the second model without graph rewrites: Q/DQ in float */
-    bool        time;         /* also measure run times; implies one thread */
+    /* Also compare what the models compute inside under the same names: the second's values as they are read, so behind a Q
+     * and DQ. Runs both without graph rewrites. Of large tensors some elements, evenly spread, stand for all. */
+    bool        tensors;
+    size_t      top[QN_TOP_MOST], top_count;
+    bool        time; /* also measure run times; implies one thread */
     int         threads;
     const char *labels; /* .npy of [N], [N, positions ...], perhaps with a last axis of acceptable classes; or NULL */
     const char *label_output; /* output the labels are for; NULL: the first float output */

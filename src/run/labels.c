@@ -37,6 +37,19 @@ size_t qn_view_argmax(const struct qn_view *view, size_t start, size_t n)
     return best;
 }
 
+size_t qn_view_rank(const struct qn_view *view, size_t start, size_t n, size_t index)
+{
+    double value = qn_view_number(view, start + index);
+    size_t before = 0;
+
+    if (isnan(value)) return qn_view_argmax(view, start, n) == index ? 0 : n;
+    for (size_t i = 0; i < n; i++) {
+        double other = qn_view_number(view, start + i);
+        before += other > value || (other == value && i < index);
+    }
+    return before;
+}
+
 static int64_t label_at(const struct qn_labels *labels, size_t i)
 {
     int64_t value = 0;
@@ -106,15 +119,19 @@ static void judge_classes(const struct qn_labels *labels, size_t first, const st
 
     judgement->kind = QN_LABELS_CLASS;
     for (size_t p = 0; p < positions; p++) {
-        size_t got = qn_view_argmax(output, p * classes, classes);
-        bool   right = false, any = false;
+        size_t rank = classes;
+        bool   any = false;
         for (size_t c = 0; c < choices; c++) {
             int64_t label = label_at(labels, first + p * choices + c);
             any |= label >= 0;
-            right |= label >= 0 && (uint64_t)label == got;
+            if (label < 0 || (uint64_t)label >= classes) continue;
+            size_t own = qn_view_rank(output, p * classes, classes, (size_t)label);
+            if (own < rank) rank = own;
         }
         if (any && which == 0) judgement->count++;
-        judgement->right[which] += right;
+        judgement->right[which] += rank == 0;
+        for (size_t k = 0; k < judgement->top_count && any; k++)
+            judgement->right_top[k][which] += rank < judgement->top[k];
     }
 }
 

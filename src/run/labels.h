@@ -14,6 +14,9 @@ struct qn_labels {
 
 struct qn_judgement {
     uint64_t           count, right[2];
+    const size_t      *top;
+    size_t             top_count;
+    uint64_t           right_top[QN_TOP_MOST][2];
     enum qn_label_kind kind;
 };
 
@@ -31,5 +34,7 @@ QONNX_MUST_CHECK qonnx_status qn_labels_judge(const struct qn_labels *labels, si
 double qn_view_number(const struct qn_view *view, size_t i);
 /* Place of the largest of n elements from `start` on; NaN never wins, of equal ones the first does. */
 size_t qn_view_argmax(const struct qn_view *view, size_t start, size_t n);
+/* How many of them come before the one at `index`: 0 for the largest; n for one that is NaN beside numbers. */
+size_t qn_view_rank(const struct qn_view *view, size_t start, size_t n, size_t index);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,7 @@ static int set_up(void **state)
                                                 .cosine = 0.99982149,
                                                 .max_error = 0.123456,
                                                 .mean_error = 0.0123,
+                                                .relative = 0.015,
                                                 .top1_count = 240,
                                                 .top1_agree = 238 };
     outputs[1] = (struct qn_output_comparison){ .name = "hidden/é",
@@ -50,6 +52,7 @@ static int set_up(void **state)
                                                 .sqnr_min = -INFINITY,
                                                 .cosine = 0,
                                                 .max_error = 1e30,
+                                                .relative = INFINITY,
                                                 .mean_error = 1e29 };
     comparison = (struct qn_comparison){ .outputs = outputs, .output_count = 4, .samples = 24 };
     settings = (struct qn_settings){ .calib = "data/eval.npz", .labels = "/x/labels.npy" };
@@ -97,15 +100,91 @@ static void table_is_aligned_and_says_what_it_leaves_out(void **state)
     text = text_of(qn_evaluation_text);
     assert_string_equal(
         text, "float.onnx -> int8.onnx, 24 samples of eval.npz\n"
-              "output     elements  SQNR dB  worst sample    cosine  max error  mean error  same top-1\n"
-              "logits         2400    31.62         27.00  0.999821     0.1235      0.0123     99.17 %\n"
-              "hidden/é  123456789    equal         equal  1.000000          0           0           -\n"
-              "odd?             10     -inf          -inf  0.000000      1e+30       1e+29           -\n"
+              "output     elements  SQNR dB  worst sample    cosine  max error  mean error  relative  same top-1\n"
+              "logits         2400    31.62         27.00  0.999821     0.1235      0.0123     1.5 %     99.17 %\n"
+              "hidden/é  123456789    equal         equal  1.000000          0           0       0 %           -\n"
+              "odd?             10     -inf          -inf  0.000000      1e+30       1e+29     inf %           -\n"
               "ids (int64): 3 of 24 elements differ\n"
               "odd?: 2 elements are NaN or infinite in one model only, and left out of the figures\n"
               "right by labels.npy (output logits): 97.92 % -> 97.50 %, 0.42 points lost (235 and 234 of 240)\n"
               "CPU time of a run: 12.31 ms -> 5.02 ms (2.45 times faster)\n");
     free(text);
+}
+
+static void worst_samples_and_top_k_are_told(void **state)
+{
+    char   *text;
+    json_t *root, *first;
+
+    (void)state;
+    label(235, 234);
+    comparison.top_count = 2;
+    comparison.top[0] = 1;
+    comparison.top[1] = 5;
+    comparison.label_right_top[1][0] = comparison.label_right_top[1][1] = 239;
+    outputs[0].top_agree[0] = 238;
+    outputs[0].top_agree[1] = 240;
+    outputs[0].worst_count = 2;
+    outputs[0].worst[0] = (struct qn_worst_sample){ 17, 27.005 };
+    outputs[0].worst[1] = (struct qn_worst_sample){ 3, 28 };
+    text = text_of(qn_evaluation_text);
+    assert_non_null(strstr(text, "worst of logits: sample 17 (27.00 dB), sample 3 (28.00 dB)\n"));
+    assert_non_null(strstr(text, "logits: the first's best class is among the second's best 5 in 100.00 %\n"));
+    assert_non_null(
+        strstr(text, "right by labels.npy (output logits, among the best 5): 99.58 % -> 99.58 %, no change"));
+    assert_null(strstr(text, "best 1"));
+    free(text);
+    text = text_of(qn_evaluation_json);
+    assert_non_null(root = json_loads(text, JSON_REJECT_DUPLICATES, NULL));
+    first = json_array_get(json_object_get(root, "outputs"), 0);
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(json_object_get(first, "top_k"), 1), "agree")),
+                     240);
+    first = json_array_get(json_object_get(first, "worst_samples"), 0);
+    assert_int_equal(json_integer_value(json_object_get(first, "position")), 17);
+    assert_string_equal(json_string_value(json_object_get(first, "name")), "sample 17");
+    json_decref(root);
+    free(text);
+}
+
+static void tensors_stand_in_order_of_what_they_lose(void **state)
+{
+    struct qn_output_comparison tensors[25] = { 0 };
+    char                       *text, names[25][8];
+    json_t                     *root;
+
+    (void)state;
+    for (size_t i = 0; i < 25; i++) {
+        snprintf(names[i], sizeof names[i], "t%zu", i);
+        tensors[i] = (struct qn_output_comparison){
+            .name = names[i], .is_float = true, .elements = 4, .sqnr = i == 9 ? 3 : 20 + (double)i, .sqnr_min = 1
+        };
+    }
+    comparison.tensors = tensors;
+    comparison.tensor_count = 25;
+    text = text_of(qn_evaluation_text);
+    assert_null(strstr(text, "tensor")); /* nobody asked */
+    free(text);
+    settings.tensors = true;
+    text = text_of(qn_evaluation_text);
+    assert_non_null(strstr(text, "exact arithmetic"));
+    assert_non_null(strstr(
+        text,
+        "25 tensors inside that both models name alike, those that keep least (--json has all):\ntensor  elements"));
+    assert_true(strstr(text, "\nt9 ") < strstr(text, "\nt0 ") && strstr(text, "\nt0 ") < strstr(text, "\nt1 "));
+    assert_null(strstr(text, "\nt20 "));
+    free(text);
+    text = text_of(qn_evaluation_json);
+    assert_non_null(root = json_loads(text, JSON_REJECT_DUPLICATES, NULL));
+    assert_int_equal(json_array_size(json_object_get(root, "tensors")), 25);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(root, "tensors"), 9), "name")),
+                        "t9");
+    json_decref(root);
+    free(text);
+    comparison.tensor_count = 0;
+    text = text_of(qn_evaluation_text);
+    assert_non_null(strstr(text, "0 tensors inside that both models name alike\n"));
+    free(text);
+    comparison.tensors = NULL;
 }
 
 static void gains_and_slower_runs_are_called_so(void **state)
@@ -202,8 +281,10 @@ static void demands_that_make_no_sense_are_refused_with_a_hint(void **state)
     (void)state;
     expect("sqnr30", false, QONNX_E_USAGE, "--fail-below: 'sqnr30' is not of the form FIGURE=X, as in sqnr=30");
     expect("snr=30", false, QONNX_E_USAGE,
-           "--fail-below: unknown figure 'snr'; did you mean 'sqnr'? (it is sqnr, cosine, agreement or drop)");
-    expect("=30", false, QONNX_E_USAGE, "--fail-below: unknown figure '' (it is sqnr, cosine, agreement or drop)");
+           "--fail-below: unknown figure 'snr'; did you mean 'sqnr'? (it is sqnr, worst-sqnr, cosine, max-error, "
+           "relative, agreement or drop)");
+    expect("=30", false, QONNX_E_USAGE,
+           "--fail-below: unknown figure '' (it is sqnr, worst-sqnr, cosine, max-error, relative, agreement or drop)");
     expect("sqnr=", false, QONNX_E_USAGE, "--fail-below: '' in 'sqnr=' is not a number of decibels");
     expect("sqnr=3x", false, QONNX_E_USAGE, "--fail-below: '3x' in 'sqnr=3x' is not a number of decibels");
     expect("sqnr=nan", false, QONNX_E_USAGE, "--fail-below: 'nan' in 'sqnr=nan' is not a number of decibels");
@@ -226,6 +307,13 @@ static void demands_are_judged_on_the_worst_output(void **state)
     expect("agreement=99%", false, QONNX_OK, "");
     expect("agreement=99.5%", false, QONNX_E_QUALITY,
            "output 'logits': agreement is 0.991666667, below the demanded 0.995");
+    expect("worst-sqnr=27", false, QONNX_OK, "");
+    expect("worst-sqnr=28", false, QONNX_E_QUALITY,
+           "output 'logits': worst-sqnr is 27.005 dB, below the demanded 28 dB");
+    expect("max-error=0.2", false, QONNX_OK, "");
+    expect("max-error=0.1", false, QONNX_E_QUALITY, "output 'logits': max-error is 0.123456, above the demanded 0.1");
+    expect("relative=2%", false, QONNX_OK, "");
+    expect("relative=0.01", false, QONNX_E_QUALITY, "output 'logits': relative is 0.015, above the demanded 0.01");
     outputs[1].sqnr = 12;
     expect("sqnr=20", false, QONNX_E_QUALITY, "output 'hidden/é': sqnr is 12 dB, below the demanded 20 dB");
     outputs[1].sqnr = -INFINITY;
@@ -290,8 +378,14 @@ static void usage_is_checked_before_anything_is_opened(void **state)
     } cases[] = {
         { "samples", "3", "compare needs --calib PATH: the data to run both models on" },
         { "label-output", "y", "--label-output needs --labels FILE.npy" },
+        { "top-k", "1,x", "--top-k 1,x: up to 4 numbers from 1 on with commas between are wanted, as in 1,5" },
+        { "top-k", "0", "--top-k 0: up to 4 numbers from 1 on with commas between are wanted, as in 1,5" },
+        { "top-k", "1,2,3,4,5",
+          "--top-k 1,2,3,4,5: up to 4 numbers from 1 on with commas between are wanted, as in 1,5" },
+        { "top-k", "5,", "--top-k 5,: up to 4 numbers from 1 on with commas between are wanted, as in 1,5" },
         { "fail-below", "sqrn=3",
-          "--fail-below: unknown figure 'sqrn'; did you mean 'sqnr'? (it is sqnr, cosine, agreement or drop)" },
+          "--fail-below: unknown figure 'sqrn'; did you mean 'sqnr'? (it is sqnr, worst-sqnr, cosine, max-error, "
+          "relative, agreement or drop)" },
     };
 
     (void)state;
@@ -329,6 +423,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
     const struct CMUnitTest tests[] = {
         TEST(table_is_aligned_and_says_what_it_leaves_out),
+        TEST(worst_samples_and_top_k_are_told),
+        TEST(tensors_stand_in_order_of_what_they_lose),
         TEST(gains_and_slower_runs_are_called_so),
         TEST(without_float_outputs_there_is_no_table),
         TEST(json_has_null_for_what_is_not_finite),
