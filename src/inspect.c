@@ -10,9 +10,10 @@
 #include "onnx/dtype.h"
 #include "onnx/tensor.h"
 #include "pass/pass.h"
+#include "plan/presets.h"
 
 struct inspector {
-    struct qn_job        job;
+    struct qn_job        job, trial; /* the second plans to quantize the model, as far as that goes without data */
     struct qn_lift       lift;
     struct qn_plan_meta  meta;
     struct qn_inspected *tensors;
@@ -202,6 +203,7 @@ static qonnx_status read_model(struct inspector *in)
     QN_TRY(qn_job_open(job));
     in->found.opset = qn_model_opset(&job->model, "");
     in->found.ir = job->model.pb->ir_version;
+    QN_TRY(qn_wrap(job->err, qn_model_facts(&in->found.facts, &job->model, &job->arena, job->err), "%s", job->input));
     status = qn_pass_run(qn_pass_find("open_scopes"), &job->graph, job->err);
     if (status == QONNX_OK) status = qn_pass_run(qn_pass_find("lift_constants"), &job->graph, job->err);
     if (status == QONNX_OK && qn_lift_wants_opset_13(&job->graph))
@@ -220,6 +222,7 @@ static qonnx_status render(struct inspector *in, qonnx_result **result)
     in->found.lift = &in->lift;
     in->found.graph = &in->job.graph;
     in->found.checked = in->job.settings.check;
+    in->found.settings = &in->job.settings;
     in->found.remarks = in->job.warnings.texts;
     in->found.remark_count = in->job.warnings.count;
     qn_strbuf_init(&text);
@@ -239,9 +242,36 @@ static qonnx_status render(struct inspector *in, qonnx_result **result)
     return status;
 }
 
-static qonnx_status run(struct inspector *in, qonnx_result **result)
+static qonnx_status plan_to_quantize(struct inspector *in, const qonnx_options *options)
+{
+    struct qn_job *trial = &in->trial;
+
+    if (!in->job.settings.dry_run) return QONNX_OK;
+    *trial = (struct qn_job){ .input = in->job.input, .output = "", .err = in->job.err };
+    trial->warnings = (struct qn_warnings){ .arena = &trial->arena };
+    QN_TRY(qn_settings_resolve(&trial->settings, options, trial->err));
+    if (trial->settings.preset_row->copy)
+        return qn_fail(trial->err, QONNX_E_USAGE, "--dry-run: --preset %s quantizes nothing", trial->settings.preset);
+    QN_TRY(qn_job_open(trial));
+    QN_TRY(qn_job_run_passes(trial));
+    QN_TRY(qn_job_plan(trial));
+    in->found.would = &trial->plan;
+    return QONNX_OK;
+}
+
+static void release_trial(struct qn_job *trial)
+{
+    qn_plan_release(&trial->plan);
+    qn_graph_release(&trial->graph);
+    if (trial->model.pb) qn_model_release(&trial->model);
+    qn_settings_release(&trial->settings);
+    qn_arena_release(&trial->arena);
+}
+
+static qonnx_status run(struct inspector *in, const qonnx_options *options, qonnx_result **result)
 {
     QN_TRY(read_model(in));
+    QN_TRY(plan_to_quantize(in, options));
     QN_TRY(list(in));
     QN_TRY(render(in, result));
     if (!in->found.broken_count) return QONNX_OK;
@@ -260,7 +290,8 @@ qonnx_status qonnx_inspect(const char *input, const qonnx_options *options, cons
     *result = NULL;
     in.job.warnings = (struct qn_warnings){ .arena = &in.job.arena }; /* remarks are in the result, not told besides */
     status = qn_settings_resolve(&in.job.settings, options, in.job.err);
-    if (status == QONNX_OK) status = run(&in, result);
+    if (status == QONNX_OK) status = run(&in, options, result);
+    release_trial(&in.trial);
     qn_lift_release(&in.lift);
     qn_graph_release(&in.job.graph);
     if (in.job.model.pb) qn_model_release(&in.job.model);

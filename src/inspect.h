@@ -4,6 +4,7 @@
 #define QN_INSPECT_H
 
 #include "base/strbuf.h"
+#include "inspect_model.h"
 #include "lift/lift.h"
 #include "plan/meta.h"
 
@@ -18,6 +19,9 @@ struct qn_inspected {
 
 struct qn_inspection {
     const char                *path;
+    struct qn_model_facts      facts;
+    const struct qn_settings  *settings;
+    const struct qn_plan      *would; /* what quantizing would begin with; NULL when that was not asked */
     int64_t                    opset, ir;
     const struct qn_lift      *lift;
     const struct qn_graph     *graph;

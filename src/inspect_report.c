@@ -7,6 +7,7 @@
 #include "base/numerals.h"
 #include "inspect.h"
 #include "json_out.h"
+#include "report.h"
 #include "wording.h"
 
 #define SCHEMA "qonnx-quantize/inspection/1"
@@ -139,11 +140,51 @@ static void put_rest(const struct qn_inspection *in, struct qn_strbuf *text)
                          in->broken_count);
 }
 
+static void put_producer(const struct qn_model_facts *facts, struct qn_strbuf *text)
+{
+    if (*facts->producer) qn_strbuf_puts(text, ", made by ");
+    qn_put_foreign(text, facts->producer);
+    if (*facts->producer && *facts->producer_version) qn_strbuf_puts(text, " ");
+    if (*facts->producer) qn_put_foreign(text, facts->producer_version);
+    qn_strbuf_puts(text, "\n");
+}
+
+static void put_quantizers(const struct qn_inspection *in, struct qn_strbuf *text)
+{
+    size_t weights = 0, biases = 0, others = 0;
+
+    for (size_t i = 0; i < in->count; i++) {
+        if (!in->tensors[i].params) continue;
+        weights += strcmp(in->tensors[i].role, "weight") == 0;
+        biases += strcmp(in->tensors[i].role, "bias") == 0;
+        others += strcmp(in->tensors[i].role, "weight") != 0 && strcmp(in->tensors[i].role, "bias") != 0;
+    }
+    if (!weights && !biases && !others) return;
+    qn_strbuf_printf(text, "quantized: %zu weight%s, %zu bias%s, %zu other tensor%s\n", weights, qn_plural(weights), biases,
+                     biases == 1 ? "" : "es", others, qn_plural(others));
+}
+
+static void put_dry_run(const struct qn_inspection *in, struct qn_strbuf *text)
+{
+    const struct qn_plan_counts counts = qn_plan_count(in->would);
+
+    qn_strbuf_printf(text,
+                     "\nwith --preset %s --target %s, before any data are seen: %zu of %zu nodes would be quantized (%zu of "
+                     "%zu layer%s)\n",
+                     in->settings->preset, in->settings->target, counts.quantized, counts.nodes, counts.layers_quantized,
+                     counts.layers, qn_plural(counts.layers));
+    qn_report_left_in_float(in->would, text);
+}
+
 qonnx_status qn_inspection_text(const struct qn_inspection *in, struct qn_strbuf *text, qonnx_error *err)
 {
     qn_put_foreign(text, in->path);
-    qn_strbuf_printf(text, ": %s, opset %" PRId64 ", IR version %" PRId64 "\n\n", qn_lift_format(in->lift), in->opset,
-                     in->ir);
+    qn_strbuf_printf(text, ": %s, opset %" PRId64 ", IR version %" PRId64, qn_lift_format(in->lift), in->opset, in->ir);
+    put_producer(&in->facts, text);
+    qn_model_facts_text(&in->facts, text);
+    put_quantizers(in, text);
+    if (in->would) put_dry_run(in, text);
+    qn_strbuf_puts(text, "\n");
     put_tensors(in, text);
     qn_strbuf_puts(text, "\n");
     put_nodes(in, text);
@@ -221,6 +262,36 @@ static json_t *notes(struct qn_json *json, const struct qn_inspection *in)
     return list;
 }
 
+static json_t *dry_run(struct qn_json *json, const struct qn_inspection *in)
+{
+    struct qn_plan_counts counts;
+    json_t               *object, *nodes;
+
+    if (!in->would) return json_null();
+    counts = qn_plan_count(in->would);
+    object = json_object();
+    nodes = json_array();
+    for (qn_node_id n = 0; n < in->would->graph->node_count; n++) {
+        const enum qn_reason   reason = in->would->nodes[n].reason;
+        const Onnx__NodeProto *pb = in->would->graph->pb->node[n];
+        json_t                *row;
+        if (in->would->nodes[n].dropped || reason == QN_REASON_SCOPE) continue;
+        row = json_object();
+        qn_json_put(json, row, "name", qn_json_text(pb->name ? pb->name : ""));
+        qn_json_put(json, row, "op_type", qn_json_text(pb->op_type));
+        qn_json_put(json, row, "quantized", json_boolean(qn_reason_is_quantized(reason)));
+        if (!qn_reason_is_quantized(reason)) qn_json_put(json, row, "reason", json_string(qn_reason_name(reason)));
+        qn_json_append(json, nodes, row);
+    }
+    qn_json_put(json, object, "preset", json_string(in->settings->preset));
+    qn_json_put(json, object, "target", json_string(in->settings->target));
+    qn_json_put(json, object, "quantized", qn_json_uint(counts.quantized));
+    qn_json_put(json, object, "layers", qn_json_uint(counts.layers));
+    qn_json_put(json, object, "layers_quantized", qn_json_uint(counts.layers_quantized));
+    qn_json_put(json, object, "nodes", nodes);
+    return object;
+}
+
 static json_t *check(struct qn_json *json, const struct qn_inspection *in)
 {
     json_t *object;
@@ -247,6 +318,8 @@ qonnx_status qn_inspection_json(const struct qn_inspection *in, struct qn_strbuf
     qn_json_put(&json, root, "format", json_string(qn_lift_format(in->lift)));
     qn_json_put(&json, root, "opset", json_integer(in->opset));
     qn_json_put(&json, root, "ir_version", json_integer(in->ir));
+    qn_model_facts_json(&in->facts, &json, root);
+    qn_json_put(&json, root, "dry_run", dry_run(&json, in));
     qn_json_put(&json, root, "check", check(&json, in));
     qn_json_put(&json, root, "remarks", remarks);
     qn_json_put(&json, root, "not_understood", notes(&json, in));

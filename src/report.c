@@ -192,9 +192,9 @@ static void put_group(const struct qn_plan *plan, const struct group *group, str
         put_operators(plan, group, text);
 }
 
-static void put_groups(const struct qn_report *report, const struct qn_plan_counts *counts, struct qn_strbuf *text)
+void qn_report_left_in_float(const struct qn_plan *plan, struct qn_strbuf *text)
 {
-    const struct qn_plan *plan = report->plan;
+    const struct qn_plan_counts found = qn_plan_count(plan), *counts = &found;
     struct group          groups[QN_REASON_COUNT] = { 0 };
     size_t                used = 0, shown, rest = 0;
 
@@ -291,7 +291,7 @@ static void put_plan(const struct qn_report *report, struct qn_strbuf *text)
     put_calibration(report, text);
     put_judgement(report, text);
     qn_sensitivity_text(report, text);
-    put_groups(report, &counts, text);
+    qn_report_left_in_float(report->plan, text);
     put_notes(report, text);
 }
 

@@ -64,7 +64,8 @@ struct qn_report {
 
 /* For people, at most 25 lines. */
 QONNX_MUST_CHECK qonnx_status qn_report_text(const struct qn_report *report, struct qn_strbuf *text, qonnx_error *err);
-/* Part of the text: the kernels that the target runs, expected or found. */
+/* Parts of the text: what stays in float and why; the kernels that the target runs, expected or found. */
+void qn_report_left_in_float(const struct qn_plan *plan, struct qn_strbuf *text);
 void qn_report_kernels(const struct qn_report *report, struct qn_strbuf *text);
 
 /* Deterministic: no times, no host names; two runs give the same bytes. Ends with a newline. */

@@ -17,7 +17,7 @@ static const struct qn_command commands[] = {
     { 'v', "convert", "convert",      2, "convert IN.onnx OUT.onnx --format FORMAT [OPTION]...",
       "write a quantized model in another format, or as a float model; no integer, scale or zero point changes" },
     { 'i', "inspect", "inspect",      1, "inspect MODEL.onnx [OPTION]...",
-      "print scale, zero point, bit width and sign of every tensor of a quantized model" },
+      "print what a model is made of, and scale, zero point, bit width and sign of every quantized tensor" },
     { 'd', NULL,      "a dump",       1, "IN.onnx --dump graph|plan [OPTION]...",
       "print what would be done with a model, and write nothing" },
 };

@@ -99,11 +99,11 @@ CHOICES(filter_choice, { "bilinear", "a triangle, widened where images become sm
 /* clang-format off */
 /*    name             argument       default    help                                                                                                   group          commands  type  member … */
 static const struct row rows[] = {
-    { { "preset",       "NAME",        "int8",    "what to make of the model",                                                                            "Quantization", "qd" },  TEXT, AT(preset), .choice = preset_choice },
+    { { "preset",       "NAME",        "int8",    "what to make of the model",                                                                            "Quantization", "qdi" },  TEXT, AT(preset), .choice = preset_choice },
     { { "format",       "FORMAT",      "qdq",     "how the quantized model is written",                                                                   "Quantization", "qdv" },  TEXT, AT(format), .choice = format_choice },
-    { { "target",       "TARGET",      "generic", "the runtime it is for",                                                                                "Quantization", "qd" },  TEXT, AT(target), .choice = target_choice },
-    { { "include",      "PATTERN",     NULL,      "quantize only nodes that match: a node or output name, or op:TYPE, with * and ?",                      "Quantization", "qd", true }, LIST, AT(include) },
-    { { "exclude",      "PATTERN",     NULL,      "leave nodes that match in float",                                                                      "Quantization", "qd", true }, LIST, AT(exclude) },
+    { { "target",       "TARGET",      "generic", "the runtime it is for",                                                                                "Quantization", "qdi" },  TEXT, AT(target), .choice = target_choice },
+    { { "include",      "PATTERN",     NULL,      "quantize only nodes that match: a node or output name, or op:TYPE, with * and ?",                      "Quantization", "qdi", true }, LIST, AT(include) },
+    { { "exclude",      "PATTERN",     NULL,      "leave nodes that match in float",                                                                      "Quantization", "qdi", true }, LIST, AT(exclude) },
     { { "config",       "FILE.json",   NULL,      "a recipe: which quantizer each layer's weight, bias, input and output has; see docs/recipes.md",         "Quantization", "qd" },  TEXT, AT(config) },
     { { "only-faster",  "on|off",      "on",      "leave in float what is not faster on the target when quantized; off also quantizes that, for size", "Quantization", "qd", false, true }, FLAG, AT(only_faster) },
     { { "strict",       NULL,          "off",     "fail with status 3 when a layer with weights stays in float",                                          "Quantization", "q" },   FLAG, AT(strict) },
@@ -164,6 +164,7 @@ static const struct row rows[] = {
     { { "exact",        NULL,          "off",     "run the second model without ONNX Runtime's optimizations: exact arithmetic",                          "Comparison",   "c" },   FLAG, AT(exact) },
     { { "time",         NULL,          "off",     "also measure the CPU time of a run of each model on one thread",                                       "Comparison",   "c" },   FLAG, AT(time) },
 
+    { { "dry-run",      NULL,          "off",     "also tell which nodes --preset would quantize, as far as that is known without data, and why not the rest", "Inspection",   "i" },   FLAG, AT(dry_run) },
     { { "check",        NULL,          "off",     "also check that every constant is made of integers of its bit width, and fail with status 6 if not",   "Inspection",   "i" },   FLAG, AT(check) },
 
     { { "sidecar",      "PATH|none",   NULL,      "where the JSON sidecar goes; OUT.quant.json otherwise",                                           "Output",       "qv" },   TEXT, AT(sidecar) },

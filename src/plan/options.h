@@ -46,7 +46,7 @@ struct qn_settings {
     double      percentile, momentum, max_drop;
     int64_t     block_size;
     bool        weight_symmetric;
-    bool        per_channel, only_faster, strict, no_mmap, shuffle, resume, exact, time, check, tensors;
+    bool        per_channel, only_faster, strict, no_mmap, shuffle, resume, exact, time, check, tensors, dry_run;
     /* found by the names above */
     const struct qn_recipe   *recipe; /* NULL: the planner decides */
     const struct qn_preset   *preset_row;
