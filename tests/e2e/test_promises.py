@@ -555,7 +555,7 @@ def channels_with_outliers_are_spread_where_that_helps(program, folder, scratch)
 def as_many_choices_stay_as_they_are_as_is_asked_for(program, folder, scratch):
     out, data = os.path.join(scratch, "out.onnx"), os.path.join(folder, "calib.npz")
     model = os.path.join(folder, "model.onnx")
-    coarse = ("--min-sqnr", 0, "-o", "node-sqnr=0", "-o", "weight-bits=3", "-o", "only-faster=off")
+    coarse = ("--min-sqnr", 0, "-o", "node-sqnr=0", "-o", "weight-bits=2", "-o", "only-faster=off")
     program(model, out, "--calib", data, *coarse)
     loose = runs.sidecar(out)
     program(model, out, "--calib", data, *coarse, "--max-drop", 1)
