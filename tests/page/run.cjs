@@ -44,7 +44,7 @@ for (const field of page.all(e => e.tag === "input")) {
 }
 const few = rows();
 const titles = page.all(e => e.tag === "h2").map(e => e.children[0]);
-for (const wanted of ["All nodes", "Tensors", "Where the error comes from", "Sizes by layer", "How it was made"])
+for (const wanted of ["All nodes", "Tensors", "Where the error comes from", "What is hard to quantize", "Sizes by layer", "How it was made"])
   if (!titles.includes(wanted)) throw new Error(`no section "${wanted}" among ${titles}`);
 if (full < report.nodes.length + report.tensors.length || few >= full) throw new Error(`${full} rows, ${few} when filtered`);
 if (!page.all(e => e.tag === "circle").length || !page.all(e => e.tag === "rect").length) throw new Error("no charts");
