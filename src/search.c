@@ -21,13 +21,16 @@ enum {
     WISH_DB = 1,    /* more than that: so far goes what is cheap */
     ENOUGH_DB = 45, /* about what 8 bits keep: nothing is tried beyond */
     STRETCHES = 8,  /* to begin with */
-    ROUNDS = 4,     /* candidates kept back for the end */
+    ROUNDS = 4,     /* candidates kept back for the end; twice as many may run while the result keeps too much */
+    STEPS = 40,     /* of the limit that they are chosen by; most choose what was run before */
+    LOOSE_DB = 3,   /* that is too much */
     WEIGHED = 2     /* samples that tell how noisy a stretch is */
 };
 #define RATE_DB 60.0 /* what all of the work is worth */
 #define LEAST_WORK 1e-3
-#define STEP 1.26 /* 1 dB of noise: less is not tried */
-#define LEAP 4.0  /* where the noise does not tell how far to go */
+#define STEP 1.26  /* 1 dB of noise: less is not tried */
+#define CLOSE 1.06 /* limits: nothing is to be found between them */
+#define LEAP 4.0   /* where the noise does not tell how far to go */
 
 /* Quantizable nodes that follow each other, and what they do to the outputs when they alone are quantized. With all
  * else in float there is little noise, and little noise adds up; much of it hides what it consists of. */
@@ -333,30 +336,36 @@ static qonnx_status leave_all_in_float(struct search *s)
     return measure_stretches(s, &s->job->judged);
 }
 
+/* The best so far keeps so much more than it has to that some more runs may find a faster one. */
+static bool is_loose(const struct search *s) { return s->job->judged.sqnr > s->least + LOOSE_DB; }
+
 /* Noise does not quite add up: how much of it may be added is found by measuring, from both sides. */
 static qonnx_status settle(struct search *s)
 {
     const double        wanted = noise_of(s->aim);
-    double              limit = wanted, good = 0, bad = INFINITY, most = -1, last = -1;
+    double              limit = wanted, good = 0, bad = INFINITY, most = -1;
     struct qn_judgement now;
+    int                 runs = 0;
 
-    for (int round = 0; round < ROUNDS || most < 0; round++) {
+    for (int step = 0; most < 0 || (step < STEPS && bad > good * CLOSE && runs < (is_loose(s) ? 2 : 1) * ROUNDS);
+         step++) {
         const bool          changed = choose(s, limit);
         const struct choice chosen = sum_up(s);
 
-        if (chosen.work == last && most >= 0) break;
-        last = chosen.work;
-        if (!round && chosen.all && !s->lifted)
+        if (!step && chosen.all && !s->lifted) {
             now = s->job->judged; /* that is what was not good enough */
-        else if (changed || !round)
+        } else if (changed || !step) {
             QN_TRY(measure_stretches(s, &now));
+            runs++;
+        }
         if (is_enough(s, now)) {
             good = limit;
-            if (last > most) {
-                most = last;
+            if (chosen.work > most) {
+                most = chosen.work;
                 s->job->judged = now;
                 memcpy(s->best, s->job->verdicts, s->job->graph.node_count * sizeof *s->best);
             }
+            if (chosen.all) break;
         } else if (most < 0 && !(chosen.noise > 0)) {
             return leave_all_in_float(s); /* each alone makes no noise, so that no limit takes them apart */
         } else {
