@@ -25,9 +25,9 @@ bool qn_judgement_is_better(struct qn_judgement now, struct qn_judgement before)
 
 static size_t how_many(size_t samples)
 {
-    const size_t share = samples / QN_JUDGE_SHARE, few = (samples + QN_JUDGE_SHARE - 1) / QN_JUDGE_SHARE;
+    const size_t share = samples / QN_JUDGE_SHARE;
 
-    if (few <= QN_JUDGE_LEAST) return few;
+    if (samples <= QN_JUDGE_LEAST) return samples;
     return share < QN_JUDGE_LEAST ? QN_JUDGE_LEAST : share > QN_JUDGE_MOST ? QN_JUDGE_MOST : share;
 }
 

@@ -17,7 +17,7 @@
 #include "sensitivity.h"
 
 enum {
-    MARGIN_DB = 2,  /* the best of many on few samples is not quite as good on others */
+    MARGIN_DB = 3,  /* the best of many on few samples is not quite as good on others */
     WISH_DB = 1,    /* more than that: so far goes what is cheap */
     ENOUGH_DB = 45, /* about what 8 bits keep: nothing is tried beyond */
     STRETCHES = 8,  /* to begin with */
