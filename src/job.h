@@ -83,7 +83,8 @@ QONNX_MUST_CHECK qonnx_status qn_job_open_data(struct qn_job *job, const struct 
 QONNX_MUST_CHECK qonnx_status qn_job_use_statistics(struct qn_job *job, const struct qn_watch *watch);
 /* Of the data that the statistics are of; NULL when there are none. */
 const struct qn_feed_info *qn_job_data(const struct qn_job *job);
-void                       qn_job_release(struct qn_job *job);
+/* A job from options to result: `work` does it, and whatever comes of that is released. */
+QONNX_MUST_CHECK qonnx_status qn_job_perform(struct qn_job *job, const qonnx_options *options, qonnx_result **result, qonnx_status (*work)(struct qn_job *job, qonnx_result **result));
 /* Runs the float model over the data: statistics of what the plan asks for, and the outputs to judge by. */
 QONNX_MUST_CHECK qonnx_status qn_job_observe(struct qn_job *job);
 /* job->stats and what shapes the runs showed, for the graph as it is now. */

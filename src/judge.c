@@ -239,12 +239,17 @@ static const struct qn_view *common_shapes(const struct qn_judge *judge)
     return judge->read ? judge->inputs[0].views : NULL;
 }
 
+struct qn_session_options qn_judge_options(void)
+{
+    static const struct qn_config as_float = { "session.disable_quant_qdq", "1" }; /* integer kernels' arithmetic is this processor's own */
+
+    return (struct qn_session_options){ .optimize = true, .config = &as_float, .config_count = 1 };
+}
+
 qonnx_status qn_judge_run(struct qn_judge *judge, struct qn_judge_terms terms, struct qn_runtime *runtime, const struct qn_model *model, struct qn_feed *feed,
                           struct qn_judgement *judgement, qonnx_error *err)
 {
-    /* Every rewrite but those that make integer kernels, whose arithmetic is this processor's own. */
-    static const struct qn_config as_float = { "session.disable_quant_qdq", "1" };
-    struct qn_session_options     options = { .optimize = true, .config = &as_float, .config_count = 1 };
+    struct qn_session_options     options = qn_judge_options();
     struct qn_session            *session;
     struct qn_arena               arena = { 0 };
     struct trial                  trial = { .judge = judge };

@@ -56,6 +56,8 @@ struct qn_judge_terms {
     size_t                     most;
     const struct qn_judgement *rival;
 };
+/* How models open whose quantizers are to be exact: with every rewrite but those that make integer kernels. */
+struct qn_session_options qn_judge_options(void);
 /* Runs the model on the judged samples, or on the first so many of them. The feed is read once. */
 QONNX_MUST_CHECK qonnx_status qn_judge_run(struct qn_judge *judge, struct qn_judge_terms terms, struct qn_runtime *runtime, const struct qn_model *model, struct qn_feed *feed,
                                            struct qn_judgement *judgement, qonnx_error *err);

@@ -154,21 +154,8 @@ static qonnx_status set_outputs(struct tracer *t)
 
     pb->n_output = t->count * SUMS;
     pb->output = qn_arena_array(arena, pb->n_output, sizeof *pb->output);
-    for (size_t i = 0; pb->output && i < pb->n_output; i++) {
-        Onnx__TypeProto         *type = qn_arena_alloc(arena, sizeof *type);
-        Onnx__TypeProto__Tensor *tensor = qn_arena_alloc(arena, sizeof *tensor);
-        pb->output[i] = qn_arena_alloc(arena, sizeof *pb->output[i]);
-        if (!pb->output[i] || !type || !tensor) break;
-        onnx__value_info_proto__init(pb->output[i]);
-        onnx__type_proto__init(type);
-        onnx__type_proto__tensor__init(tensor);
-        tensor->has_elem_type = true;
-        tensor->elem_type = QN_FLOAT;
-        type->value_case = ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
-        type->tensor_type = tensor;
-        pb->output[i]->type = type;
-        pb->output[i]->name = (char *)(uintptr_t)t->sums[i / SUMS][i % SUMS]; /* protobuf-c's texts are not const */
-    }
+    for (size_t i = 0; pb->output && i < pb->n_output; i++)
+        pb->output[i] = qn_value_info_new(arena, t->sums[i / SUMS][i % SUMS], QN_FLOAT, -1, NULL);
     return qn_arena_failed(arena) ? qn_fail_nomem(t->job->err) : QONNX_OK;
 }
 
@@ -212,9 +199,7 @@ static qonnx_status add_sum(void *context, size_t output, const struct qn_view *
 
 static qonnx_status run(struct tracer *t)
 {
-    /* As candidates are judged: every rewrite but those that make integer kernels. */
-    static const struct qn_config   as_float = { "session.disable_quant_qdq", "1" };
-    const struct qn_session_options options = { .optimize = true, .config = &as_float, .config_count = 1 };
+    const struct qn_session_options options = qn_judge_options();
     struct qn_job                  *job = t->job;
     struct qn_session              *session;
     struct qn_sample                sample = { 0 };

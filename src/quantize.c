@@ -75,7 +75,7 @@ const struct qn_feed_info *qn_job_data(const struct qn_job *job)
     return job->feed ? qn_feed_info(job->feed) : NULL;
 }
 
-void qn_job_release(struct qn_job *job)
+static void release(struct qn_job *job)
 {
     if (job->sidecar_sink) qn_sink_discard(job->sidecar_sink);
     qn_job_discard_reports(job);
@@ -93,18 +93,25 @@ void qn_job_release(struct qn_job *job)
     qn_arena_release(&job->arena);
 }
 
-qonnx_status qonnx_quantize(const char *input, const char *output, const qonnx_options *options, const qonnx_callbacks *callbacks, qonnx_result **result, qonnx_error *err)
+qonnx_status qn_job_perform(struct qn_job *job, const qonnx_options *options, qonnx_result **result, qonnx_status (*work)(struct qn_job *, qonnx_result **))
 {
     qonnx_error  own = { 0 };
-    struct qn_job   job = { .input = input, .output = output, .callbacks = callbacks, .err = err ? err : &own };
     qonnx_status status;
 
+    if (!job->err) job->err = &own;
     if (result) *result = NULL;
-    job.warnings = (struct qn_warnings){ .callbacks = callbacks, .arena = &job.arena };
-    status = qn_settings_resolve(&job.settings, options, job.err);
-    if (status == QONNX_OK) status = run(&job, result);
-    qn_job_release(&job);
+    job->warnings = (struct qn_warnings){ .callbacks = job->callbacks, .arena = &job->arena };
+    status = qn_settings_resolve(&job->settings, options, job->err);
+    if (status == QONNX_OK) status = work(job, result);
+    release(job);
     return status;
+}
+
+qonnx_status qonnx_quantize(const char *input, const char *output, const qonnx_options *options, const qonnx_callbacks *callbacks, qonnx_result **result, qonnx_error *err)
+{
+    struct qn_job job = { .input = input, .output = output, .callbacks = callbacks, .err = err };
+
+    return qn_job_perform(&job, options, result, run);
 }
 
 qonnx_status qonnx_dump(const char *input, const char *what, const qonnx_options *options, qonnx_result **result, qonnx_error *err)
@@ -135,6 +142,6 @@ qonnx_status qonnx_dump(const char *input, const char *what, const qonnx_options
         }
     }
     qn_strbuf_release(&text);
-    qn_job_release(&job);
+    release(&job);
     return status;
 }

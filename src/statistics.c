@@ -222,16 +222,9 @@ static qonnx_status calibrate(struct qn_job *job, qonnx_result **result)
 qonnx_status qonnx_calibrate(const char *input, const char *output, const qonnx_options *options,
                              const qonnx_callbacks *callbacks, qonnx_result **result, qonnx_error *err)
 {
-    qonnx_error   own = { 0 };
-    struct qn_job job = { .input = input, .output = output, .callbacks = callbacks, .err = err ? err : &own };
-    qonnx_status  status;
+    struct qn_job job = { .input = input, .output = output, .callbacks = callbacks, .err = err };
 
-    if (result) *result = NULL;
-    job.warnings = (struct qn_warnings){ .callbacks = callbacks, .arena = &job.arena };
-    status = qn_settings_resolve(&job.settings, options, job.err);
-    if (status == QONNX_OK) status = calibrate(&job, result);
-    qn_job_release(&job);
-    return status;
+    return qn_job_perform(&job, options, result, calibrate);
 }
 
 /* ---- merge ---- */

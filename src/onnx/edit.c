@@ -307,7 +307,7 @@ static void rebuild_initializers(struct qn_edit *edit)
     for (size_t i = 0; i < gone.count; i++) qn_edit_drop_value_info(edit, gone.texts[i]);
 }
 
-static Onnx__ValueInfoProto *new_info(struct qn_arena *arena, const struct info *info)
+Onnx__ValueInfoProto *qn_value_info_new(struct qn_arena *arena, const char *name, int32_t dtype, int rank, const int64_t *dims)
 {
     Onnx__ValueInfoProto    *value = qn_arena_alloc(arena, sizeof *value);
     Onnx__TypeProto         *type = qn_arena_alloc(arena, sizeof *type);
@@ -315,36 +315,41 @@ static Onnx__ValueInfoProto *new_info(struct qn_arena *arena, const struct info 
     Onnx__TensorShapeProto  *shape = qn_arena_alloc(arena, sizeof *shape);
 
     if (qn_arena_failed(arena)) return NULL;
-    if (info->like) {
-        *value = *info->like;
-        value->name = (char *)(uintptr_t)info->name;
-        return value;
-    }
     onnx__value_info_proto__init(value);
     onnx__type_proto__init(type);
     onnx__type_proto__tensor__init(tensor);
-    value->name = (char *)(uintptr_t)info->name;
+    value->name = (char *)(uintptr_t)name;
     value->type = type;
     type->value_case = ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
     type->tensor_type = tensor;
     tensor->has_elem_type = true;
-    tensor->elem_type = info->dtype;
-    if (info->rank < 0) return value;
+    tensor->elem_type = dtype;
+    if (rank < 0) return value;
     onnx__tensor_shape_proto__init(shape);
     tensor->shape = shape;
-    shape->n_dim = (size_t)info->rank;
+    shape->n_dim = (size_t)rank;
     shape->dim = qn_arena_array(arena, shape->n_dim, sizeof(Onnx__TensorShapeProto__Dimension *));
-    for (int i = 0; shape->dim && i < info->rank; i++) {
+    for (int i = 0; shape->dim && i < rank; i++) {
         Onnx__TensorShapeProto__Dimension *dim = qn_arena_alloc(arena, sizeof *dim);
         if (!dim) return NULL;
         onnx__tensor_shape_proto__dimension__init(dim);
-        if (info->dims[i] >= 0) {
+        if (dims[i] >= 0) {
             dim->value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
-            dim->dim_value = info->dims[i];
+            dim->dim_value = dims[i];
         }
         shape->dim[i] = dim;
     }
     return shape->dim ? value : NULL;
+}
+
+static Onnx__ValueInfoProto *new_info(struct qn_arena *arena, const struct info *info)
+{
+    Onnx__ValueInfoProto *value;
+
+    if (!info->like) return qn_value_info_new(arena, info->name, info->dtype, info->rank, info->dims);
+    if (!(value = (Onnx__ValueInfoProto *)(void *)qn_arena_memdup(arena, info->like, sizeof *value))) return NULL;
+    value->name = (char *)(uintptr_t)info->name;
+    return value;
 }
 
 static void rebuild_value_infos(struct qn_edit *edit)

@@ -48,6 +48,9 @@ void qn_edit_declare(struct qn_edit *edit, const char *name, const Onnx__ValueIn
 /* Drops the declared type and shape of a value. */
 void qn_edit_drop_value_info(struct qn_edit *edit, const char *name);
 
+/* A new declaration of a tensor; dims -1 for unknown, rank -1 for no shape. NULL when memory is out. */
+Onnx__ValueInfoProto *qn_value_info_new(struct qn_arena *arena, const char *name, int32_t dtype, int rank, const int64_t *dims);
+
 /* The graph was changed in place: the commit indexes and checks it anew. */
 void qn_edit_touch(struct qn_edit *edit);
 /* Opset changes together with the edit. */

@@ -5,6 +5,7 @@
 
 #include "onnx/attr.h"
 #include "onnx/dtype.h"
+#include "onnx/edit.h"
 #include "run/ort_session.h"
 
 /* Two places a channel; whatever the block, it divides the channels. In a blocked tensor the second place of channel 0
@@ -23,25 +24,6 @@ static qonnx_status find_second_place(void *context, size_t index, const struct 
     return QONNX_OK;
 }
 
-static Onnx__ValueInfoProto *float_value(struct qn_arena *arena, const char *name)
-{
-    Onnx__ValueInfoProto    *value = qn_arena_alloc(arena, sizeof *value);
-    Onnx__TypeProto         *type = qn_arena_alloc(arena, sizeof *type);
-    Onnx__TypeProto__Tensor *tensor = qn_arena_alloc(arena, sizeof *tensor);
-
-    if (!value || !type || !tensor) return NULL;
-    onnx__value_info_proto__init(value);
-    onnx__type_proto__init(type);
-    onnx__type_proto__tensor__init(tensor);
-    value->name = (char *)(uintptr_t)name;
-    value->type = type;
-    type->value_case = ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
-    type->tensor_type = tensor;
-    tensor->has_elem_type = true;
-    tensor->elem_type = QN_FLOAT;
-    return value;
-}
-
 /* ReorderInput is what brings tensors into the layout. */
 static qonnx_status make_model(struct qn_model *model, Onnx__GraphProto *graph, qonnx_error *err)
 {
@@ -55,8 +37,8 @@ static qonnx_status make_model(struct qn_model *model, Onnx__GraphProto *graph, 
     graph->output = qn_arena_array(arena, 1, sizeof(Onnx__ValueInfoProto *));
     if (!pb || !graph->node || !graph->input || !graph->output) return qn_fail_nomem(err);
     graph->node[0] = qn_node_new(arena, "ReorderInput", "", 1, &x, 1, &y);
-    graph->input[0] = float_value(arena, x);
-    graph->output[0] = float_value(arena, y);
+    graph->input[0] = qn_value_info_new(arena, x, QN_FLOAT, -1, NULL);
+    graph->output[0] = qn_value_info_new(arena, y, QN_FLOAT, -1, NULL);
     graph->name = (char *)(uintptr_t) "g";
     if (!graph->node[0] || !graph->input[0] || !graph->output[0]) return qn_fail_nomem(err);
     graph->node[0]->domain = (char *)(uintptr_t)QN_BLOCKED_DOMAIN;
