@@ -46,7 +46,7 @@ qonnx_status qn_job_name_reports(struct qn_job *job)
 qonnx_status qn_job_measure_layers(struct qn_job *job)
 {
     if (!job->settings.report.count) return QONNX_OK;
-    return qn_layer_errors(job, &job->report.layer_errors, &job->report.no_layer_errors);
+    return qn_layer_errors(job, &job->report.layer_errors, &job->report.layer_error_samples, &job->report.no_layer_errors);
 }
 
 qonnx_status qn_job_open_reports(struct qn_job *job)

@@ -21,6 +21,7 @@ struct tracer {
     size_t           count;
     const char    *(*sums)[SUMS]; /* the names of their sums */
     double         (*totals)[SUMS];
+    size_t           runs;
     bool            *kept; /* by node of the quantized graph */
 };
 
@@ -216,6 +217,7 @@ static qonnx_status run(struct tracer *t)
         if (status != QONNX_OK || done) break;
         once.inputs = sample.views;
         status = session->runtime->run(session, &once, job->err);
+        t->runs++;
     }
     qn_sample_release(&sample);
     job->runtime->close(session);
@@ -254,7 +256,7 @@ static const char *obstacle(const struct qn_job *job)
     return NULL;
 }
 
-qonnx_status qn_layer_errors(struct qn_job *job, const struct qn_layer_error **errors, const char **why)
+qonnx_status qn_layer_errors(struct qn_job *job, const struct qn_layer_error **errors, size_t *samples, const char **why)
 {
     struct tracer          t = { .job = job };
     struct qn_layer_error *list;
@@ -270,5 +272,6 @@ qonnx_status qn_layer_errors(struct qn_job *job, const struct qn_layer_error **e
     qn_job_back_to_float(job);
     qn_arena_release(&t.scratch);
     *errors = list;
+    *samples = t.runs;
     return status;
 }

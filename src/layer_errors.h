@@ -7,10 +7,10 @@
 
 #include "job.h"
 
-/* Of the solved plan, by node id in the job's arena, on the samples that candidates are judged on, in exact arithmetic.
- * Leaves the model as it was. *errors is NULL when there is nothing to measure with or the model has nested graphs; `why`
+/* Of the solved plan, by node id in the job's arena, on the first samples of the data (*samples, at most QN_JUDGE_LEAST),
+ * in exact arithmetic. Leaves the model as it was. *errors is NULL when there is nothing to measure with or the model has nested graphs; `why`
  * then says so. */
 QONNX_MUST_CHECK qonnx_status qn_layer_errors(struct qn_job *job, const struct qn_layer_error **errors,
-                                              const char **why);
+                                              size_t *samples, const char **why);
 
 #endif

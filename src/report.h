@@ -57,6 +57,7 @@ struct qn_report {
     const struct qn_stats *const *stats;         /* by value id of the plan's graph; NULL where not observed */
     const struct qn_kernels_found *kernels;      /* what the runtime made of the result; NULL when that was not asked */
     const struct qn_layer_error *layer_errors;   /* by node id; NULL: not measured */
+    size_t                     layer_error_samples; /* they were measured on */
     const char                *no_layer_errors;  /* why not; NULL when they were not asked for either */
     struct qn_pace             pace;             /* against the input; of the text only, for no two runs take the same time */
     const struct qn_warnings  *warnings;

@@ -109,7 +109,7 @@ static json_t *long_object(const struct qn_report *report, struct qn_json *json)
     size_t  i;
 
     qn_json_put(json, root, "schema", json_string(SCHEMA));
-    qn_json_put(json, errors, "samples", qn_json_uint(report->layer_errors ? report->judged_samples : 0));
+    qn_json_put(json, errors, "samples", qn_json_uint(report->layer_errors ? report->layer_error_samples : 0));
     qn_json_put(json, errors, "not_measured", qn_json_text(report->no_layer_errors));
     qn_json_put(json, root, "layer_errors", errors);
     if (!report->plan) return root;

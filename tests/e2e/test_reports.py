@@ -49,6 +49,10 @@ def a_report_tells_what_each_layer_loses(program, folder, scratch):
     assert os.path.getsize(page) < 200_000 and runs.sidecar(out)["model"] == report["model"]
     with open(plain, encoding="utf-8") as file:
         assert "/l/l.2/c1/Conv (Conv)" in file.read()
+    program(model, out, "--calib", os.path.join(folder, "calib.npz"), "--report", long)
+    with open(long, encoding="utf-8") as file:
+        report = json.load(file)
+    assert report["layer_errors"]["samples"] == 4 < report["model"]["judged_samples"], (report["layer_errors"], report["model"])
     before = read(out)
     for wrong in ("report.pdf", "out.onnx", "out.quant.json"):
         program(model, out, "--calib", os.path.join(folder, "calib.npz"), "--report", os.path.join(scratch, wrong), status=2)

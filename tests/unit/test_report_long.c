@@ -40,6 +40,7 @@ static void measure(struct fixture *f)
     for (size_t n = 0; n < f->graph.node_count; n++) errors[n] = (struct qn_layer_error){ NAN, NAN };
     errors[0] = (struct qn_layer_error){ 41.256, INFINITY };
     f->report.layer_errors = errors;
+    f->report.layer_error_samples = 2;
 }
 
 static void long_report_is_the_sidecar_and_more(void **state)
