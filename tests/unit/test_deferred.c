@@ -9,30 +9,11 @@
 
 #include "base/strbuf.h"
 #include "cmocka_all.h"
+#include "model_files.h"
 #include "onnx/deferred.h"
 #include "onnx/save.h"
 #include "onnx/tensor.h"
 #include "protobytes.h"
-#include "scratch.h"
-
-static struct scratch  dir;
-static struct qn_model model;
-
-static int setup(void **state)
-{
-    (void)state;
-    scratch_open(&dir);
-    memset(&model, 0, sizeof model);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    qn_model_release(&model);
-    scratch_close(&dir);
-    return 0;
-}
 
 /* A file with three tensors of bytes, the i-th of sizes[i] times the value i + 1. */
 static const char *write_model(const char *name, const size_t *sizes)
@@ -58,13 +39,6 @@ static const char *write_model(const char *name, const size_t *sizes)
     scratch_write(&dir, name, bytes.text, bytes.length);
     qn_strbuf_release(&bytes);
     return scratch_path(&dir, name);
-}
-
-static void open_model(const char *path)
-{
-    qonnx_error err = { 0 };
-    qn_model_release(&model);
-    if (qn_model_open(&model, path, false, &err) != QONNX_OK) fail_msg("%s", err.message);
 }
 
 /* Byte i is a function of i and of nothing else. */
@@ -110,7 +84,7 @@ static void check_saved(const char *path)
 {
     const Onnx__TensorProto *tensor;
 
-    open_model(path);
+    open_model(path, false);
     assert_int_equal(model.pb->graph->n_initializer, 3);
     for (size_t i = 0; i < 3; i++) {
         tensor = model.pb->graph->initializer[i];
@@ -144,7 +118,7 @@ static void what_is_deferred_is_written_as_if_it_had_been_there(void **state)
     (void)state;
     for (int threads = 1; threads <= 5; threads += 2) {
         struct made made = { .fail_at = SIZE_MAX, .kill_at = SIZE_MAX };
-        open_model(in);
+        open_model(in, false);
         defer(&made, deferred_size);
         assert_int_equal(qn_model_save(&model, out, &(struct qn_save_options){ .sha256 = 1, .threads = threads },
                                        &result, &err),
@@ -166,7 +140,7 @@ static void what_is_deferred_can_be_made_in_place(void **state)
     size_t             size;
 
     (void)state;
-    open_model(write_model("in.onnx", sizes));
+    open_model(write_model("in.onnx", sizes), false);
     tensor = defer(&made, deferred_size);
     for (int again = 0; again < 2; again++) assert_int_equal(qn_model_make_deferred(&model, NULL), QONNX_OK);
     assert_int_equal(made.units, (deferred_size + 9999) / 10000);
@@ -186,7 +160,7 @@ static void a_unit_that_cannot_be_made_ends_the_save(void **state)
     for (int threads = 1; threads <= 4; threads++) {
         struct made made = { .fail_at = 200000, .kill_at = SIZE_MAX };
         qonnx_error err = { 0 };
-        open_model(in);
+        open_model(in, false);
         defer(&made, deferred_size);
         assert_int_equal(qn_model_save(&model, out,
                                        &(struct qn_save_options){ .threads = threads,
@@ -211,7 +185,7 @@ static void data_in_a_file_are_read_back(void **state)
     struct stat                  info;
 
     (void)state;
-    open_model(in);
+    open_model(in, false);
     defer(&made, deferred_size);
     assert_int_equal(qn_model_save(&model, out, &always, &result, NULL), QONNX_OK);
     assert_false(model.pb->graph->initializer[0]->has_data_location); /* as it was */
@@ -237,7 +211,7 @@ static void shards_end_where_they_would_be_too_large(void **state)
     struct qn_save_result result;
 
     (void)state;
-    open_model(write_model("in.onnx", sizes));
+    open_model(write_model("in.onnx", sizes), false);
     defer(&made, deferred_size);
     assert_int_equal(qn_model_save(&model, scratch_path(&dir, "out.onnx"),
                                    &(struct qn_save_options){ .external = QN_EXTERNAL_ALWAYS, .shard_size = 1300000 },
@@ -257,12 +231,12 @@ static void small_tensors_stay_in_the_model(void **state)
     struct qn_save_result result;
 
     (void)state;
-    open_model(write_model("in.onnx", small));
+    open_model(write_model("in.onnx", small), false);
     assert_int_equal(qn_model_save(&model, scratch_path(&dir, "out.onnx"),
                                    &(struct qn_save_options){ .external = QN_EXTERNAL_ALWAYS }, &result, NULL),
                      QONNX_OK);
     assert_int_equal(result.files[0].size, 1024);
-    open_model(scratch_path(&dir, "out.onnx"));
+    open_model(scratch_path(&dir, "out.onnx"), false);
     assert_true(qn_map_contains(&model.map, model.pb->graph->initializer[0]->raw_data.data));
     assert_true(qn_map_contains(&model.externals[0], model.pb->graph->initializer[1]->raw_data.data));
 }
@@ -274,7 +248,7 @@ static void two_gib_and_more_go_into_files_by_themselves(void **state)
     Onnx__TensorProto           *tensor;
 
     (void)state;
-    open_model(write_model("in.onnx", sizes));
+    open_model(write_model("in.onnx", sizes), false);
     tensor = model.pb->graph->initializer[0];
     assert_int_equal(qn_spill_begin(&spill, &model, "out.onnx", &automatic, NULL), QONNX_OK);
     assert_int_equal(spill.file_count, 0);
@@ -297,11 +271,11 @@ static void weights_of_another_model_are_not_replaced(void **state)
     qonnx_error                  err = { 0 };
 
     (void)state;
-    open_model(write_model("in.onnx", sizes));
+    open_model(write_model("in.onnx", sizes), false);
     assert_int_equal(qn_model_save(&model, first, &always, NULL, NULL), QONNX_OK); /* b.onnx and b.onnx.data */
     assert_int_equal(rename(first, second), 0);
     before = scratch_read(scratch_path(&dir, "b.onnx.data"), &size);
-    open_model(second);
+    open_model(second, false);
     assert_int_equal(qn_model_save(&model, first, &always, NULL, &err), QONNX_E_USAGE);
     assert_non_null(strstr(err.message, "b.onnx.data' holds weights of the model"));
     after = scratch_read(scratch_path(&dir, "b.onnx.data"), &size);
@@ -309,10 +283,10 @@ static void weights_of_another_model_are_not_replaced(void **state)
     free(before);
     free(after);
     assert_int_equal(rename(second, first), 0);
-    open_model(first);
+    open_model(first, false);
     assert_int_equal(qn_model_save(&model, first, &always, NULL, NULL), QONNX_OK); /* the whole model may be replaced */
     assert_int_equal(scratch_count(&dir), 3);
-    open_model(first);
+    open_model(first, false);
     assert_int_equal(model.pb->graph->initializer[2]->raw_data.data[19999], 3);
 }
 
@@ -325,7 +299,7 @@ static void a_killed_save_leaves_nothing_under_the_names_of_its_files(void **sta
     (void)state;
     if (child == 0) {
         struct made made = { .fail_at = SIZE_MAX, .kill_at = 900000 };
-        open_model(in);
+        open_model(in, false);
         defer(&made, deferred_size);
         _exit(qn_model_save(&model, out, &(struct qn_save_options){ .external = QN_EXTERNAL_ALWAYS, .threads = 2 },
                             NULL, NULL) == QONNX_OK);
@@ -346,7 +320,7 @@ static void memory_that_runs_out_leaves_everything_as_it_was(void **state)
     for (size_t nth = 1; !done; nth++) {
         struct made  made = { .fail_at = SIZE_MAX, .kill_at = SIZE_MAX };
         qonnx_status status;
-        open_model(scratch_path(&dir, "in.onnx"));
+        open_model(scratch_path(&dir, "in.onnx"), false);
         defer(&made, deferred_size);
         qn_arena_inject_failure(nth, false);
         status = qn_model_save(&model, scratch_path(&dir, "out.onnx"),
