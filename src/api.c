@@ -23,6 +23,15 @@ void qonnx_result_free(qonnx_result *result)
     free(result);
 }
 
+qonnx_status qn_result_new(qonnx_result **result, const struct qn_strbuf *text, const struct qn_strbuf *json, qonnx_error *err)
+{
+    *result = text->failed || (json && json->failed) ? NULL : calloc(1, sizeof **result);
+    if (*result && ((*result)->text = strdup(text->text)) && (!json || ((*result)->json = strdup(json->text)))) return QONNX_OK;
+    qonnx_result_free(*result);
+    *result = NULL;
+    return qn_fail_nomem(err);
+}
+
 const char *qonnx_version(void) { return QONNX_VERSION; }
 
 void qn_warn(struct qn_warnings *warnings, const char *format, ...)

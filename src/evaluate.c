@@ -114,14 +114,7 @@ static qonnx_status render(struct job *job, const char *const paths[2], qonnx_re
     qn_strbuf_init(&json);
     status = qn_evaluation_text(&evaluation, &text, err);
     if (status == QONNX_OK) status = qn_evaluation_json(&evaluation, &json, err);
-    if (status == QONNX_OK) {
-        *result = calloc(1, sizeof **result);
-        if (!*result || !((*result)->text = strdup(text.text)) || !((*result)->json = strdup(json.text))) {
-            qonnx_result_free(*result);
-            *result = NULL;
-            status = qn_fail_nomem(err);
-        }
-    }
+    if (status == QONNX_OK) status = qn_result_new(result, &text, &json, err);
     qn_strbuf_release(&text);
     qn_strbuf_release(&json);
     return status;

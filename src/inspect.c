@@ -229,14 +229,7 @@ static qonnx_status render(struct inspector *in, qonnx_result **result)
     qn_strbuf_init(&json);
     status = qn_inspection_text(&in->found, &text, in->job.err);
     if (status == QONNX_OK) status = qn_inspection_json(&in->found, &json, in->job.err);
-    if (status == QONNX_OK) {
-        *result = calloc(1, sizeof **result);
-        if (!*result || !((*result)->text = strdup(text.text)) || !((*result)->json = strdup(json.text))) {
-            qonnx_result_free(*result);
-            *result = NULL;
-            status = qn_fail_nomem(in->job.err);
-        }
-    }
+    if (status == QONNX_OK) status = qn_result_new(result, &text, &json, in->job.err);
     qn_strbuf_release(&text);
     qn_strbuf_release(&json);
     return status;
@@ -250,19 +243,17 @@ static qonnx_status plan_to_quantize(struct inspector *in, const qonnx_options *
     *trial = (struct qn_job){ .input = in->job.input, .output = "", .err = in->job.err };
     trial->warnings = (struct qn_warnings){ .arena = &trial->arena };
     QN_TRY(qn_settings_resolve(&trial->settings, options, trial->err));
-    if (trial->settings.preset_row->copy)
-        return qn_fail(trial->err, QONNX_E_USAGE, "--dry-run: --preset %s quantizes nothing", trial->settings.preset);
     QN_TRY(qn_job_open(trial));
-    QN_TRY(qn_job_run_passes(trial));
-    QN_TRY(qn_job_plan(trial));
+    QN_TRY(qn_job_foresee(trial));
     in->found.would = &trial->plan;
-    return QONNX_OK;
+    return qn_forecast(trial, &in->found.forecast);
 }
 
 static void release_trial(struct qn_job *trial)
 {
     qn_plan_release(&trial->plan);
     qn_graph_release(&trial->graph);
+    qn_graph_release(&trial->quantized);
     if (trial->model.pb) qn_model_release(&trial->model);
     qn_settings_release(&trial->settings);
     qn_arena_release(&trial->arena);

@@ -4,6 +4,7 @@
 #define QN_INSPECT_H
 
 #include "base/strbuf.h"
+#include "forecast.h"
 #include "inspect_model.h"
 #include "lift/lift.h"
 #include "plan/meta.h"
@@ -22,6 +23,7 @@ struct qn_inspection {
     struct qn_model_facts      facts;
     const struct qn_settings  *settings;
     const struct qn_plan      *would; /* what quantizing would begin with; NULL when that was not asked */
+    struct qn_forecast         forecast; /* of that */
     int64_t                    opset, ir;
     const struct qn_lift      *lift;
     const struct qn_graph     *graph;

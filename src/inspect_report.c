@@ -174,6 +174,7 @@ static void put_dry_run(const struct qn_inspection *in, struct qn_strbuf *text)
                      in->settings->preset, in->settings->target, counts.quantized, counts.nodes, counts.layers_quantized,
                      counts.layers, qn_plural(counts.layers));
     qn_report_left_in_float(in->would, text);
+    qn_forecast_text(&in->forecast, text);
 }
 
 qonnx_status qn_inspection_text(const struct qn_inspection *in, struct qn_strbuf *text, qonnx_error *err)
@@ -289,6 +290,7 @@ static json_t *dry_run(struct qn_json *json, const struct qn_inspection *in)
     qn_json_put(json, object, "layers", qn_json_uint(counts.layers));
     qn_json_put(json, object, "layers_quantized", qn_json_uint(counts.layers_quantized));
     qn_json_put(json, object, "nodes", nodes);
+    qn_forecast_json(&in->forecast, json, object);
     return object;
 }
 

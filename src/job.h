@@ -101,6 +101,9 @@ QONNX_MUST_CHECK qonnx_status qn_job_solve(struct qn_job *job);
 /* Solves, and decides what is left in float and which methods are used: by what the statistics say of single tensors
  * and, unless that is switched off, by running candidates. Leaves the plan solved. */
 QONNX_MUST_CHECK qonnx_status qn_job_search(struct qn_job *job);
+/* In place of all from the passes to the emitted model: with ranges that nobody measured, for a forecast of its size. */
+QONNX_MUST_CHECK qonnx_status qn_job_foresee(struct qn_job *job);
+QONNX_MUST_CHECK qonnx_status qn_job_tell_forecast(struct qn_job *job, qonnx_result **result);
 /* Second-order rounding of the solved plan's layers that ask for it and have none yet; *any tells whether there were any:
  * it is to be solved again then. */
 QONNX_MUST_CHECK qonnx_status qn_job_round(struct qn_job *job, bool *any);
@@ -117,6 +120,7 @@ void qn_job_back_to_float(struct qn_job *job);
 QONNX_MUST_CHECK qonnx_status qn_job_integer_ends(struct qn_job *job);
 /* The result opens in ONNX Runtime with all its rewrites, and what it becomes is read back. */
 QONNX_MUST_CHECK qonnx_status qn_job_verify(struct qn_job *job);
+struct qn_save_options qn_job_save_options(const struct qn_job *job);
 QONNX_MUST_CHECK qonnx_status qn_job_save(struct qn_job *job);
 /* The files of --report: are their names usable; errors by layer, where there are any; opened before the model is
  * written, written with the summary. */

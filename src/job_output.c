@@ -91,13 +91,19 @@ static qonnx_status explain_difference(struct qn_job *job)
     return job->report.first_difference ? QONNX_OK : qn_fail_nomem(job->err);
 }
 
-qonnx_status qn_job_save(struct qn_job *job)
+struct qn_save_options qn_job_save_options(const struct qn_job *job)
 {
     const struct qn_settings *s = &job->settings;
     struct qn_save_options    options = { .sha256 = strcmp(s->digest, "xxh3") == 0 ? 0 : strcmp(s->digest, "sha256") == 0 ? 1 : -1, .threads = qn_job_threads(job) };
 
     options.external = strcmp(s->external_data, "always") == 0 ? QN_EXTERNAL_ALWAYS : strcmp(s->external_data, "never") == 0 ? QN_EXTERNAL_NEVER : QN_EXTERNAL_AUTO;
     options.shard_size = (uint64_t)s->shard_size << 20;
+    return options;
+}
+
+qonnx_status qn_job_save(struct qn_job *job)
+{
+    const struct qn_save_options options = qn_job_save_options(job);
 
     qn_job_tell(job, "writing", 0, 0);
     if (job->sidecar) QN_TRY(qn_sink_open(&job->sidecar_sink, job->sidecar, job->err)); /* trouble shows before the model is replaced */
@@ -143,14 +149,7 @@ qonnx_status qn_job_report(struct qn_job *job, qonnx_result **result)
         job->sidecar_sink = NULL;
     }
     if (status == QONNX_OK) status = qn_job_write_reports(job);
-    if (status == QONNX_OK && result) {
-        *result = calloc(1, sizeof **result);
-        if (!*result || !((*result)->text = strdup(text.text)) || !((*result)->json = strdup(json.text))) {
-            qonnx_result_free(*result);
-            *result = NULL;
-            status = qn_fail_nomem(job->err);
-        }
-    }
+    if (status == QONNX_OK && result) status = qn_result_new(result, &text, &json, job->err);
     qn_strbuf_release(&text);
     qn_strbuf_release(&json);
     return status;

@@ -2,6 +2,7 @@
  * The plan and its numbers. */
 #include "job.h"
 #include "plan/explicit.h"
+#include "plan/presets.h"
 
 qonnx_status qn_job_plan(struct qn_job *job)
 {
@@ -46,4 +47,52 @@ qonnx_status qn_job_judge(struct qn_job *job, struct qn_judge_terms terms, struc
     qn_job_back_to_float(job);
     job->report.candidates++;
     return QONNX_OK;
+}
+
+/* ---- without data ---- */
+
+/* Any range will do, and the quickest way to find scales: sizes do not depend on them. */
+static const float anything[] = { -1, 1 };
+
+static qonnx_status suppose(struct qn_job *job)
+{
+    struct qn_stats *stats = qn_arena_alloc(&job->arena, sizeof *stats);
+
+    job->stats = qn_arena_array(&job->arena, job->graph.value_count, sizeof *job->stats);
+    if (!stats || !job->stats) return qn_fail_nomem(job->err);
+    QN_TRY(qn_stats_init(stats, 0, job->err));
+    (void)qn_stats_add(stats, anything, 2);
+    for (qn_value_id v = 0; v < job->graph.value_count; v++) job->stats[v] = stats;
+    job->settings.weight_range_how = QN_WEIGHT_MINMAX;
+    job->settings.pair_safe = "off";
+    QN_TRY(qn_job_plan(job));
+    return solve(job);
+}
+
+static qonnx_status suppose_recipe(struct qn_job *job)
+{
+    struct qn_plan *plan = &job->plan;
+
+    QN_TRY(qn_job_plan(job));
+    QN_TRY(qn_explicit_weights(plan, job->err));
+    for (size_t i = 0; i < plan->recipe->site_count; i++) {
+        struct qn_site *site = plan->recipe->sites[i];
+        if (!qn_site_collects(site)) continue;
+        if (!(site->batches = qn_arena_alloc(&plan->arena, sizeof *site->batches))) return qn_fail_nomem(job->err);
+        QN_TRY(qn_batch_stat_init(site->batches, &site->quantizer, site->channels, &plan->arena, job->err));
+        for (size_t c = 0; c < site->channels; c++) site->batches->u[c] = 1;
+        site->batch_count = 1;
+    }
+    return qn_explicit_solve(plan, job->err);
+}
+
+qonnx_status qn_job_foresee(struct qn_job *job)
+{
+    if (job->settings.preset_row->copy) return qn_fail(job->err, QONNX_E_USAGE, "--dry-run: --preset %s quantizes nothing", job->settings.preset);
+    if (!(job->emitter = qn_emitter_find(job->settings.format))) return qn_fail(job->err, QONNX_E_USAGE, "--format %s goes with convert only", job->settings.format);
+    QN_TRY(qn_job_run_passes(job));
+    QN_TRY(job->settings.recipe ? suppose_recipe(job) : suppose(job));
+    QN_TRY(qn_job_emit(job, job->emitter));
+    QN_TRY(qn_job_restore_ports(job));
+    return qn_job_integer_ends(job);
 }

@@ -152,14 +152,7 @@ qonnx_status qonnx_print_config(const qonnx_options *given, qonnx_result **resul
     *result = NULL;
     qn_strbuf_init(&text);
     if (status == QONNX_OK) status = print(&p, &text, err);
-    if (status == QONNX_OK) {
-        *result = calloc(1, sizeof **result);
-        if (!*result || !((*result)->text = strdup(text.text))) {
-            qonnx_result_free(*result);
-            *result = NULL;
-            status = qn_fail_nomem(err);
-        }
-    }
+    if (status == QONNX_OK) status = qn_result_new(result, &text, NULL, err);
     qn_strbuf_release(&text);
     qn_arena_release(&p.arena);
     qn_settings_release(&settings);

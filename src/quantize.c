@@ -42,8 +42,20 @@ static qonnx_status check_strict(struct qn_job *job)
 
 /* ---- the list ---- */
 
+/* What it would come to (--dry-run). */
+static qonnx_status foretell(struct qn_job *job, qonnx_result **result)
+{
+    if (!job->output) job->output = "";
+    QN_TRY(qn_job_open(job));
+    QN_TRY(qn_job_foresee(job));
+    QN_TRY(check_strict(job));
+    return qn_job_tell_forecast(job, result);
+}
+
 static qonnx_status run(struct qn_job *job, qonnx_result **result)
 {
+    if (job->settings.dry_run) return foretell(job, result);
+    if (!job->output) return qn_fail(job->err, QONNX_E_USAGE, "no output is named, which only --dry-run does without");
     QN_TRY(qn_job_name_sidecar(job));
     QN_TRY(qn_job_name_reports(job));
     QN_TRY(qn_job_open(job));
@@ -134,12 +146,7 @@ qonnx_status qonnx_dump(const char *input, const char *what, const qonnx_options
             qn_plan_dump(&job.plan, &text);
         else
             qn_graph_dump(&job.graph, &text);
-        *result = calloc(1, sizeof **result);
-        if (text.failed || !*result || !((*result)->text = strdup(text.text))) {
-            qonnx_result_free(*result);
-            *result = NULL;
-            status = qn_fail_nomem(job.err);
-        }
+        status = qn_result_new(result, &text, NULL, job.err);
     }
     qn_strbuf_release(&text);
     release(&job);

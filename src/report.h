@@ -15,6 +15,9 @@ struct qonnx_result {
     char *text, *json;
 };
 
+/* Copies of the texts; `json` may be NULL. */
+QONNX_MUST_CHECK qonnx_status qn_result_new(qonnx_result **result, const struct qn_strbuf *text, const struct qn_strbuf *json, qonnx_error *err);
+
 /* What quantizing does to a node's result, in dB of the float one; +INFINITY: nothing, NAN: not measured. */
 struct qn_layer_error {
     double alone;    /* reading the float model's values, quantized: the node's own error */

@@ -36,7 +36,7 @@ static void put_known(struct sidecar *s, json_t *object, const char *key, double
 /* What cannot change the result, or differs between machines that make the same one. */
 static bool is_left_out(const char *option)
 {
-    static const char *const names[] = { "calib", "stats", "threads", "ort", "no-mmap", "report", "sidecar", "strict" };
+    static const char *const names[] = { "calib", "stats", "threads", "ort", "no-mmap", "dry-run", "report", "sidecar", "strict" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(option, names[i]) == 0) return true;
     return false;

@@ -148,20 +148,15 @@ static qonnx_status gather(struct qn_job *job, const struct qn_watch *watch, str
 static qonnx_status report_gathered(const struct qn_statistics *all, qonnx_result **result, qonnx_error *err)
 {
     struct qn_strbuf text;
+    qonnx_status     status;
 
     if (!result) return QONNX_OK;
     qn_strbuf_init(&text);
     qn_strbuf_printf(&text, "statistics of %zu values over %zu of %llu samples\n", all->calibration.value_count,
                      all->fed_count, (unsigned long long)all->selected);
-    *result = calloc(1, sizeof **result);
-    if (text.failed || !*result || !((*result)->text = strdup(text.text))) {
-        qn_strbuf_release(&text);
-        qonnx_result_free(*result);
-        *result = NULL;
-        return qn_fail_nomem(err);
-    }
+    status = qn_result_new(result, &text, NULL, err);
     qn_strbuf_release(&text);
-    return QONNX_OK;
+    return status;
 }
 
 /* Gathers what *all does not have yet. */

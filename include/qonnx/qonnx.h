@@ -54,7 +54,9 @@ const char *qonnx_result_json(const qonnx_result *result);
 void qonnx_result_free(qonnx_result *result);
 
 /** Reads the float model at `input`, quantizes it as the options say and writes `output` and its sidecar, each whole or
- * not at all. `output` may be the same file as `input`. On failure *result stays NULL and no output has changed. */
+ * not at all. `output` may be the same file as `input`. On failure *result stays NULL and no output has changed. With option
+ * "dry-run" nothing is written (`output` may be NULL) and the result is a forecast: what would be quantized, how large each
+ * constant and the file become. */
 QONNX_MUST_CHECK qonnx_status qonnx_quantize(const char *input, const char *output, const qonnx_options *options,
                                              const qonnx_callbacks *callbacks, qonnx_result **result, qonnx_error *err);
 

@@ -100,6 +100,7 @@ static qonnx_status set(struct parser *parser, const qonnx_option_info *option, 
 {
     parser->given[parser->given_count++] = option;
     if (!qn_option_is_shared(option)) return set_own(parser, option, value);
+    if (strcmp(option->name, "dry-run") == 0) parser->args->dry_run = !value || strcmp(value, "off") != 0;
     return qonnx_options_set(parser->args->options, option->name, value, parser->err);
 }
 
@@ -192,6 +193,7 @@ static qonnx_status check_files(const struct parser *parser)
     for (int i = 0; i < parser->word_count; i++)
         if (!*parser->words[i]) return fail(parser->err, "a file name is empty");
     if (parser->word_count == command->files || (command->more && parser->word_count > command->files)) return QONNX_OK;
+    if (parser->args->dry_run && command->letter == 'q' && parser->word_count == 1) return QONNX_OK; /* nothing is written */
     for (size_t i = 0; !parser->command_word && qn_command_at(i); i++)
         if (qn_command_at(i)->word) qn_guess_consider(&guess, qn_command_at(i)->word);
     if (guess.best) return fail(parser->err, "unknown command '%s'; did you mean '%s'?", guess.typed, guess.best);

@@ -34,7 +34,7 @@ static qonnx_status run(const struct qn_args *args, struct qn_console *console, 
     qonnx_callbacks callbacks = { console, qn_console_progress, qn_console_warning };
     qonnx_result   *result = NULL;
     qonnx_status    status = QONNX_E_INTERNAL;
-    bool            converts = strchr("qvkm", args->command->letter) != NULL;
+    bool            converts = strchr("qvkm", args->command->letter) && !args->dry_run; /* else the text is what was asked for */
 
     switch (args->command->letter) {
     case 'q': status = qonnx_quantize(args->files[0], args->files[1], args->options, &callbacks, &result, err); break;

@@ -315,3 +315,14 @@ qonnx_status qn_model_save(struct qn_model *model, const char *path, const struc
     if (status == QONNX_OK && result) *result = save.result;
     return status;
 }
+
+qonnx_status qn_model_saved_size(struct qn_model *model, const char *path, const struct qn_save_options *options,
+                                 uint64_t *total, qonnx_error *err)
+{
+    struct qn_spill spill;
+    qonnx_status    status = qn_spill_begin(&spill, model, path, options, err);
+
+    *total = qn_model_packed_size(model) + spill.size;
+    qn_spill_end(&spill);
+    return status;
+}

@@ -38,6 +38,11 @@ QONNX_MUST_CHECK qonnx_status qn_model_save(struct qn_model *model, const char *
                                             const struct qn_save_options *options, struct qn_save_result *result,
                                             qonnx_error *err);
 
+/* Bytes of all files that this would write. */
+QONNX_MUST_CHECK qonnx_status qn_model_saved_size(struct qn_model *model, const char *path,
+                                                  const struct qn_save_options *options, uint64_t *total,
+                                                  qonnx_error *err);
+
 /* ---- spill.c ---- */
 
 /* An initializer whose data go into a file. */

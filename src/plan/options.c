@@ -164,7 +164,7 @@ static const struct row rows[] = {
     { { "exact",        NULL,          "off",     "run the second model without ONNX Runtime's optimizations: exact arithmetic",                          "Comparison",   "c" },   FLAG, AT(exact) },
     { { "time",         NULL,          "off",     "also measure the CPU time of a run of each model on one thread",                                       "Comparison",   "c" },   FLAG, AT(time) },
 
-    { { "dry-run",      NULL,          "off",     "also tell which nodes --preset would quantize, as far as that is known without data, and why not the rest", "Inspection",   "i" },   FLAG, AT(dry_run) },
+    { { "dry-run",      NULL,          "off",     "write nothing: tell what --preset would quantize, as far as that is known without data, and how large each constant and the file become", "Inspection",   "qi" },   FLAG, AT(dry_run) },
     { { "check",        NULL,          "off",     "also check that every constant is made of integers of its bit width, and fail with status 6 if not",   "Inspection",   "i" },   FLAG, AT(check) },
 
     { { "sidecar",      "PATH|none",   NULL,      "where the JSON sidecar goes; OUT.quant.json otherwise",                                           "Output",       "qv" },   TEXT, AT(sidecar) },
