@@ -50,7 +50,9 @@ struct qn_job {
     struct qn_report         report;
     const char              *sidecar;
     struct qn_sink          *sidecar_sink;
-    struct qn_sink         **report_sinks; /* by index of --report; NULL: not open */
+    struct qn_extra         *extras; /* files of --report and --encodings */
+    size_t                   extra_count;
+    struct qn_imported      *imported; /* --ranges; NULL: none */
 };
 
 void qn_job_tell(const struct qn_job *job, const char *stage, size_t done, size_t total);
@@ -59,6 +61,10 @@ int  qn_job_run_threads(const struct qn_job *job); /* for runs of the model: one
 
 /* Where the sidecar goes: never over anything that is read. */
 QONNX_MUST_CHECK qonnx_status qn_job_name_sidecar(struct qn_job *job);
+/* A file that is read is none of the results; `what` it holds. */
+QONNX_MUST_CHECK qonnx_status qn_job_protect_input(const struct qn_job *job, const char *path, const char *what);
+/* A result is none of the files that hold the model's weights; NULL is allowed. */
+QONNX_MUST_CHECK qonnx_status qn_job_protect_weights(const struct qn_job *job, const char *result);
 /* Reads, indexes and checks the model. */
 QONNX_MUST_CHECK qonnx_status qn_job_open(struct qn_job *job);
 /* A node of QONNX, which no runtime but qonnx's own knows. */
@@ -79,6 +85,8 @@ struct qn_watch {
 QONNX_MUST_CHECK qonnx_status qn_job_watch(struct qn_job *job, struct qn_watch *watch);
 /* Loads ONNX Runtime and opens the samples, or a part of them. */
 QONNX_MUST_CHECK qonnx_status qn_job_open_data(struct qn_job *job, const struct qn_feed_options *part);
+/* Nothing judges the result. */
+void qn_job_warn_of_no_runs(struct qn_job *job);
 /* In place of runs of the model: what was gathered before (--stats). */
 QONNX_MUST_CHECK qonnx_status qn_job_use_statistics(struct qn_job *job, const struct qn_watch *watch);
 /* Of the data that the statistics are of; NULL when there are none. */
@@ -122,13 +130,23 @@ QONNX_MUST_CHECK qonnx_status qn_job_integer_ends(struct qn_job *job);
 QONNX_MUST_CHECK qonnx_status qn_job_verify(struct qn_job *job);
 struct qn_save_options qn_job_save_options(const struct qn_job *job);
 QONNX_MUST_CHECK qonnx_status qn_job_save(struct qn_job *job);
-/* The files of --report: are their names usable; errors by layer, where there are any; opened before the model is
- * written, written with the summary. */
-QONNX_MUST_CHECK qonnx_status qn_job_name_reports(struct qn_job *job);
+/* The files of --report and --encodings: are their names usable; what they hold (errors by layer, where there are any; the
+ * solved plan's parameters); opened before the model is written, written with the summary. */
+QONNX_MUST_CHECK qonnx_status qn_job_name_extras(struct qn_job *job);
+QONNX_MUST_CHECK qonnx_status qn_job_protect_extras(struct qn_job *job);
+QONNX_MUST_CHECK qonnx_status qn_job_protect_from_extras(const struct qn_job *job, const char *path, const char *what);
 QONNX_MUST_CHECK qonnx_status qn_job_measure_layers(struct qn_job *job);
-QONNX_MUST_CHECK qonnx_status qn_job_open_reports(struct qn_job *job);
-QONNX_MUST_CHECK qonnx_status qn_job_write_reports(struct qn_job *job);
-void                          qn_job_discard_reports(struct qn_job *job);
+QONNX_MUST_CHECK qonnx_status qn_job_encode(struct qn_job *job);
+QONNX_MUST_CHECK qonnx_status qn_job_open_extras(struct qn_job *job);
+QONNX_MUST_CHECK qonnx_status qn_job_write_extras(struct qn_job *job);
+void                          qn_job_discard_extras(struct qn_job *job);
+/* Ranges out of another tool's file (--ranges), read while the graph is the one that came; into job->ranging of each new plan;
+ * then: a tensor without any is an error, unless data or statistics are there for it. */
+QONNX_MUST_CHECK qonnx_status qn_job_read_ranges(struct qn_job *job);
+void                          qn_job_give_ranges(struct qn_job *job);
+QONNX_MUST_CHECK qonnx_status qn_job_check_ranges(struct qn_job *job);
+struct qn_ranges_source       qn_job_ranges_source(const struct qn_job *job);
+void                          qn_job_release_ranges(struct qn_job *job);
 /* Sidecar and summary. */
 QONNX_MUST_CHECK qonnx_status qn_job_report(struct qn_job *job, qonnx_result **result);
 

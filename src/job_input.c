@@ -24,6 +24,13 @@ int qn_job_run_threads(const struct qn_job *job) { return job->settings.state.co
 
 /* ---- open ---- */
 
+qonnx_status qn_job_protect_input(const struct qn_job *job, const char *path, const char *what)
+{
+    if (qn_same_file(path, job->output) || (job->sidecar && qn_same_file(path, job->sidecar)))
+        return qn_fail(job->err, QONNX_E_USAGE, "'%s' holds the %s, which the result would replace", path, what);
+    return qn_job_protect_from_extras(job, path, what);
+}
+
 qonnx_status qn_job_name_sidecar(struct qn_job *job)
 {
     const char *given = job->settings.sidecar;
@@ -34,20 +41,14 @@ qonnx_status qn_job_name_sidecar(struct qn_job *job)
         job->sidecar = given ? given : qn_arena_printf(&job->arena, "%.*s.quant.json", (int)stem, job->output);
         if (!job->sidecar) return qn_fail_nomem(job->err);
     }
-    if (job->settings.stats && (qn_same_file(job->settings.stats, job->output) || (job->sidecar && qn_same_file(job->settings.stats, job->sidecar))))
-        return qn_fail(job->err, QONNX_E_USAGE, "'%s' holds the statistics, which the result would replace", job->settings.stats);
     return qn_protect_files(job->input, job->settings.calib, job->output, job->sidecar, job->err);
 }
 
 static qonnx_status protect_weights(struct qn_job *job)
 {
-    const struct qn_model *model = &job->model;
-
-    QN_TRY(qn_protect_weights(model->externals, model->external_count, job->output, job->err));
-    QN_TRY(qn_protect_weights(model->externals, model->external_count, job->sidecar, job->err));
-    for (size_t i = 0; i < job->settings.report.count; i++)
-        QN_TRY(qn_protect_weights(model->externals, model->external_count, job->settings.report.items[i], job->err));
-    return QONNX_OK;
+    QN_TRY(qn_job_protect_weights(job, job->output));
+    QN_TRY(qn_job_protect_weights(job, job->sidecar));
+    return qn_job_protect_extras(job);
 }
 
 qonnx_status qn_job_open(struct qn_job *job)
@@ -313,6 +314,11 @@ qonnx_status qn_job_observe(struct qn_job *job)
 
     QN_TRY(qn_job_watch(job, &watch));
     if (!(job->stats = qn_arena_array(&job->arena, job->graph.value_count, sizeof(struct qn_stats *)))) return qn_fail_nomem(job->err);
+    QN_TRY(qn_job_check_ranges(job));
+    if (job->imported && !job->settings.calib && !job->settings.stats) {
+        qn_job_warn_of_no_runs(job);
+        return QONNX_OK;
+    }
     if (!watch.count && !(job->settings.calib && qn_plan_count(&job->plan).quantized)) return QONNX_OK; /* else the outputs are to judge by */
     if (job->settings.stats) QN_TRY(qn_job_use_statistics(job, &watch));
     if (!job->settings.stats || job->settings.calib) QN_TRY(run_float(job, &watch));

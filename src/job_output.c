@@ -107,7 +107,7 @@ qonnx_status qn_job_save(struct qn_job *job)
 
     qn_job_tell(job, "writing", 0, 0);
     if (job->sidecar) QN_TRY(qn_sink_open(&job->sidecar_sink, job->sidecar, job->err)); /* trouble shows before the model is replaced */
-    QN_TRY(qn_job_open_reports(job));
+    QN_TRY(qn_job_open_extras(job));
     QN_TRY(qn_scopes_close(&job->model.pb->graph, &job->model, job->model.pb->graph, false, &job->model.arena, job->err));
     QN_TRY(qn_model_save(&job->model, job->output, &options, &job->saved, job->err));
     return job->settings.preset_row->copy ? explain_difference(job) : QONNX_OK;
@@ -130,6 +130,7 @@ qonnx_status qn_job_report(struct qn_job *job, qonnx_result **result)
     r->plan = job->settings.preset_row->copy ? NULL : &job->plan;
     r->runtime = job->settings.stats ? job->stats_runtime : job->runtime ? job->runtime->version : NULL;
     r->data = qn_job_data(job);
+    r->ranges = qn_job_ranges_source(job);
     r->source = job->settings.stats ? job->stats_source : job->settings.calib;
     r->samples = job->calibration.samples;
     r->judged_samples = job->judged.samples;
@@ -148,7 +149,7 @@ qonnx_status qn_job_report(struct qn_job *job, qonnx_result **result)
         status = qn_sink_commit(job->sidecar_sink, job->err);
         job->sidecar_sink = NULL;
     }
-    if (status == QONNX_OK) status = qn_job_write_reports(job);
+    if (status == QONNX_OK) status = qn_job_write_extras(job);
     if (status == QONNX_OK && result) status = qn_result_new(result, &text, &json, job->err);
     qn_strbuf_release(&text);
     qn_strbuf_release(&json);

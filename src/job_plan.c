@@ -11,6 +11,7 @@ qonnx_status qn_job_plan(struct qn_job *job)
     job->ranging = qn_arena_array(&job->arena, job->graph.value_count, sizeof *job->ranging);
     job->rounded = qn_arena_array(&job->arena, job->graph.node_count, sizeof *job->rounded);
     if (!job->verdicts || !job->ranging || !job->rounded) return qn_fail_nomem(job->err);
+    qn_job_give_ranges(job);
     return qn_plan_make(&job->plan, &job->graph, &job->settings, job->verdicts, job->err);
 }
 

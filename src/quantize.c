@@ -57,8 +57,9 @@ static qonnx_status run(struct qn_job *job, qonnx_result **result)
     if (job->settings.dry_run) return foretell(job, result);
     if (!job->output) return qn_fail(job->err, QONNX_E_USAGE, "no output is named, which only --dry-run does without");
     QN_TRY(qn_job_name_sidecar(job));
-    QN_TRY(qn_job_name_reports(job));
+    QN_TRY(qn_job_name_extras(job));
     QN_TRY(qn_job_open(job));
+    QN_TRY(qn_job_read_ranges(job));
     if (!job->settings.preset_row->copy) {
         if (!(job->emitter = qn_emitter_find(job->settings.format))) return qn_fail(job->err, QONNX_E_USAGE, "--format %s goes with convert only", job->settings.format);
         QN_TRY(qn_job_run_passes(job));
@@ -72,6 +73,7 @@ static qonnx_status run(struct qn_job *job, qonnx_result **result)
             QN_TRY(qn_job_measure_layers(job));
             QN_TRY(qn_job_emit(job, job->emitter));
         }
+        QN_TRY(qn_job_encode(job));
         QN_TRY(qn_job_restore_ports(job));
         QN_TRY(check_strict(job));
         QN_TRY(qn_job_integer_ends(job));
@@ -90,12 +92,13 @@ const struct qn_feed_info *qn_job_data(const struct qn_job *job)
 static void release(struct qn_job *job)
 {
     if (job->sidecar_sink) qn_sink_discard(job->sidecar_sink);
-    qn_job_discard_reports(job);
+    qn_job_discard_extras(job);
     qn_judge_release(&job->judge);
     qn_feed_close(job->feed);
     qn_calibration_release(&job->calibration);
     qn_arena_release(&job->stats_arena);
     qn_job_release_wider(job);
+    qn_job_release_ranges(job);
     if (job->runtime) job->runtime->release(job->runtime);
     qn_plan_release(&job->plan);
     qn_graph_release(&job->graph);

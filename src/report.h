@@ -34,6 +34,13 @@ struct qn_sensitivity {
     bool       quantized;
 };
 
+/* A file that ranges of activations were taken from. */
+struct qn_ranges_source {
+    const char *kind; /* NULL: there was none */
+    const char *path, *xxh3_128;
+    size_t      used; /* tensors that have theirs from it, and those that share theirs with them */
+};
+
 /* Everything the report is made of. Pointers that do not apply are NULL (preset copy has no plan, no data). */
 struct qn_report {
     char                       command; /* whose options they are, as in qonnx_option_info.commands; 0: a quantization's */
@@ -48,6 +55,7 @@ struct qn_report {
     const char *const         *passes;           /* names of the float passes that changed something, in order */
     size_t                     pass_count;
     const char                *runtime;          /* "onnxruntime 1.31.1" */
+    struct qn_ranges_source    ranges;
     const struct qn_feed_info *data;
     const char              *source; /* of the data: a path; NULL: there is none */
     size_t                     samples;          /* runs done for calibration */

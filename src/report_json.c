@@ -36,7 +36,7 @@ static void put_known(struct sidecar *s, json_t *object, const char *key, double
 /* What cannot change the result, or differs between machines that make the same one. */
 static bool is_left_out(const char *option)
 {
-    static const char *const names[] = { "calib", "stats", "threads", "ort", "no-mmap", "dry-run", "report", "sidecar", "strict" };
+    static const char *const names[] = { "calib", "stats", "threads", "ort", "no-mmap", "dry-run", "ranges", "report", "encodings", "sidecar", "strict" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(option, names[i]) == 0) return true;
     return false;
@@ -124,6 +124,19 @@ static json_t *calibration(struct sidecar *s)
     return object;
 }
 
+/* The file that ranges come from which were not observed. */
+static json_t *ranges(struct sidecar *s)
+{
+    const struct qn_ranges_source *source = &s->report->ranges;
+    json_t                        *object = json_object();
+
+    put(s, object, "kind", json_string(source->kind));
+    put(s, object, "name", qn_json_base_name(source->path));
+    put(s, object, "xxh3_128", json_string(source->xxh3_128));
+    put(s, object, "used", qn_json_uint(source->used));
+    return object;
+}
+
 /* ---- tensors ---- */
 
 static json_t *tensor(struct sidecar *s, const char *name, const char *role)
@@ -194,6 +207,7 @@ static const char *observer_of(const struct sidecar *s, qn_value_id v, const str
     if (s->report->command) return "input_model";
     if (s->plan->recipe) return qn_site_of(root->params)->quantizer.row ? qn_site_of(root->params)->quantizer.row->name : "declared";
     if (root->fixed_scale != 0) return "fixed";
+    if (root->given) return "imported";
     return s->plan->graph->values[v].init ? "constant" : root->observer ? root->observer->name : s->report->settings->observer;
 }
 
@@ -461,6 +475,7 @@ json_t *qn_report_object(const struct qn_report *report, struct qn_json *json)
     put(&s, root, "input", file(&s, r->input_path, r->input_size, r->input_opset, r->input_ir, &r->saved->input));
     put(&s, root, "output", output(&s));
     put(&s, root, "calibration", calibration(&s));
+    if (r->ranges.kind) put(&s, root, "ranges", ranges(&s));
     put(&s, root, "passes", texts(&s, r->passes, r->pass_count));
     put(&s, root, "model", model(&s));
     put(&s, root, "warnings", r->warnings ? texts(&s, r->warnings->texts, r->warnings->count) : json_array());

@@ -179,6 +179,21 @@ static qonnx_status complete(struct qn_job *job, const struct qn_watch *watch, s
                    (unsigned long long)all->nan_count);
 }
 
+/* What the solved plan has for parameters with all that was gathered (--encodings). */
+static qonnx_status encode(struct qn_job *job, const struct qn_statistics *all)
+{
+    qonnx_status status;
+
+    if (!job->extra_count) return QONNX_OK;
+    QN_TRY(qn_job_open_extras(job));
+    job->calibration = all->calibration; /* lent */
+    status = qn_job_take_stats(job);
+    if (status == QONNX_OK) status = qn_job_solve(job);
+    if (status == QONNX_OK) status = qn_job_encode(job);
+    memset(&job->calibration, 0, sizeof job->calibration);
+    return status;
+}
+
 static qonnx_status calibrate(struct qn_job *job, qonnx_result **result)
 {
     struct qn_statistics   all = { 0 };
@@ -194,10 +209,13 @@ static qonnx_status calibrate(struct qn_job *job, qonnx_result **result)
         return qn_fail(job->err, QONNX_E_USAGE,
                        "quantizers of recipes follow the samples one by one and have no statistics that add up");
     QN_TRY(parse_shard(job, &feed));
+    if (feed.shards > 1 && job->settings.encodings.count)
+        return qn_fail(job->err, QONNX_E_USAGE, "--encodings: a shard does not see all samples; write them with --stats of the merged file");
     if (qn_same_file(job->output, job->input)) return qn_fail(job->err, QONNX_E_USAGE, "'%s' is the model, which the statistics would replace", job->output);
     QN_TRY(qn_protect_files(job->input, job->settings.calib, job->output, NULL, job->err));
+    QN_TRY(qn_job_name_extras(job));
     QN_TRY(qn_job_open(job));
-    QN_TRY(qn_protect_weights(job->model.externals, job->model.external_count, job->output, job->err));
+    QN_TRY(qn_job_protect_weights(job, job->output));
     if (!(job->emitter = qn_emitter_find(job->settings.format)))
         return qn_fail(job->err, QONNX_E_USAGE, "--format %s goes with convert only", job->settings.format);
     QN_TRY(qn_job_run_passes(job));
@@ -205,7 +223,9 @@ static qonnx_status calibrate(struct qn_job *job, qonnx_result **result)
     QN_TRY(qn_job_watch(job, &watch));
     QN_TRY(resume(job, partial, &all, &resumed));
     status = complete(job, &watch, &all, resumed, &feed, partial);
+    if (status == QONNX_OK) status = encode(job, &all);
     if (status == QONNX_OK) status = qn_statistics_write(&all, job->output, job->err);
+    if (status == QONNX_OK) status = qn_job_write_extras(job);
     if (status == QONNX_OK) {
         unlink(partial);
         status = report_gathered(&all, result, job->err);
@@ -291,6 +311,11 @@ static qonnx_status check_values(struct qn_job *job, const struct qn_watch *watc
     return QONNX_OK;
 }
 
+void qn_job_warn_of_no_runs(struct qn_job *job)
+{
+    qn_warn(&job->warnings, "no --calib: nothing is run, so no method is chosen and no layer left in float by the model's outputs");
+}
+
 static void warn_of_origin(struct qn_job *job, const struct qn_statistics *statistics)
 {
     if (strcmp(statistics->cpu, qn_cpu_name()) != 0)
@@ -299,9 +324,7 @@ static void warn_of_origin(struct qn_job *job, const struct qn_statistics *stati
     if (statistics->fed_count < statistics->selected)
         qn_warn(&job->warnings, "%s holds %zu of %llu samples: merge in the other shards", job->settings.stats,
                 statistics->fed_count, (unsigned long long)statistics->selected);
-    if (!job->settings.calib)
-        qn_warn(&job->warnings,
-                "no --calib: nothing is run, so no method is chosen and no layer left in float by the model's outputs");
+    if (!job->settings.calib) qn_job_warn_of_no_runs(job);
 }
 
 qonnx_status qn_job_use_statistics(struct qn_job *job, const struct qn_watch *watch)
@@ -310,6 +333,7 @@ qonnx_status qn_job_use_statistics(struct qn_job *job, const struct qn_watch *wa
     const char          *model;
     qonnx_status         status;
 
+    QN_TRY(qn_job_protect_input(job, job->settings.stats, "statistics"));
     QN_TRY(qn_statistics_read(&statistics, job->settings.stats, job->err));
     status = digest_model(job, &model);
     if (status == QONNX_OK && strcmp(model, statistics.model) != 0)

@@ -131,6 +131,7 @@ static const struct row rows[] = {
 
     { { "calib",        "PATH",        NULL,      "samples: FILE.npz, .npy, .csv or .raw (float32), a folder of JPEG and PNG images, of .npz, .npy or .raw files, or of test_data_set_K/input_J.pb", "Data",         "qc" },  TEXT, AT(calib) },
     { { "stats",        "FILE",        NULL,      "ranges follow from statistics that calibrate and merge wrote; samples of --calib then only judge",      "Data",         "q" },   TEXT, AT(stats) },
+    { { "ranges",       "KIND=PATH",   NULL,      "ranges of activations out of another tool's file: ort-cache, aimet-0.6.1, aimet-1.0.0, aimet-2.0.0, trt-cache or ncnn-table; what it lacks is observed, if there is --calib or --stats", "Data", "q" }, TEXT, AT(ranges) },
     { { "shard",        "K/N",         NULL,      "take each N-th sample from the K-th on; merge then puts the statistics of all shards together",          "Data",         "k" },   TEXT, AT(shard) },
     { { "resume",       NULL,          "off",     "go on where a run that was killed had come to",                                                        "Data",         "k" },   FLAG, AT(resume) },
     { { "checkpoint",   "N",           "64",      "keep what is gathered in STATS.partial after every N samples, for --resume",                           "Data",         "k", false, true }, INT, AT(checkpoint), 1, INT32_MAX },
@@ -169,6 +170,7 @@ static const struct row rows[] = {
 
     { { "sidecar",      "PATH|none",   NULL,      "where the JSON sidecar goes; OUT.quant.json otherwise",                                           "Output",       "qv" },   TEXT, AT(sidecar) },
     { { "report",       "FILE",        NULL,      "also write a report: FILE.html (a page for people), FILE.json or FILE.txt; measures each layer",         "Output",       "q", true }, LIST, AT(report) },
+    { { "encodings",    "KIND=PATH",   NULL,      "also write the scales and zero points that were chosen as another tool's file, of the kinds that --ranges reads", "Output", "qk", true }, LIST, AT(encodings) },
     { { "digest",       "KIND",        "auto",    "digests of input and output in the sidecar",                                                           "Output",       "qv" },   TEXT, AT(digest), .choice = digest_choice },
     { { "external-data", "WHEN",       "auto",    "when weights go into files beside the model",                                                          "Output",       "qv" },   TEXT, AT(external_data), .choice = external_choice },
     { { "shard-size",   "MB",          "0",       "with external data: start another file where this size would be passed; 0 makes one file",             "Output",       "qv" },   INT,  AT(shard_size), 0, 1 << 24 },

@@ -32,7 +32,7 @@ enum { QN_MAX_OPTIONS = 128, QN_DROP_ANY = 100 /* of max_drop: no demand */ };
 
 /* Options resolved: defaults, then the preset's values, then the user's. Texts live in the arena. */
 struct qn_settings {
-    const char *preset, *format, *target, *calib, *stats, *shard, *sidecar, *digest, *ort, *observer, *verify, *duplicate, *rounding, *weight_range, *bias_correction;
+    const char *preset, *format, *target, *calib, *stats, *ranges, *shard, *sidecar, *digest, *ort, *observer, *verify, *duplicate, *rounding, *weight_range, *bias_correction;
     const char *act_type, *weight_type, *embeddings, *pair_safe, *activations;
     const char *labels, *label_output;
     const char *top_k;
@@ -40,7 +40,7 @@ struct qn_settings {
     int64_t     image_range, image_fill;
     double      image_crop;
     const char *config, *weights_as, *io_type, *external_data;
-    struct qn_list dim, input_shape, state, include, exclude, pass, fail_below, report;
+    struct qn_list dim, input_shape, state, include, exclude, pass, fail_below, report, encodings;
     int64_t     samples, seed, state_reset, threads, node_sqnr, min_sqnr, candidates, weight_bits, damping, mem_limit, checkpoint, shard_size;
     bool        on_trial[QN_MAX_OPTIONS]; /* by option: its value was "auto", so that methods may be tried */
     double      percentile, momentum, max_drop;

@@ -23,7 +23,8 @@ struct qn_tensor_plan {
     struct qn_qparams *params;      /* by solve; one object for a group */
     void              *codes;       /* of a constant: its codes, of params->type, unpacked; NULL: to be made from its values */
     struct qn_range    range;       /* by solve: the float range the group's parameters cover; */
-    const struct qn_observer *observer; /* and how it was found; NULL when it does not come from statistics */
+    const struct qn_observer *observer; /* and how it was found; NULL when it does not come from statistics: */
+    bool               given;    /* it was given instead */
     size_t             channels;    /* to be followed while observing; 0: none */
     int                channel_axis;
     double             sqnr;        /* by solve: dB that the tensor keeps on the calibration data; NAN when not measured */

@@ -41,17 +41,26 @@ qonnx_status qn_solver_params(struct qn_solver *s, struct qn_qparams **params, c
 
 /* ---- activations ---- */
 
-/* The statistics of a value, or of the value that a move made it from: its elements are a subset of that one's. */
+/* The value that a move made this one from: its elements are a subset of that one's. */
+static qn_value_id moved_from(const struct qn_plan *plan, qn_value_id v)
+{
+    const qn_node_id n = plan->graph->values[v].producer;
+
+    return n == QN_NONE || !plan->nodes[n].rule || plan->nodes[n].rule->kind != QN_KIND_MOVE ? QN_NONE : qn_node_input(plan->graph, n, 0);
+}
+
 static const struct qn_stats *stats_of(const struct qn_plan *plan, const struct qn_stats *const *stats, qn_value_id v)
 {
-    const struct qn_graph *g = plan->graph;
-
-    while (v != QN_NONE && !stats[v]) {
-        qn_node_id n = g->values[v].producer;
-        if (n == QN_NONE || !plan->nodes[n].rule || plan->nodes[n].rule->kind != QN_KIND_MOVE) return NULL;
-        v = qn_node_input(g, n, 0);
-    }
+    while (v != QN_NONE && !stats[v]) v = moved_from(plan, v);
     return v == QN_NONE ? NULL : stats[v];
+}
+
+static struct qn_observe_goal goal_of(const struct qn_plan *plan, const struct qn_tensor_plan *t, const struct qn_qparams *params, const struct qn_ranging *ranging)
+{
+    const struct qn_settings *settings = plan->settings;
+    const double              percentile = ranging && ranging->percentile > 0 ? ranging->percentile : settings->percentile;
+
+    return (struct qn_observe_goal){ params->lo, params->hi, settings->target_row->act_symmetric, t->bounds, t->useful, percentile, settings->momentum };
 }
 
 /* Range, parameters and what is left of the signal, found by *ranging or else by what the settings name. Returns the
@@ -61,8 +70,7 @@ static const struct qn_observer *find_range(const struct qn_plan *plan, const st
 {
     const struct qn_settings  *settings = plan->settings;
     const struct qn_observer  *observer = ranging && ranging->observer ? ranging->observer : settings->observer_row;
-    const double               percentile = ranging && ranging->percentile > 0 ? ranging->percentile : settings->percentile;
-    const struct qn_observe_goal goal = { params->lo, params->hi, settings->target_row->act_symmetric, t->bounds, t->useful, percentile, settings->momentum };
+    const struct qn_observe_goal goal = goal_of(plan, t, params, ranging);
 
     *range = observer->range(stats, &goal);
     if (range->max - range->min < settings->target_row->least_range) range->max = range->min + settings->target_row->least_range;
@@ -71,7 +79,8 @@ static const struct qn_observer *find_range(const struct qn_plan *plan, const st
     return observer;
 }
 
-static qonnx_status solve_stats(struct qn_solver *s, qn_value_id v, const struct qn_stats *stats)
+/* `given` may be nothing. */
+static qonnx_status solve_stats(struct qn_solver *s, qn_value_id v, const struct qn_stats *stats, const struct qn_given *given)
 {
     const struct qn_settings *settings = s->plan->settings;
     struct qn_tensor_plan    *t = &s->plan->tensors[v];
@@ -86,12 +95,19 @@ static qonnx_status solve_stats(struct qn_solver *s, qn_value_id v, const struct
         t->sqnr = qn_sqnr_db(qn_stats_noise(stats, t->params, t->useful));
         return QONNX_OK;
     }
-    if (!stats || !qn_stats_ordinary(stats)) {
-        condemn_group(s, v, QN_REASON_NO_RANGE, NAN);
+    if (stats && qn_stats_ordinary(stats) && (stats->nan || stats->inf)) {
+        condemn_group(s, v, QN_REASON_NOT_FINITE, NAN);
         return QONNX_OK;
     }
-    if (stats->nan || stats->inf) {
-        condemn_group(s, v, QN_REASON_NOT_FINITE, NAN);
+    if (given->as != QN_GIVEN_NOTHING) {
+        const struct qn_observe_goal goal = goal_of(s->plan, t, t->params, NULL);
+        t->given = true;
+        t->range = qn_given_params(given, &goal, settings->target_row->least_range, t->params);
+        t->sqnr = stats && qn_stats_ordinary(stats) ? qn_sqnr_db(qn_stats_noise(stats, t->params, t->useful)) : NAN;
+        return QONNX_OK;
+    }
+    if (!stats || !qn_stats_ordinary(stats)) {
+        condemn_group(s, v, QN_REASON_NO_RANGE, NAN);
         return QONNX_OK;
     }
     t->observer = find_range(s->plan, t, stats, s->ranging ? &s->ranging[v] : NULL, t->params, &t->range, &t->sqnr);
@@ -126,7 +142,7 @@ static qonnx_status solve_constant(struct qn_solver *s, qn_value_id v)
     QN_TRY(qn_tensor_floats(s->plan->graph->values[v].init, &s->plan->arena, &x, &count, s->err));
     QN_TRY(qn_stats_init(&stats, 0, s->err));
     qn_stats_add(&stats, x, count);
-    status = solve_stats(s, v, &stats);
+    status = solve_stats(s, v, &stats, &(struct qn_given){ 0 });
     qn_stats_release(&stats);
     if (status != QONNX_OK || *s->again) return status;
     if (!(t->codes = qn_arena_array(&s->plan->arena, count, t->params->type->code_size))) return qn_fail_nomem(s->err);
@@ -135,16 +151,37 @@ static qonnx_status solve_constant(struct qn_solver *s, qn_value_id v)
 
 static qonnx_status solve_group(struct qn_solver *s, qn_value_id v)
 {
-    return s->plan->graph->values[v].init ? solve_constant(s, v) : solve_stats(s, v, stats_of(s->plan, s->stats, v));
+    return s->plan->graph->values[v].init ? solve_constant(s, v) : solve_stats(s, v, stats_of(s->plan, s->stats, v), &s->given[v]);
+}
+
+qonnx_status qn_solve_given(struct qn_plan *plan, const struct qn_ranging *ranging, struct qn_given **given, qonnx_error *err)
+{
+    struct qn_given *all = *given = qn_arena_array(&plan->arena, plan->graph->value_count, sizeof *all);
+
+    if (!all) return qn_fail_nomem(err);
+    for (qn_value_id v = 0; ranging && v < plan->graph->value_count; v++) {
+        const qn_value_id root = plan->tensors[v].quantized ? plan->tensors[v].group : QN_NONE;
+        if (root != QN_NONE && (v == root || ranging[root].given.as == QN_GIVEN_NOTHING)) all[root] = qn_given_join(all[root], ranging[v].given);
+    }
+    for (qn_value_id v = 0; ranging && v < plan->graph->value_count; v++) {
+        qn_value_id from = v;
+        if (!plan->tensors[v].quantized || plan->tensors[v].group != v || all[v].as != QN_GIVEN_NOTHING) continue;
+        while (from != QN_NONE && ranging[from].given.as == QN_GIVEN_NOTHING) from = moved_from(plan, from);
+        if (from != QN_NONE) all[v] = ranging[from].given;
+    }
+    return QONNX_OK;
 }
 
 /* ---- all of it ---- */
 
 qonnx_status qn_solve(struct qn_plan *plan, const struct qn_stats *const *stats, const struct qn_ranging *ranging, struct qn_verdict *verdicts, bool *again, qonnx_error *err)
 {
-    struct qn_solver s = { plan, stats, ranging, verdicts, again, qn_settings_threads(plan->settings), err };
+    struct qn_solver s = { plan, stats, ranging, NULL, verdicts, again, qn_settings_threads(plan->settings), err };
+    struct qn_given *given;
 
     *again = false;
+    QN_TRY(qn_solve_given(plan, ranging, &given, err));
+    s.given = given;
     for (qn_value_id v = 0; v < plan->graph->value_count; v++) {
         qonnx_status status;
         if (!plan->tensors[v].quantized || plan->tensors[v].group != v) continue;
@@ -156,6 +193,7 @@ qonnx_status qn_solve(struct qn_plan *plan, const struct qn_stats *const *stats,
         plan->tensors[v].params = root->params;
         plan->tensors[v].range = root->range;
         plan->tensors[v].observer = root->observer;
+        plan->tensors[v].given = root->given;
     }
     for (qn_node_id n = 0; n < plan->graph->node_count; n++) {
         const struct qn_node_plan *row = &plan->nodes[n];

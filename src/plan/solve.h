@@ -3,6 +3,7 @@
 #ifndef QN_PLAN_SOLVE_H
 #define QN_PLAN_SOLVE_H
 
+#include "plan/given.h"
 #include "plan/plan.h"
 #include "quant/observe.h"
 
@@ -10,6 +11,7 @@
 struct qn_ranging {
     const struct qn_observer *observer; /* NULL: the settings' */
     double                    percentile; /* 0: the settings' */
+    struct qn_given           given; /* in place of statistics; of this value itself, whatever its group is */
 };
 
 /* Fills the plan's parameters. stats[v] are the statistics of value v, NULL where there are none; a value that was not
@@ -19,8 +21,12 @@ struct qn_ranging {
  * entry in `verdicts` (by node id) and *again is set: make a new plan with them and solve that. Terminates, for each
  * round adds a verdict.
  *
- * `ranging`, by value id and looked at for the value that a group is named after, may be NULL. */
+ * `ranging`, by value id, may be NULL; its observers are looked at for the value that a group is named after. */
 QONNX_MUST_CHECK qonnx_status qn_solve(struct qn_plan *plan, const struct qn_stats *const *stats, const struct qn_ranging *ranging, struct qn_verdict *verdicts, bool *again, qonnx_error *err);
+
+/* What is given to each group, by the id of the value it is named after: that value's own, or else what covers all that is given
+ * to its members, or what the value has that a move made it from. In the plan's arena. */
+QONNX_MUST_CHECK qonnx_status qn_solve_given(struct qn_plan *plan, const struct qn_ranging *ranging, struct qn_given **given, qonnx_error *err);
 
 /* What the group of this value would have for a range, found in this way, and what its tensor would keep, in dB; changes
  * nothing. False when there are no statistics to find one by or the plan has parameters that do not depend on any. */

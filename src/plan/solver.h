@@ -11,6 +11,7 @@ struct qn_solver {
     struct qn_plan               *plan;
     const struct qn_stats *const *stats;
     const struct qn_ranging      *ranging; /* may be NULL */
+    const struct qn_given        *given;   /* by group */
     struct qn_verdict            *verdicts;
     bool                         *again;
     int                           threads;

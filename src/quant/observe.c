@@ -138,14 +138,17 @@ struct qn_range qn_stats_range(const struct qn_stats *stats)
     return stats->min <= stats->max ? (struct qn_range){ stats->min, stats->max } : QN_RANGE_EMPTY;
 }
 
-struct qn_range qn_observe_extremes(const struct qn_stats *stats, const struct qn_observe_goal *goal)
+struct qn_range qn_observe_cut(struct qn_range range, const struct qn_observe_goal *goal)
 {
-    struct qn_range range = qn_stats_range(stats);
-
     if (!(range.min <= range.max)) return QN_RANGE_EMPTY;
     range.min = fminf(fmaxf(range.min, fmaxf(goal->useful.min, goal->bounds.min)), 0);
     range.max = fmaxf(fminf(range.max, fminf(goal->useful.max, goal->bounds.max)), 0);
     return range;
+}
+
+struct qn_range qn_observe_extremes(const struct qn_stats *stats, const struct qn_observe_goal *goal)
+{
+    return qn_observe_cut(qn_stats_range(stats), goal);
 }
 
 bool qn_observe_has_histogram(const struct qn_stats *stats)

@@ -72,7 +72,9 @@ struct qn_observer {
 const struct qn_observer *qn_observer_find(const char *name);
 const struct qn_observer *qn_observer_at(size_t i);
 
-/* For observers: the range of all values, cut to what is useful and to the bounds, and widened to include 0. */
+/* A range cut to what is useful and to the bounds, and widened to include 0; QN_RANGE_EMPTY of an empty one. */
+struct qn_range qn_observe_cut(struct qn_range range, const struct qn_observe_goal *goal);
+/* For observers: that of all values. */
 struct qn_range qn_observe_extremes(const struct qn_stats *stats, const struct qn_observe_goal *goal);
 /* True when there is a histogram with anything but zeros in it. */
 bool            qn_observe_has_histogram(const struct qn_stats *stats);

@@ -12,6 +12,8 @@ if(QN_ORT)
   add_test(NAME e2e_halves COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_halves.py $<TARGET_FILE:qonnx-quantize>)
   add_test(NAME e2e_files COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_files.py $<TARGET_FILE:qonnx-quantize>)
   add_test(NAME e2e_statistics COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_statistics.py $<TARGET_FILE:qonnx-quantize> ${CMAKE_SOURCE_DIR}/models/mnist_resnet)
+  add_test(NAME e2e_ranges
+    COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_ranges.py $<TARGET_FILE:qonnx-quantize> ${CMAKE_SOURCE_DIR}/models/mnist_resnet ${CMAKE_SOURCE_DIR}/docs/sidecar.schema.json)
   add_test(NAME e2e_masks COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_masks.py $<TARGET_FILE:qonnx-quantize>)
   add_test(NAME e2e_versions COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_versions.py $<TARGET_FILE:qonnx-quantize>)
   add_test(NAME e2e_random COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_random.py $<TARGET_FILE:qonnx-quantize> 0 100)
