@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * bench_samples infer|calibrate|histogram MODEL.onnx DATA [THREADS]: what the benchmarks compare conversion and calibration
- * with.
+ * with; bench_samples convert MODEL.onnx DATA OUT.onnx [OPTION=VALUE…]: what each stage of a conversion costs.
  *
  *   infer      every sample through the model as it is, at full optimization, and nothing else
  *   calibrate  the float passes, the plan of preset int8, and its ranges from every sample (-o observer=minmax)
  *   histogram  the same with histograms, as the other observers want them
  *
- * Prints the number of samples. */
+ *   convert    as the program does with one thread
+ *
+ * Prints the number of samples, or a line for each stage: CPU seconds of all threads, how often, its name. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "pass/pass.h"
 #include "plan/plan.h"
+#include "qonnx/qonnx.h"
 #include "run/calibrate.h"
 
 static const char *const passes[] = { "lift_constants", "remove_identity", "raise_opset", "fold_affine", "matmul_bias" };
@@ -79,6 +83,70 @@ static qonnx_status calibrate(struct bench *b, qonnx_error *err)
     return QONNX_OK;
 }
 
+/* ---- stages ---- */
+
+enum { STAGES = 32 };
+
+struct stages {
+    struct stage {
+        char   name[64];
+        double seconds;
+        int    times;
+    }      list[STAGES];
+    size_t count, now;
+    double since;
+};
+
+static double cpu_seconds(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+static void enter(void *context, const char *name, size_t done, size_t total)
+{
+    struct stages *s = context;
+    const double   time = cpu_seconds();
+    size_t         i = 0;
+
+    (void)total;
+    s->list[s->now].seconds += time - s->since;
+    s->since = time;
+    while (i < s->count && strcmp(s->list[i].name, name) != 0) i++;
+    if (i == STAGES) return;
+    if (i == s->count) snprintf(s->list[s->count++].name, sizeof s->list->name, "%s", name);
+    if (s->now != i || !done) s->list[i].times++;
+    s->now = i;
+}
+
+static qonnx_status convert(char **argv, qonnx_error *err)
+{
+    struct stages   stages = { 0 };
+    qonnx_callbacks callbacks = { .context = &stages, .progress = enter };
+    qonnx_options  *options = qonnx_options_new();
+
+    enter(&stages, "starting", 0, 0);
+    stages.list[0].seconds = stages.since;
+    QN_TRY(qonnx_options_set(options, "preset", "int8", err));
+    QN_TRY(qonnx_options_set(options, "calib", argv[3], err));
+    QN_TRY(qonnx_options_set(options, "threads", "1", err));
+    for (char **option = argv + 5; *option; option++) {
+        char *value = strchr(*option, '=');
+        if (!value) return qn_fail(err, QONNX_E_USAGE, "%s: no value", *option);
+        *value++ = 0;
+        QN_TRY(qonnx_options_set(options, *option, value, err));
+    }
+    QN_TRY(qonnx_quantize(argv[2], argv[4], options, &callbacks, NULL, err));
+    qonnx_options_free(options);
+    enter(&stages, "ending", 0, 0);
+    for (size_t i = 0; i + 1 < stages.count; i++) printf("%.3f %d %s\n", stages.list[i].seconds, stages.list[i].times, stages.list[i].name);
+    return QONNX_OK;
+}
+
+/* ---- the others ---- */
+
 static qonnx_status run(struct bench *b, char **argv, qonnx_error *err)
 {
     struct qn_feed_options options = { 0 };
@@ -95,18 +163,22 @@ static qonnx_status run(struct bench *b, char **argv, qonnx_error *err)
 
 int main(int argc, char **argv)
 {
-    struct bench b = { .threads = argc > 4 ? (int)strtol(argv[4], NULL, 10) : 1 };
-    qonnx_error  err = { 0 };
-    qonnx_status status;
+    static const char *const modes[] = { "infer", "calibrate", "histogram", "convert" };
+    struct bench             b = { .threads = argc > 4 ? (int)strtol(argv[4], NULL, 10) : 1 };
+    qonnx_error              err = { 0 };
+    qonnx_status             status;
+    size_t                   mode = 0;
 
-    if (argc < 4 || (strcmp(argv[1], "infer") != 0 && strcmp(argv[1], "calibrate") != 0 && strcmp(argv[1], "histogram") != 0)) {
-        fprintf(stderr, "usage: bench_samples infer|calibrate|histogram MODEL.onnx DATA [THREADS]\n");
+    while (argc > 3 && mode < 4 && strcmp(argv[1], modes[mode]) != 0) mode++;
+    if (argc < 4 || mode == 4 || (mode == 3 && argc < 5)) {
+        fprintf(stderr, "usage: bench_samples infer|calibrate|histogram MODEL.onnx DATA [THREADS]\n"
+                        "       bench_samples convert MODEL.onnx DATA OUT.onnx [OPTION=VALUE...]\n");
         return 2;
     }
-    status = run(&b, argv, &err);
-    if (status == QONNX_OK)
-        printf("%zu\n", b.samples);
-    else
+    status = mode == 3 ? convert(argv, &err) : run(&b, argv, &err);
+    if (status != QONNX_OK)
         fprintf(stderr, "bench_samples: %s\n", err.message);
+    else if (mode < 3)
+        printf("%zu\n", b.samples);
     return qonnx_status_exit_code(status); /* the system takes the memory back sooner than any release here */
 }
