@@ -295,8 +295,10 @@ static qonnx_status run_float(struct qn_job *job, struct qn_watch *watch)
     QN_TRY(qn_job_open_data(job, &(struct qn_feed_options){ 0 }));
     QN_TRY(qn_judge_begin(&job->judge, job->model.pb->graph->n_output, qn_feed_info(job->feed)->count, (struct qn_judge_scope){ job->settings.state.count > 0, job->settings.max_drop < QN_DROP_ANY }, job->err));
     watch->options.on_output = qn_judge_keep;
+    watch->options.on_sample = qn_judge_take;
     watch->options.output_context = &job->judge;
     if (job->settings.stats && !job->settings.state.count) watch->options.wants = wants;
+    qn_job_tell(job, "opening the model", 0, 0);
     status = qn_calibrate(&seen, job->runtime, &job->model, watch->names, job->settings.stats ? 0 : watch->count, job->feed, &watch->options, job->err);
     if (status == QONNX_E_RUNTIME) qn_wrap(job->err, status, "%s", job->input);
     QN_TRY(status);

@@ -41,10 +41,13 @@ qonnx_status qn_job_solve(struct qn_job *job)
 qonnx_status qn_job_judge(struct qn_job *job, struct qn_judge_terms terms, struct qn_judgement *judged_as)
 {
     const struct qn_emitter *judged = job->emitter->foreign ? qn_emitter_find("qcdq") : job->emitter;
+    struct qn_session       *session;
 
+    qn_job_tell(job, "opening a candidate", 0, 0);
     QN_TRY(qn_job_emit(job, judged));
+    QN_TRY(qn_judge_open(&job->judge, job->runtime, &job->model, &session, job->err));
     qn_job_tell(job, "judging", 0, 0);
-    QN_TRY(qn_judge_run(&job->judge, terms, job->runtime, &job->model, job->feed, judged_as, job->err));
+    QN_TRY(qn_judge_run(&job->judge, terms, session, judged_as, job->err));
     qn_job_back_to_float(job);
     job->report.candidates++;
     return QONNX_OK;

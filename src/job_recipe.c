@@ -41,12 +41,7 @@ static qonnx_status train(struct qn_job *job)
 /* What the result is worth, for the report. */
 static qonnx_status judge(struct qn_job *job)
 {
-    const struct qn_emitter *judged = job->emitter->foreign ? qn_emitter_find("qcdq") : job->emitter;
-
-    QN_TRY(qn_job_emit(job, judged));
-    qn_job_tell(job, "judging", 0, 0);
-    QN_TRY(qn_judge_run(&job->judge, (struct qn_judge_terms){ .most = SIZE_MAX }, job->runtime, &job->model, job->feed, &job->judged, job->err));
-    qn_job_back_to_float(job);
+    QN_TRY(qn_job_judge(job, (struct qn_judge_terms){ .most = SIZE_MAX }, &job->judged));
     if (job->judged.sqnr < (double)job->settings.min_sqnr)
         qn_warn(
             &job->warnings,

@@ -107,29 +107,23 @@ static size_t bytes_of(const struct qn_sample *sample)
     return bytes;
 }
 
-/* Those that come first in the order of judging stay when there is not room for all. */
-static void limit_inputs(struct qn_judge *judge)
+void qn_judge_take(void *context, struct qn_sample *sample)
 {
-    size_t bytes = 0, fit = 0;
+    struct qn_judge *judge = context;
+    const size_t     place = place_of(judge, sample->index);
 
-    while (fit < judge->samples && (!fit || bytes + bytes_of(&judge->inputs[fit]) <= QN_JUDGE_INPUT_BYTES)) bytes += bytes_of(&judge->inputs[fit++]);
-    for (size_t i = fit; i < judge->samples; i++) qn_sample_release(&judge->inputs[i]);
-    judge->read = fit;
+    if (place >= judge->samples || bytes_of(sample) > QN_JUDGE_INPUT_BYTES / (place + 1)) return; /* each run has its own place: no lock */
+    qn_sample_release(&judge->inputs[place]);
+    judge->inputs[place] = *sample;
+    *sample = (struct qn_sample){ .index = sample->index, .position = sample->position };
 }
 
-static qonnx_status read_inputs(struct qn_judge *judge, struct qn_feed *feed, qonnx_error *err)
+size_t qn_judge_count(const struct qn_judge *judge)
 {
-    size_t count = qn_feed_info(feed)->count, last = 0;
-    bool   done = false;
+    size_t count = 0;
 
-    QN_TRY(qn_feed_rewind(feed, err));
-    for (size_t i = 0; i < judge->samples; i++) last = judge->chosen[i] > last ? judge->chosen[i] : last;
-    for (size_t sample = 0; sample <= last && sample < count && !done; sample++) {
-        const size_t place = place_of(judge, sample);
-        QN_TRY(qn_feed_next(feed, place < judge->samples ? &judge->inputs[place] : NULL, &done, err));
-    }
-    limit_inputs(judge);
-    return QONNX_OK;
+    for (size_t i = 0; i < judge->samples; i++) count += judge->inputs[i].views != NULL;
+    return count;
 }
 
 /* Within ± QN_JUDGE_CAP, for means. */
@@ -211,9 +205,9 @@ static qonnx_status run_samples(struct trial *trial, struct qn_judge_terms terms
     const struct qn_judge *judge = trial->judge;
 
     judgement->early = INFINITY;
-    for (trial->sample = 0; trial->sample < terms.most && trial->sample < judge->read; trial->sample++) {
+    for (trial->sample = 0; trial->run < terms.most && trial->sample < judge->samples; trial->sample++) {
         struct qn_run run = { .on_output = weigh, .context = trial, .inputs = judge->inputs[trial->sample].views };
-        if (!run.inputs) continue; /* there were fewer samples than was said */
+        if (!run.inputs) continue;
         QN_TRY(session->runtime->run(session, &run, err));
         if (++trial->run != QN_JUDGE_EARLY) continue;
         sum_up(trial, judgement);
@@ -234,9 +228,14 @@ static bool same_shapes(const struct qn_sample *a, const struct qn_sample *b)
 /* The shapes of all judged inputs; NULL when they differ. */
 static const struct qn_view *common_shapes(const struct qn_judge *judge)
 {
-    for (size_t i = 0; i < judge->read; i++)
-        if (!judge->inputs[i].views || !same_shapes(&judge->inputs[0], &judge->inputs[i])) return NULL;
-    return judge->read ? judge->inputs[0].views : NULL;
+    const struct qn_sample *first = NULL;
+
+    for (size_t i = 0; i < judge->samples; i++) {
+        if (!judge->inputs[i].views) continue;
+        if (!first) first = &judge->inputs[i];
+        if (!same_shapes(first, &judge->inputs[i])) return NULL;
+    }
+    return first ? first->views : NULL;
 }
 
 struct qn_session_options qn_judge_options(void)
@@ -246,19 +245,20 @@ struct qn_session_options qn_judge_options(void)
     return (struct qn_session_options){ .optimize = true, .config = &as_float, .config_count = 1 };
 }
 
-qonnx_status qn_judge_run(struct qn_judge *judge, struct qn_judge_terms terms, struct qn_runtime *runtime, const struct qn_model *model, struct qn_feed *feed,
-                          struct qn_judgement *judgement, qonnx_error *err)
+qonnx_status qn_judge_open(const struct qn_judge *judge, struct qn_runtime *runtime, const struct qn_model *model, struct qn_session **session, qonnx_error *err)
 {
-    struct qn_session_options     options = qn_judge_options();
-    struct qn_session            *session;
-    struct qn_arena               arena = { 0 };
-    struct trial                  trial = { .judge = judge };
-    qonnx_status                  status;
+    struct qn_session_options options = qn_judge_options();
 
-    if (!judge->read) QN_TRY(read_inputs(judge, feed, err));
     options.sizes = common_shapes(judge);
-    status = runtime->open(runtime, model, &options, &session, err);
-    if (status != QONNX_OK) return qn_wrap(err, status, "the quantized model does not open");
+    return qn_wrap(err, runtime->open(runtime, model, &options, session, err), "the quantized model does not open");
+}
+
+qonnx_status qn_judge_run(const struct qn_judge *judge, struct qn_judge_terms terms, struct qn_session *session, struct qn_judgement *judgement, qonnx_error *err)
+{
+    struct qn_arena arena = { 0 };
+    struct trial    trial = { .judge = judge };
+    qonnx_status    status;
+
     trial.signal = qn_arena_array(&arena, judge->outputs, sizeof(double));
     trial.noise = qn_arena_array(&arena, judge->outputs, sizeof(double));
     trial.decibels = qn_arena_array(&arena, judge->outputs, sizeof(double));
@@ -266,7 +266,7 @@ qonnx_status qn_judge_run(struct qn_judge *judge, struct qn_judge_terms terms, s
     trial.choices = qn_arena_array(&arena, judge->outputs, sizeof(size_t));
     trial.changed = qn_arena_array(&arena, judge->outputs, sizeof(size_t));
     status = qn_arena_failed(&arena) ? qn_fail_nomem(err) : run_samples(&trial, terms, session, judgement, err);
-    runtime->close(session);
+    session->runtime->close(session);
     qn_arena_release(&arena);
     return status;
 }

@@ -14,7 +14,7 @@ enum {
     QN_JUDGE_BYTES = 16 << 20,        /* larger outputs are not compared */
     QN_JUDGE_ALL = 256,               /* samples when all are asked for */
     QN_JUDGE_ALL_BYTES = 512 << 20,   /* of one output in all samples, */
-    QN_JUDGE_INPUT_BYTES = 256 << 20, /* and of their inputs: beyond it fewer are judged */
+    QN_JUDGE_INPUT_BYTES = 256 << 20, /* and of their inputs, if all were as large: beyond it fewer are judged */
 };
 
 /* Float outputs of the judged samples. Zero-initialise. */
@@ -25,8 +25,7 @@ struct qn_judge {
     }     *kept; /* [place][output] */
     size_t outputs, samples, bytes; /* bytes: of an output that is kept, at most */
     size_t *chosen;           /* by place: which of the feed's samples. The first few are spread over all of them, too */
-    struct qn_sample *inputs; /* by place, read when they are first needed */
-    size_t read;              /* so many of these */
+    struct qn_sample *inputs; /* by place; without views where they would be too large */
 };
 
 struct qn_judge_scope {
@@ -37,6 +36,8 @@ struct qn_judge_scope {
 QONNX_MUST_CHECK qonnx_status qn_judge_begin(struct qn_judge *judge, size_t outputs, size_t samples, struct qn_judge_scope scope, qonnx_error *err);
 /* The callback for qn_calibrate: keeps what is within the limits. */
 qonnx_status qn_judge_keep(void *judge, size_t sample, size_t output, const struct qn_view *view, qonnx_error *err);
+/* The callback for what has been run: the inputs of judged samples are taken over. */
+void qn_judge_take(void *judge, struct qn_sample *sample);
 /* True for samples that are judged. */
 bool qn_judge_wants(const struct qn_judge *judge, size_t sample);
 /* What the worst float output keeps, in dB; +inf when nothing differs or could be compared. */
@@ -58,9 +59,12 @@ struct qn_judge_terms {
 };
 /* How models open whose quantizers are to be exact: with every rewrite but those that make integer kernels. */
 struct qn_session_options qn_judge_options(void);
-/* Runs the model on the judged samples, or on the first so many of them. The feed is read once. */
-QONNX_MUST_CHECK qonnx_status qn_judge_run(struct qn_judge *judge, struct qn_judge_terms terms, struct qn_runtime *runtime, const struct qn_model *model, struct qn_feed *feed,
-                                           struct qn_judgement *judgement, qonnx_error *err);
+/* How many of the samples can be. */
+size_t qn_judge_count(const struct qn_judge *judge);
+/* Opens a model that is to be judged. */
+QONNX_MUST_CHECK qonnx_status qn_judge_open(const struct qn_judge *judge, struct qn_runtime *runtime, const struct qn_model *model, struct qn_session **session, qonnx_error *err);
+/* Runs it on the judged samples, or on the first so many of them, and closes it. */
+QONNX_MUST_CHECK qonnx_status qn_judge_run(const struct qn_judge *judge, struct qn_judge_terms terms, struct qn_session *session, struct qn_judgement *judgement, qonnx_error *err);
 void qn_judge_release(struct qn_judge *judge);
 
 #endif

@@ -443,7 +443,7 @@ static qonnx_status search(struct search *s)
                    : QONNX_OK;
     QN_TRY(judge(s, (struct qn_judge_terms){ .most = QN_JUDGE_MOST }, &job->judged)); /* the floor has left it solved */
     QN_TRY(try_methods(s));
-    if (is_enough(s, job->judged) && job->judged.samples < job->judge.read) QN_TRY(confirm(s));
+    if (is_enough(s, job->judged) && job->judged.samples < qn_judge_count(&job->judge)) QN_TRY(confirm(s));
     QN_TRY(check_choices(s));
     if (!is_enough(s, job->judged)) QN_TRY(part(s));
     if (s->stale) QN_TRY(qn_job_solve(job));

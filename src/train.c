@@ -63,7 +63,7 @@ static qonnx_status observe(void *context, size_t index, const struct qn_view *v
     return QONNX_OK;
 }
 
-static qonnx_status run_sample(void *context, int number, const struct qn_sample *sample, qonnx_error *err)
+static qonnx_status run_sample(void *context, int number, struct qn_sample *sample, qonnx_error *err)
 {
     struct round  *round = context;
     struct worker *worker = &round->workers[number];

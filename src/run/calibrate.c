@@ -91,7 +91,7 @@ static qonnx_status pass_output(void *context, size_t index, const struct qn_vie
     return options->on_output(options->output_context, worker->sample, index, view, err);
 }
 
-static qonnx_status run_sample(void *context, int number, const struct qn_sample *sample, qonnx_error *err)
+static qonnx_status run_sample(void *context, int number, struct qn_sample *sample, qonnx_error *err)
 {
     struct qn_calibrator *calibration = context;
     struct worker      *worker = &calibration->workers[number];
@@ -99,7 +99,9 @@ static qonnx_status run_sample(void *context, int number, const struct qn_sample
 
     if (calibration->options->wants && !calibration->options->wants(calibration->options->output_context, sample->index)) return QONNX_OK;
     worker->sample = sample->index;
-    return calibration->session->runtime->run(calibration->session, &run, err);
+    QN_TRY(calibration->session->runtime->run(calibration->session, &run, err));
+    if (calibration->options->on_sample) calibration->options->on_sample(calibration->options->output_context, sample);
+    return QONNX_OK;
 }
 
 static void free_workers(struct qn_calibrator *calibration)

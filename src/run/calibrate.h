@@ -42,6 +42,9 @@ struct qn_calibrate_options {
     /* May be NULL. Receives each run's graph outputs, from several threads at once. */
     qonnx_status (*on_output)(void *context, size_t sample, size_t output, const struct qn_view *view,
                               qonnx_error *err);
+    /* May be NULL. Receives each sample behind its run, from several threads at once, and may take its buffers: what is
+     * left is zero but for the index. */
+    void (*on_sample)(void *output_context, struct qn_sample *sample);
     void *output_context;
     /* May be NULL. Samples that are not wanted are read, but not run. */
     bool (*wants)(const void *output_context, size_t sample);

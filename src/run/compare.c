@@ -109,7 +109,7 @@ static qonnx_status second_tensor(void *context, size_t index, const struct qn_v
     return qn_tensor_watch_second(&worker->watch, worker->position, index, view, err);
 }
 
-static qonnx_status compare_sample(void *context, int number, const struct qn_sample *sample, qonnx_error *err)
+static qonnx_status compare_sample(void *context, int number, struct qn_sample *sample, qonnx_error *err)
 {
     struct comparison *comparison = context;
     struct worker     *worker = &comparison->workers[number];

@@ -9,7 +9,7 @@ struct qn_pass {
     struct qn_feed *feed;
     int             threads;
     /* Does one sample on one worker (0 ... threads-1). */
-    qonnx_status (*work)(void *context, int worker, const struct qn_sample *sample, qonnx_error *err);
+    qonnx_status (*work)(void *context, int worker, struct qn_sample *sample, qonnx_error *err);
     void *context;
     void (*on_progress)(void *context, size_t done, size_t total);
     void  *progress_context;

@@ -70,10 +70,34 @@ static void keep_all(struct fixture *f)
     }
 }
 
+/* All of the feed, as calibration goes through it. */
+static void take_all(struct fixture *f)
+{
+    struct qn_sample sample = { 0 };
+    bool             done = false;
+
+    assert_int_equal(qn_feed_rewind(f->feed, NULL), QONNX_OK);
+    for (;;) {
+        assert_int_equal(qn_feed_next(f->feed, &sample, &done, NULL), QONNX_OK);
+        if (done) break;
+        qn_judge_take(&f->judge, &sample);
+    }
+    qn_sample_release(&sample);
+}
+
+static qonnx_status run(struct fixture *f, struct qn_judge_terms terms, struct qn_judgement *judgement, qonnx_error *err)
+{
+    struct qn_session *session;
+
+    take_all(f);
+    QN_TRY(qn_judge_open(&f->judge, &f->fake.base, &f->model, &session, err));
+    return qn_judge_run(&f->judge, terms, session, judgement, err);
+}
+
 static double judged(struct fixture *f)
 {
     struct qn_judgement judgement = { .sqnr = NAN };
-    assert_int_equal(qn_judge_run(&f->judge, (struct qn_judge_terms){ .most = QN_JUDGE_MOST }, &f->fake.base, &f->model, f->feed, &judgement, NULL), QONNX_OK);
+    assert_int_equal(run(f, (struct qn_judge_terms){ .most = QN_JUDGE_MOST }, &judgement, NULL), QONNX_OK);
     return judgement.sqnr;
 }
 
@@ -158,7 +182,7 @@ static void a_judgement_may_ask_for_fewer_samples(void **state)
     (void)state;
     set_up(&f);
     keep_all(&f);
-    assert_int_equal(qn_judge_run(&f.judge, (struct qn_judge_terms){ .most = 2 }, &f.fake.base, &f.model, f.feed, &judgement, NULL), QONNX_OK);
+    assert_int_equal(run(&f, (struct qn_judge_terms){ .most = 2 }, &judgement, NULL), QONNX_OK);
     assert_int_equal(judgement.samples, 2);
     assert_int_equal(f.fake.runs, 2);
     tear_down(&f);
@@ -174,14 +198,14 @@ static void what_falls_behind_on_the_first_samples_is_given_up(void **state)
     set_up(&f);
     keep_all(&f);
     f.model.pb->model_version = 1010;
-    assert_int_equal(qn_judge_run(&f.judge, whole, &f.fake.base, &f.model, f.feed, &good, NULL), QONNX_OK);
+    assert_int_equal(run(&f, whole, &good, NULL), QONNX_OK);
     assert_int_equal(good.samples, JUDGED);
     f.model.pb->model_version = 1100;
-    assert_int_equal(qn_judge_run(&f.judge, (struct qn_judge_terms){ QN_JUDGE_MOST, &good }, &f.fake.base, &f.model, f.feed, &bad, NULL), QONNX_OK);
+    assert_int_equal(run(&f, (struct qn_judge_terms){ QN_JUDGE_MOST, &good }, &bad, NULL), QONNX_OK);
     assert_int_equal(bad.samples, QN_JUDGE_EARLY);
     assert_false(qn_judgement_is_better(bad, good));
     f.model.pb->model_version = 1001;
-    assert_int_equal(qn_judge_run(&f.judge, (struct qn_judge_terms){ QN_JUDGE_MOST, &good }, &f.fake.base, &f.model, f.feed, &bad, NULL), QONNX_OK);
+    assert_int_equal(run(&f, (struct qn_judge_terms){ QN_JUDGE_MOST, &good }, &bad, NULL), QONNX_OK);
     assert_true(qn_judgement_is_better(bad, good));
     tear_down(&f);
 }
@@ -196,10 +220,10 @@ static void changed_choices_are_counted(void **state)
     set_up(&f);
     keep_all(&f);
     f.model.pb->model_version = 1010;
-    assert_int_equal(qn_judge_run(&f.judge, (struct qn_judge_terms){ .most = QN_JUDGE_MOST }, &f.fake.base, &f.model, f.feed, &judgement, NULL), QONNX_OK);
+    assert_int_equal(run(&f, (struct qn_judge_terms){ .most = QN_JUDGE_MOST }, &judgement, NULL), QONNX_OK);
     assert_true(judgement.drop == 0);
     f.model.pb->model_version = -1000;
-    assert_int_equal(qn_judge_run(&f.judge, (struct qn_judge_terms){ .most = QN_JUDGE_MOST }, &f.fake.base, &f.model, f.feed, &judgement, NULL), QONNX_OK);
+    assert_int_equal(run(&f, (struct qn_judge_terms){ .most = QN_JUDGE_MOST }, &judgement, NULL), QONNX_OK);
     assert_true(judgement.drop == 100);
     tear_down(&f);
 }
@@ -273,6 +297,25 @@ static void large_outputs_are_not_kept(void **state)
     tear_down(&f);
 }
 
+static void inputs_that_are_too_large_are_not_kept(void **state)
+{
+    struct fixture   f;
+    struct qn_view   view = { "x", QN_FLOAT, 2, dims, NULL, (size_t)QN_JUDGE_INPUT_BYTES / 2 };
+    struct qn_sample sample = { .views = &view, .count = 1 };
+
+    (void)state; /* data is never read */
+    set_up(&f);
+    for (size_t place = 2; place < JUDGED; place++) {
+        sample.index = f.judge.chosen[place];
+        qn_judge_take(&f.judge, &sample);
+        assert_ptr_equal(sample.views, &view);
+    }
+    assert_int_equal(qn_judge_count(&f.judge), 0);
+    take_all(&f);
+    assert_int_equal(qn_judge_count(&f.judge), JUDGED);
+    tear_down(&f);
+}
+
 static void failures_of_the_runtime_are_told(void **state)
 {
     struct fixture f;
@@ -283,7 +326,7 @@ static void failures_of_the_runtime_are_told(void **state)
     set_up(&f);
     keep_all(&f);
     f.fake.fail_from = 0.5f;
-    assert_int_equal(qn_judge_run(&f.judge, (struct qn_judge_terms){ .most = QN_JUDGE_MOST }, &f.fake.base, &f.model, f.feed, &judgement, &err), QONNX_E_RUNTIME);
+    assert_int_equal(run(&f, (struct qn_judge_terms){ .most = QN_JUDGE_MOST }, &judgement, &err), QONNX_E_RUNTIME);
     assert_non_null(strstr(err.message, "too much"));
     tear_down(&f);
 }
@@ -304,6 +347,7 @@ int main(void)
         cmocka_unit_test(what_becomes_not_finite_is_noise),
         cmocka_unit_test(other_types_shapes_and_outputs_are_passed_over),
         cmocka_unit_test(large_outputs_are_not_kept),
+        cmocka_unit_test(inputs_that_are_too_large_are_not_kept),
         cmocka_unit_test(failures_of_the_runtime_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
