@@ -29,6 +29,7 @@ struct qn_job {
     size_t                   wider_count;
     struct qn_ranging       *ranging; /* by value id, all as the settings say unless set otherwise */
     const struct qn_rounded **rounded; /* by node id */
+    struct qn_solved        *solved;  /* of this graph */
     struct qn_judge          judge;
     struct qn_judgement      judged;
     struct qn_kernels_found  kernels;

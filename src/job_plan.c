@@ -3,6 +3,7 @@
 #include "job.h"
 #include "plan/explicit.h"
 #include "plan/presets.h"
+#include "plan/solved.h"
 
 qonnx_status qn_job_plan(struct qn_job *job)
 {
@@ -12,6 +13,9 @@ qonnx_status qn_job_plan(struct qn_job *job)
     job->rounded = qn_arena_array(&job->arena, job->graph.node_count, sizeof *job->rounded);
     if (!job->verdicts || !job->ranging || !job->rounded) return qn_fail_nomem(job->err);
     qn_job_give_ranges(job);
+    qn_solved_release(job->solved);
+    job->solved = NULL;
+    QN_TRY(qn_solved_new(&job->solved, &job->graph, job->err));
     return qn_plan_make(&job->plan, &job->graph, &job->settings, job->verdicts, job->err);
 }
 
@@ -24,6 +28,7 @@ static qonnx_status solve(struct qn_job *job)
         qn_plan_release(&job->plan);
         QN_TRY(qn_plan_make(&job->plan, &job->graph, &job->settings, job->verdicts, job->err));
         job->plan.rounded = job->rounded;
+        job->plan.solved = job->solved;
         QN_TRY(qn_solve(&job->plan, job->stats, job->ranging, job->verdicts, &again, job->err));
     }
     return QONNX_OK;

@@ -9,6 +9,7 @@
 
 #include "job.h"
 #include "plan/presets.h"
+#include "plan/solved.h"
 
 /* All layers stay in float, and all for what the data are. */
 static bool nothing_is_finite(const struct qn_job *job, const struct qn_plan_counts *counts)
@@ -101,6 +102,7 @@ static void release(struct qn_job *job)
     qn_job_release_ranges(job);
     if (job->runtime) job->runtime->release(job->runtime);
     qn_plan_release(&job->plan);
+    qn_solved_release(job->solved);
     qn_graph_release(&job->graph);
     qn_graph_release(&job->quantized);
     if (job->model.pb) qn_model_release(&job->model);

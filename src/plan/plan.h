@@ -83,6 +83,7 @@ struct qn_verdict {
 
 struct qn_explicit; /* explicit.h */
 struct qn_rounded;  /* round.h */
+struct qn_solved;   /* solved.h */
 
 struct qn_plan {
     const struct qn_graph    *graph;
@@ -90,6 +91,7 @@ struct qn_plan {
     struct qn_tensor_plan    *tensors; /* by value id */
     struct qn_node_plan      *nodes;   /* by node id */
     enum qn_rounding          rounding; /* how float weights become codes */
+    struct qn_solved         *solved;   /* what was found for earlier plans (solved.h); NULL: nothing is kept */
     const struct qn_rounded *const *rounded; /* weights rounded before, by node id, for solve to take; NULL: none */
     struct qn_explicit       *recipe;   /* what a recipe asks for; NULL in plans of our own */
     struct qn_arena           arena;

@@ -3,6 +3,7 @@
 
 #include "onnx/tensor.h"
 #include "plan/presets.h"
+#include "plan/solved.h"
 #include "plan/solver.h"
 
 void qn_solver_condemn(struct qn_solver *s, qn_node_id n, enum qn_reason reason, double db)
@@ -63,20 +64,27 @@ static struct qn_observe_goal goal_of(const struct qn_plan *plan, const struct q
     return (struct qn_observe_goal){ params->lo, params->hi, settings->target_row->act_symmetric, t->bounds, t->useful, percentile, settings->momentum };
 }
 
-/* Range, parameters and what is left of the signal, found by *ranging or else by what the settings name. Returns the
- * observer. */
-static const struct qn_observer *find_range(const struct qn_plan *plan, const struct qn_tensor_plan *t, const struct qn_stats *stats, const struct qn_ranging *ranging,
-                                            struct qn_qparams *params, struct qn_range *range, double *sqnr)
+/* Range, parameters and what is left of the signal, found by *ranging or else by what the settings name. */
+static qonnx_status find_range(const struct qn_plan *plan, qn_value_id group, const struct qn_stats *stats, const struct qn_ranging *ranging,
+                               struct qn_qparams *params, struct qn_solved_range *found, qonnx_error *err)
 {
-    const struct qn_settings  *settings = plan->settings;
-    const struct qn_observer  *observer = ranging && ranging->observer ? ranging->observer : settings->observer_row;
-    const struct qn_observe_goal goal = goal_of(plan, t, params, ranging);
+    const struct qn_settings    *settings = plan->settings;
+    const struct qn_tensor_plan *t = &plan->tensors[group];
 
-    *range = observer->range(stats, &goal);
-    if (range->max - range->min < settings->target_row->least_range) range->max = range->min + settings->target_row->least_range;
-    qn_observe_params(&goal, *range, params->scale, params->zero_point);
-    *sqnr = qn_sqnr_db(qn_stats_noise(stats, params, t->useful));
-    return observer;
+    *found = (struct qn_solved_range){ .stats = stats, .observer = ranging && ranging->observer ? ranging->observer : settings->observer_row };
+    found->goal = goal_of(plan, t, params, ranging);
+    if (qn_solved_range(plan->solved, group, found)) {
+        params->scale[0] = found->scale;
+        params->zero_point[0] = found->zero_point;
+        return QONNX_OK;
+    }
+    found->range = found->observer->range(stats, &found->goal);
+    if (found->range.max - found->range.min < settings->target_row->least_range) found->range.max = found->range.min + settings->target_row->least_range;
+    qn_observe_params(&found->goal, found->range, params->scale, params->zero_point);
+    found->sqnr = qn_sqnr_db(qn_stats_noise(stats, params, t->useful));
+    found->scale = params->scale[0];
+    found->zero_point = params->zero_point[0];
+    return qn_solved_keep_range(plan->solved, group, found, err);
 }
 
 /* `given` may be nothing. */
@@ -84,6 +92,7 @@ static qonnx_status solve_stats(struct qn_solver *s, qn_value_id v, const struct
 {
     const struct qn_settings *settings = s->plan->settings;
     struct qn_tensor_plan    *t = &s->plan->tensors[v];
+    struct qn_solved_range    found;
 
     QN_TRY(qn_solver_params(s, &t->params, settings->act_qtype, false, -1, 1));
     if (t->fixed_scale != 0.0f) {
@@ -110,24 +119,11 @@ static qonnx_status solve_stats(struct qn_solver *s, qn_value_id v, const struct
         condemn_group(s, v, QN_REASON_NO_RANGE, NAN);
         return QONNX_OK;
     }
-    t->observer = find_range(s->plan, t, stats, s->ranging ? &s->ranging[v] : NULL, t->params, &t->range, &t->sqnr);
+    QN_TRY(find_range(s->plan, v, stats, s->ranging ? &s->ranging[v] : NULL, t->params, &found, s->err));
+    t->observer = found.observer;
+    t->range = found.range;
+    t->sqnr = found.sqnr;
     return QONNX_OK;
-}
-
-bool qn_solve_try(const struct qn_plan *plan, const struct qn_stats *const *stats, qn_value_id group, struct qn_ranging ranging, struct qn_range *range, double *sqnr)
-{
-    const struct qn_tensor_plan *t = &plan->tensors[group];
-    const struct qn_stats       *seen = stats_of(plan, stats, group);
-    float                        scale;
-    int32_t                      zero_point;
-    struct qn_qparams            params;
-
-    if (!t->params || t->fixed_scale != 0.0f || !seen || !qn_stats_ordinary(seen) || seen->nan || seen->inf) return false;
-    params = *t->params;
-    params.scale = &scale;
-    params.zero_point = &zero_point;
-    (void)find_range(plan, t, seen, &ranging, &params, range, sqnr);
-    return true;
 }
 
 /* A constant's statistics are those of its values, and its codes can be made at once. */
@@ -174,6 +170,13 @@ qonnx_status qn_solve_given(struct qn_plan *plan, const struct qn_ranging *rangi
 
 /* ---- all of it ---- */
 
+static qonnx_status solve_layer(struct qn_solver *s, qn_node_id n)
+{
+    if (qn_solved_layer(s->plan, n)) return QONNX_OK;
+    qn_solved_begin(s->plan, n);
+    return qn_solved_end(s->plan, n, qn_solve_layer(s, n), s->err);
+}
+
 qonnx_status qn_solve(struct qn_plan *plan, const struct qn_stats *const *stats, const struct qn_ranging *ranging, struct qn_verdict *verdicts, bool *again, qonnx_error *err)
 {
     struct qn_solver s = { plan, stats, ranging, NULL, verdicts, again, qn_settings_threads(plan->settings), err };
@@ -200,7 +203,7 @@ qonnx_status qn_solve(struct qn_plan *plan, const struct qn_stats *const *stats,
         qonnx_status               status;
         bool constants = row->rule && (plan->settings->acts == QN_ACTS_FLOAT || row->rule->kind == QN_KIND_RECURRENT || row->rule->kind == QN_KIND_TABLE);
         if (row->reason != QN_REASON_QUANTIZED || !(constants || qn_rule_is_layer(row->rule))) continue;
-        if ((status = (constants ? qn_solve_constants : qn_solve_layer)(&s, n)) != QONNX_OK) return qn_wrap(err, status, "%s", qn_node_label(plan->graph, n));
+        if ((status = (constants ? qn_solve_constants : solve_layer)(&s, n)) != QONNX_OK) return qn_wrap(err, status, "%s", qn_node_label(plan->graph, n));
     }
     return QONNX_OK;
 }

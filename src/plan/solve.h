@@ -28,8 +28,4 @@ QONNX_MUST_CHECK qonnx_status qn_solve(struct qn_plan *plan, const struct qn_sta
  * to its members, or what the value has that a move made it from. In the plan's arena. */
 QONNX_MUST_CHECK qonnx_status qn_solve_given(struct qn_plan *plan, const struct qn_ranging *ranging, struct qn_given **given, qonnx_error *err);
 
-/* What the group of this value would have for a range, found in this way, and what its tensor would keep, in dB; changes
- * nothing. False when there are no statistics to find one by or the plan has parameters that do not depend on any. */
-bool qn_solve_try(const struct qn_plan *plan, const struct qn_stats *const *stats, qn_value_id group, struct qn_ranging ranging, struct qn_range *range, double *sqnr);
-
 #endif

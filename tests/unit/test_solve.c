@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "plan/solved.h"
 #include "planned.h"
 
 static bool solve(struct planned *p)
@@ -346,8 +347,6 @@ static void one_tensor_may_have_its_range_found_in_another_way(void **state)
 {
     struct planned    p;
     struct qn_ranging ranging[64] = { { 0 } };
-    struct qn_range   range;
-    double            sqnr, with_minmax;
     bool              again;
     qn_value_id       b;
 
@@ -366,19 +365,56 @@ static void one_tensor_may_have_its_range_found_in_another_way(void **state)
     assert_true(tensor_of(&p, "x")->range.max == 9);
     assert_string_equal(tensor_of(&p, "b")->observer->name, "percentile");
     assert_true(tensor_of(&p, "b")->range.max < 1.1f);
-
-    with_minmax = tensor_of(&p, "x")->sqnr;
-    assert_true(qn_solve_try(&p.plan, p.stats, small_value(&p.s, "x"), (struct qn_ranging){ qn_observer_find("mse"), 0 }, &range, &sqnr));
-    assert_true(sqnr >= with_minmax);
-    assert_true(qn_solve_try(&p.plan, p.stats, small_value(&p.s, "x"), (struct qn_ranging){ 0 }, &range, &sqnr));
-    assert_true(sqnr == with_minmax && range.max == 9);
-    assert_true(tensor_of(&p, "x")->range.max == 9 && tensor_of(&p, "x")->sqnr == with_minmax); /* nothing changed */
     planned_close(&p);
+}
+
+/* Solves another plan of the same graph. */
+static void solve_anew(struct planned *p, struct qn_solved *solved, const struct qn_ranging *ranging)
+{
+    bool again;
+
+    qn_plan_release(&p->plan);
+    assert_ok(qn_plan_make(&p->plan, &p->s.graph, &p->settings, p->verdicts, &p->err), &p->err);
+    p->plan.solved = solved;
+    assert_ok(qn_solve(&p->plan, p->stats, ranging, p->verdicts, &again, &p->err), &p->err);
+    assert_false(again);
+}
+
+static void what_was_solved_before_is_taken_again(void **state)
+{
+    struct planned           p;
+    struct qn_solved        *solved;
+    struct qn_ranging        ranging[64] = { { 0 } };
+    const struct qn_qparams *a, *c;
+    float                    scale;
+
+    (void)state;
+    begin(&p);
+    planned_make(&p, NO_OPTIONS);
+    planned_saw_all(&p, 0.7f);
+    saw_tail(&p, "b");
+    assert_int_equal(qn_solved_new(&solved, &p.s.graph, NULL), QONNX_OK);
+    solve_anew(&p, solved, NULL);
+    a = node_of(&p, "a")->weight;
+    c = node_of(&p, "c")->weight;
+    scale = tensor_of(&p, "b")->params->scale[0];
+    ranging[small_value(&p.s, "b")] = (struct qn_ranging){ qn_observer_find("percentile"), 99 };
+    solve_anew(&p, solved, ranging); /* another input for c */
+    assert_ptr_equal(node_of(&p, "a")->weight, a);
+    assert_ptr_not_equal(node_of(&p, "c")->weight, c);
+    assert_true(tensor_of(&p, "b")->params->scale[0] < scale);
+    solve_anew(&p, solved, NULL);
+    assert_ptr_equal(node_of(&p, "a")->weight, a);
+    assert_ptr_equal(node_of(&p, "c")->weight, c);
+    assert_true(tensor_of(&p, "b")->params->scale[0] == scale);
+    planned_close(&p);
+    qn_solved_release(solved);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_solved_before_is_taken_again),
         cmocka_unit_test(one_tensor_may_have_its_range_found_in_another_way),
         cmocka_unit_test(bias_scale_is_input_times_weight_scale),
         cmocka_unit_test(codes_behind_a_clamp_stay_within_its_bounds),
