@@ -10,6 +10,7 @@
 #include "job.h"
 #include "onnx/attr.h"
 #include "pass/lib/duplicate.h"
+#include "plan/solved.h"
 #include "quant/copies.h"
 
 enum { SHARE = 32 /* one more column in so many */, LEAST_CHANNELS = 32 };
@@ -197,6 +198,13 @@ static qonnx_status plan_anew(struct duplication *d)
     return QONNX_OK;
 }
 
+/* For another graph. */
+static void forget_solved(struct qn_job *job)
+{
+    qn_solved_release(job->solved);
+    job->solved = NULL;
+}
+
 static qonnx_status duplicate(struct duplication *d)
 {
     struct qn_job       *job = d->job;
@@ -214,19 +222,25 @@ static qonnx_status duplicate(struct duplication *d)
     for (size_t i = 0; i < d->count; i++) QN_TRY(widen_stats(&job->wider[i], &d->spreads[i], job->err));
     if (judged) {
         QN_TRY(qn_job_solve(job));
-        QN_TRY(qn_job_judge(job, (struct qn_judge_terms){ QN_JUDGE_MOST, NULL }, &without));
+        QN_TRY(qn_job_judge(job, (struct qn_judge_terms){ .most = qn_judge_few(&job->judge) }, &without));
+        if (without.mean > QN_JUDGE_ENOUGH) {
+            qn_job_release_wider(job);
+            return plan_anew(d);
+        }
     }
     QN_TRY(rewrite(d));
+    forget_solved(job);
     QN_TRY(plan_anew(d));
     if (!judged) return QONNX_OK;
     QN_TRY(qn_job_solve(job));
-    QN_TRY(qn_job_judge(job, (struct qn_judge_terms){ QN_JUDGE_MOST, &without }, &with));
-    if (qn_judgement_is_better(with, without)) return plan_anew(d); /* without the verdicts of that trial */
+    QN_TRY(qn_job_judge(job, (struct qn_judge_terms){ .most = QN_JUDGE_MOST, .rival = &without }, &with));
+    if (qn_judgement_is_better(&with, &without)) return plan_anew(d); /* without the verdicts of that trial */
     qn_job_release_wider(job);
     *job->model.pb = before;
     qn_graph_release(&job->graph);
     qn_arena_rewind(&job->model.arena, mark);
     QN_TRY(qn_graph_build(&job->graph, &job->model, job->err));
+    forget_solved(job);
     return plan_anew(d);
 }
 

@@ -32,6 +32,7 @@ struct qn_job {
     struct qn_solved        *solved;  /* of this graph */
     struct qn_judge          judge;
     struct qn_judgement      judged;
+    struct qn_tried         *tried; /* candidates, the last one first */
     struct qn_kernels_found  kernels;
     struct qn_pace           pace;
     struct qn_runtime       *runtime;
@@ -101,12 +102,14 @@ QONNX_MUST_CHECK qonnx_status qn_job_take_stats(struct qn_job *job);
 /* Channels with outliers are repeated, if the option says so. Plans anew. */
 QONNX_MUST_CHECK qonnx_status qn_job_duplicate(struct qn_job *job);
 void                          qn_job_release_wider(struct qn_job *job);
-/* Makes the model of the solved plan, judges it and drops it again. */
+/* Makes the model of the solved plan, judges it and drops it again; what was judged before is only looked up. */
 QONNX_MUST_CHECK qonnx_status qn_job_judge(struct qn_job *job, struct qn_judge_terms terms, struct qn_judgement *judged_as);
 /* The plan that the settings and verdicts ask for, its numbers still open. */
 QONNX_MUST_CHECK qonnx_status qn_job_plan(struct qn_job *job);
 /* The numbers; nodes whose data forbid it drop out on the way. */
 QONNX_MUST_CHECK qonnx_status qn_job_solve(struct qn_job *job);
+/* Methods that are on trial start with the first value of theirs. */
+QONNX_MUST_CHECK qonnx_status qn_job_begin_trials(struct qn_job *job);
 /* Solves, and decides what is left in float and which methods are used: by what the statistics say of single tensors
  * and, unless that is switched off, by running candidates. Leaves the plan solved. */
 QONNX_MUST_CHECK qonnx_status qn_job_search(struct qn_job *job);

@@ -13,9 +13,7 @@ qonnx_status qn_job_plan(struct qn_job *job)
     job->rounded = qn_arena_array(&job->arena, job->graph.node_count, sizeof *job->rounded);
     if (!job->verdicts || !job->ranging || !job->rounded) return qn_fail_nomem(job->err);
     qn_job_give_ranges(job);
-    qn_solved_release(job->solved);
-    job->solved = NULL;
-    QN_TRY(qn_solved_new(&job->solved, &job->graph, job->err));
+    if (!job->solved) QN_TRY(qn_solved_new(&job->solved, &job->graph, job->err));
     return qn_plan_make(&job->plan, &job->graph, &job->settings, job->verdicts, job->err);
 }
 
@@ -41,21 +39,6 @@ qonnx_status qn_job_solve(struct qn_job *job)
     QN_TRY(solve(job));
     QN_TRY(qn_job_round(job, &rounded));
     return rounded ? solve(job) : QONNX_OK;
-}
-
-qonnx_status qn_job_judge(struct qn_job *job, struct qn_judge_terms terms, struct qn_judgement *judged_as)
-{
-    const struct qn_emitter *judged = job->emitter->foreign ? qn_emitter_find("qcdq") : job->emitter;
-    struct qn_session       *session;
-
-    qn_job_tell(job, "opening a candidate", 0, 0);
-    QN_TRY(qn_job_emit(job, judged));
-    QN_TRY(qn_judge_open(&job->judge, job->runtime, &job->model, &session, job->err));
-    qn_job_tell(job, "judging", 0, 0);
-    QN_TRY(qn_judge_run(&job->judge, terms, session, judged_as, job->err));
-    qn_job_back_to_float(job);
-    job->report.candidates++;
-    return QONNX_OK;
 }
 
 /* ---- without data ---- */

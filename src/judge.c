@@ -8,16 +8,39 @@
 #include "onnx/dtype.h"
 
 #define GAIN_DB 0.3
-#define HOPELESS_DB 0.5
+/* What is behind by so many dB after one, two, three … samples is not going to be ahead by GAIN_DB. */
+static const double hopeless[] = { 0.5, 0.0, 0.0, -GAIN_DB / 2 };
 
-static double gain_of(struct qn_judgement now, struct qn_judgement before)
+/* How far it is ahead, on average, where both were run. */
+static double lead_of(const struct qn_judgement *now, const struct qn_judgement *before)
 {
-    return (fmin(now.sqnr, QN_JUDGE_CAP) - fmin(before.sqnr, QN_JUDGE_CAP) + fmin(now.mean, QN_JUDGE_CAP) - fmin(before.mean, QN_JUDGE_CAP)) / 2;
+    double sum = 0;
+    int    both = 0;
+
+    for (size_t i = 0; i < QN_JUDGE_MOST; i++) {
+        if (isnan(now->own[i]) || isnan(before->own[i])) continue;
+        sum += now->own[i] - before->own[i];
+        both++;
+    }
+    return both ? sum / both : 0;
 }
 
-bool qn_judgement_is_better(struct qn_judgement now, struct qn_judgement before)
+static double gain_of(const struct qn_judgement *now, const struct qn_judgement *before)
 {
-    return now.samples >= before.samples && gain_of(now, before) > GAIN_DB;
+    if (now->samples != before->samples) return lead_of(now, before);
+    return (fmin(now->sqnr, QN_JUDGE_CAP) - fmin(before->sqnr, QN_JUDGE_CAP) + fmin(now->mean, QN_JUDGE_CAP) - fmin(before->mean, QN_JUDGE_CAP)) / 2;
+}
+
+bool qn_judgement_is_better(const struct qn_judgement *now, const struct qn_judgement *before)
+{
+    return now->samples >= before->samples && gain_of(now, before) > GAIN_DB;
+}
+
+void qn_judge_worst_first(struct qn_judge *judge, const struct qn_judgement *judgement)
+{
+    if (judge->in_order) return;
+    for (size_t i = 0; i < judge->samples && i < QN_JUDGE_MOST; i++)
+        if (judgement->own[i] < judgement->own[judge->first]) judge->first = i;
 }
 
 /* So many points of any number lie evenly in 0 … 1: multiples of the golden section, without their whole parts. */
@@ -59,6 +82,7 @@ qonnx_status qn_judge_begin(struct qn_judge *judge, size_t outputs, size_t sampl
     judge->chosen = calloc(judge->samples, sizeof *judge->chosen);
     judge->inputs = calloc(judge->samples, sizeof *judge->inputs);
     if (!judge->kept || !judge->chosen || !judge->inputs) return qn_fail_nomem(err);
+    judge->in_order = scope.in_order;
     choose(judge, samples, scope.in_order);
     return QONNX_OK;
 }
@@ -68,6 +92,7 @@ void qn_judge_release(struct qn_judge *judge)
     for (size_t i = 0; judge->kept && i < judge->samples * judge->outputs; i++) free(judge->kept[i].values);
     for (size_t i = 0; judge->inputs && i < judge->samples; i++) qn_sample_release(&judge->inputs[i]);
     free(judge->inputs);
+    free(judge->signals);
     free(judge->chosen);
     free(judge->kept);
     memset(judge, 0, sizeof *judge);
@@ -126,6 +151,19 @@ size_t qn_judge_count(const struct qn_judge *judge)
     return count;
 }
 
+size_t qn_judge_few(const struct qn_judge *judge)
+{
+    const size_t all = qn_judge_count(judge), least = (all + QN_JUDGE_FEW - 1) / QN_JUDGE_FEW;
+    size_t       few = 0, values = 0;
+
+    for (size_t i = 0; i < judge->samples && (few < least || values < QN_JUDGE_VALUES); i++) {
+        if (!judge->inputs[i].views) continue;
+        few++;
+        for (size_t k = 0; k < judge->outputs; k++) values += judge->kept[i * judge->outputs + k].count;
+    }
+    return few;
+}
+
 /* Within ± QN_JUDGE_CAP, for means. */
 static double decibels(double signal, double noise)
 {
@@ -134,12 +172,13 @@ static double decibels(double signal, double noise)
 
 struct trial {
     const struct qn_judge *judge;
-    size_t                 sample;
-    double                *signal, *noise; /* by output */
+    struct qn_judgement   *judgement;
+    size_t                 place;
+    double                *noise;          /* by output */
     double                *decibels;       /* by output: sum over the samples that were compared, and their number */
     size_t                *compared;
     size_t                *choices, *changed; /* by output: rows of its last axis, and those whose largest value is another */
-    size_t                 run;
+    size_t                 run, few;
 };
 
 static size_t largest(const float *x, size_t n)
@@ -166,7 +205,7 @@ static void compare_choices(const struct trial *trial, size_t output, const stru
 static qonnx_status weigh(void *context, size_t output, const struct qn_view *view, qonnx_error *err)
 {
     const struct trial   *trial = context;
-    const struct qn_kept *kept = &trial->judge->kept[trial->sample * trial->judge->outputs + output];
+    const struct qn_kept *kept = &trial->judge->kept[trial->place * trial->judge->outputs + output];
     const float          *y = view->data;
     double                signal = 0, noise = 0;
 
@@ -178,43 +217,82 @@ static qonnx_status weigh(void *context, size_t output, const struct qn_view *vi
         signal += x * x;
         noise += isfinite(e) ? e * e : x * x + 1;
     }
-    trial->signal[output] += signal;
     trial->noise[output] += noise;
     trial->decibels[output] += decibels(signal, noise);
+    if (trial->place < QN_JUDGE_MOST) trial->judgement->own[trial->place] = fmin(trial->judgement->own[trial->place], decibels(signal, noise));
     trial->compared[output]++;
     compare_choices(trial, output, view, kept->values);
     return QONNX_OK;
 }
 
-/* What the samples run so far come to. */
+static double sqnr_of(const struct trial *trial)
+{
+    double sqnr = INFINITY;
+
+    for (size_t i = 0; i < trial->judge->outputs; i++)
+        if (trial->noise[i] > 0) sqnr = fmin(sqnr, 10 * log10(trial->judge->signals[i] / trial->noise[i]));
+    return sqnr;
+}
+
 static void sum_up(const struct trial *trial, struct qn_judgement *judgement)
 {
-    judgement->sqnr = judgement->mean = INFINITY;
+    judgement->sqnr = sqnr_of(trial);
+    judgement->mean = INFINITY;
     judgement->drop = -1;
     judgement->samples = trial->run;
     for (size_t i = 0; i < trial->judge->outputs; i++) {
         if (trial->choices[i]) judgement->drop = fmax(judgement->drop, 100.0 * (double)trial->changed[i] / (double)trial->choices[i]);
-        if (!(trial->noise[i] > 0)) continue;
-        judgement->sqnr = fmin(judgement->sqnr, 10 * log10(trial->signal[i] / trial->noise[i]));
-        judgement->mean = fmin(judgement->mean, trial->decibels[i] / (double)trial->compared[i]);
+        if (trial->noise[i] > 0) judgement->mean = fmin(judgement->mean, trial->decibels[i] / (double)trial->compared[i]);
     }
 }
 
-static qonnx_status run_samples(struct trial *trial, struct qn_judge_terms terms, struct qn_session *session, struct qn_judgement *judgement, qonnx_error *err)
+/* What goes on would change nothing. */
+static bool is_lost(const struct trial *trial, struct qn_judge_terms terms)
+{
+    const size_t steps = sizeof hopeless / sizeof *hopeless;
+
+    if (terms.least != 0 && sqnr_of(trial) < terms.least) return true;
+    return terms.rival && trial->run >= trial->few && lead_of(trial->judgement, terms.rival) < -hopeless[trial->run < steps ? trial->run - 1 : steps - 1];
+}
+
+/* Which sample is run so many-th. */
+static size_t place_at(const struct qn_judge *judge, size_t step)
+{
+    if (!step) return judge->first;
+    return step <= judge->first ? step - 1 : step;
+}
+
+static qonnx_status run_samples(struct trial *trial, struct qn_judge_terms terms, struct qn_session *session, qonnx_error *err)
 {
     const struct qn_judge *judge = trial->judge;
 
-    judgement->early = INFINITY;
-    for (trial->sample = 0; trial->run < terms.most && trial->sample < judge->samples; trial->sample++) {
-        struct qn_run run = { .on_output = weigh, .context = trial, .inputs = judge->inputs[trial->sample].views };
-        if (!run.inputs) continue;
+    for (size_t i = 0; i < QN_JUDGE_MOST; i++) trial->judgement->own[i] = NAN;
+    for (size_t step = 0; trial->run < terms.most && step < judge->samples; step++) {
+        struct qn_run run = { .on_output = weigh, .context = trial };
+        trial->place = place_at(judge, step);
+        if (!(run.inputs = judge->inputs[trial->place].views)) continue;
+        if (trial->place < QN_JUDGE_MOST) trial->judgement->own[trial->place] = QN_JUDGE_CAP;
         QN_TRY(session->runtime->run(session, &run, err));
-        if (++trial->run != QN_JUDGE_EARLY) continue;
-        sum_up(trial, judgement);
-        judgement->early = judgement->mean;
-        if (terms.rival && judgement->early < terms.rival->early - HOPELESS_DB) break;
+        trial->run++;
+        if (is_lost(trial, terms)) break;
     }
-    sum_up(trial, judgement);
+    sum_up(trial, trial->judgement);
+    return QONNX_OK;
+}
+
+/* Once; of samples that can be run. */
+static qonnx_status sum_signals(struct qn_judge *judge, qonnx_error *err)
+{
+    if (judge->signals) return QONNX_OK;
+    if (!(judge->signals = calloc(judge->outputs + 1, sizeof *judge->signals))) return qn_fail_nomem(err);
+    for (size_t k = 0; k < judge->samples * judge->outputs; k++) {
+        const struct qn_kept *kept = &judge->kept[k];
+        double                sum = 0;
+        if (!judge->inputs[k / judge->outputs].views) continue;
+        for (size_t i = 0; i < kept->count && kept->values; i++)
+            if (isfinite(kept->values[i])) sum += (double)kept->values[i] * (double)kept->values[i];
+        judge->signals[k % judge->outputs] += sum;
+    }
     return QONNX_OK;
 }
 
@@ -253,19 +331,19 @@ qonnx_status qn_judge_open(const struct qn_judge *judge, struct qn_runtime *runt
     return qn_wrap(err, runtime->open(runtime, model, &options, session, err), "the quantized model does not open");
 }
 
-qonnx_status qn_judge_run(const struct qn_judge *judge, struct qn_judge_terms terms, struct qn_session *session, struct qn_judgement *judgement, qonnx_error *err)
+qonnx_status qn_judge_run(struct qn_judge *judge, struct qn_judge_terms terms, struct qn_session *session, struct qn_judgement *judgement, qonnx_error *err)
 {
     struct qn_arena arena = { 0 };
-    struct trial    trial = { .judge = judge };
-    qonnx_status    status;
+    struct trial    trial = { .judge = judge, .judgement = judgement, .few = qn_judge_few(judge) };
+    qonnx_status    status = sum_signals(judge, err);
 
-    trial.signal = qn_arena_array(&arena, judge->outputs, sizeof(double));
     trial.noise = qn_arena_array(&arena, judge->outputs, sizeof(double));
     trial.decibels = qn_arena_array(&arena, judge->outputs, sizeof(double));
     trial.compared = qn_arena_array(&arena, judge->outputs, sizeof(size_t));
     trial.choices = qn_arena_array(&arena, judge->outputs, sizeof(size_t));
     trial.changed = qn_arena_array(&arena, judge->outputs, sizeof(size_t));
-    status = qn_arena_failed(&arena) ? qn_fail_nomem(err) : run_samples(&trial, terms, session, judgement, err);
+    if (qn_arena_failed(&arena)) status = qn_fail_nomem(err);
+    if (status == QONNX_OK) status = run_samples(&trial, terms, session, err);
     session->runtime->close(session);
     qn_arena_release(&arena);
     return status;

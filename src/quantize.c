@@ -69,6 +69,7 @@ static qonnx_status run(struct qn_job *job, qonnx_result **result)
         } else {
             QN_TRY(qn_job_plan(job));
             QN_TRY(qn_job_observe(job));
+            QN_TRY(qn_job_begin_trials(job));
             QN_TRY(qn_job_duplicate(job));
             QN_TRY(qn_job_search(job));
             QN_TRY(qn_job_measure_layers(job));

@@ -19,17 +19,15 @@
 enum {
     MARGIN_DB = 3,  /* the best of many on few samples is not quite as good on others */
     WISH_DB = 1,    /* more than that: so far goes what is cheap */
-    ENOUGH_DB = 45, /* about what 8 bits keep: nothing is tried beyond */
     STRETCHES = 8,  /* to begin with */
     ROUNDS = 4,     /* candidates kept back for the end; twice as many may run while the result keeps too much */
     STEPS = 40,     /* of the limit that they are chosen by; most choose what was run before */
-    LOOSE_DB = 3,   /* that is too much */
-    WEIGHED = 2     /* samples that tell how noisy a stretch is */
+    LOOSE_DB = 3    /* that is too much */
 };
 #define RATE_DB 60.0 /* what all of the work is worth */
 #define LEAST_WORK 1e-3
 #define STEP 1.26  /* 1 dB of noise: less is not tried */
-#define CLOSE 1.06 /* limits: nothing is to be found between them */
+#define CLOSE 1.3  /* limits: nothing is to be found between them */
 #define LEAP 4.0   /* where the noise does not tell how far to go */
 
 /* Quantizable nodes that follow each other, and what they do to the outputs when they alone are quantized. With all
@@ -111,13 +109,14 @@ static bool is_first(const struct qn_option_value *trials, size_t i)
     return true;
 }
 
-static qonnx_status begin_trials(struct qn_settings *settings, qonnx_error *err)
+qonnx_status qn_job_begin_trials(struct qn_job *job)
 {
+    struct qn_settings           *settings = &job->settings;
     const struct qn_option_value *trials = settings->preset_row->trials;
 
     for (size_t i = 0; trials[i].option; i++)
         if (is_first(trials, i) && qn_settings_on_trial(settings, trials[i].option))
-            QN_TRY(qn_settings_try(settings, trials[i].option, trials[i].value, err));
+            QN_TRY(qn_settings_try(settings, trials[i].option, trials[i].value, job->err));
     return QONNX_OK;
 }
 
@@ -126,14 +125,14 @@ static qonnx_status try_methods(struct search *s)
     struct qn_settings           *settings = &s->job->settings;
     const struct qn_option_value *trials = settings->preset_row->trials;
 
-    for (size_t i = 0; trials[i].option && s->job->judged.sqnr < ENOUGH_DB && s->left; i++) {
+    for (size_t i = 0; trials[i].option && s->job->judged.sqnr < QN_JUDGE_ENOUGH && s->left; i++) {
         struct qn_judgement now;
         const char         *before = qn_settings_value(settings, trials[i].option);
 
         if (is_first(trials, i) || !qn_settings_on_trial(settings, trials[i].option)) continue;
         QN_TRY(qn_settings_try(settings, trials[i].option, trials[i].value, s->job->err));
-        QN_TRY(measure(s, (struct qn_judge_terms){ QN_JUDGE_MOST, &s->job->judged }, &now));
-        if (qn_judgement_is_better(now, s->job->judged)) {
+        QN_TRY(measure(s, (struct qn_judge_terms){ .most = QN_JUDGE_MOST, .rival = &s->job->judged }, &now));
+        if (qn_judgement_is_better(&now, &s->job->judged)) {
             s->job->judged = now;
             continue;
         }
@@ -185,7 +184,7 @@ static void apply(struct search *s)
 static qonnx_status measure_stretches(struct search *s, struct qn_judgement *judgement)
 {
     apply(s);
-    return measure(s, on_all, judgement);
+    return measure(s, (struct qn_judge_terms){ .most = SIZE_MAX, .least = s->least }, judgement);
 }
 
 /* The plan in which it alone is quantized, whether that pays or not: between others it may. */
@@ -216,7 +215,7 @@ static qonnx_status weigh(struct search *s, struct stretch *stretch)
     stretch->work = 0;
     for (size_t i = stretch->begin; i < stretch->end; i++) stretch->work += s->work[i];
     QN_TRY(solve_alone(s, stretch));
-    if (qn_plan_count(&s->job->plan).quantized) QN_TRY(judge(s, (struct qn_judge_terms){ .most = WEIGHED }, &alone));
+    if (qn_plan_count(&s->job->plan).quantized) QN_TRY(judge(s, (struct qn_judge_terms){ .most = qn_judge_few(&s->job->judge) }, &alone));
     stretch->noise = noise_of(alone.mean);
     return QONNX_OK;
 }
@@ -434,7 +433,6 @@ static qonnx_status search(struct search *s)
     struct qn_job *job = s->job;
 
     job->judged = (struct qn_judgement){ .sqnr = INFINITY, .mean = INFINITY, .drop = -1 };
-    QN_TRY(begin_trials(&job->settings, job->err));
     QN_TRY(raise_floor(s));
     if (!job->runtime || strcmp(job->settings.verify, "off") == 0)
         return counts_choices(s)
@@ -442,6 +440,7 @@ static qonnx_status search(struct search *s)
                              "--max-drop needs the outputs compared: with --calib, and not with -o verify=off")
                    : QONNX_OK;
     QN_TRY(judge(s, (struct qn_judge_terms){ .most = QN_JUDGE_MOST }, &job->judged)); /* the floor has left it solved */
+    qn_judge_worst_first(&job->judge, &job->judged);
     QN_TRY(try_methods(s));
     if (is_enough(s, job->judged) && job->judged.samples < qn_judge_count(&job->judge)) QN_TRY(confirm(s));
     QN_TRY(check_choices(s));

@@ -6,7 +6,7 @@
 #include "fake_runtime.h"
 #include "npy_files.h"
 
-enum { SAMPLES = 40, JUDGED = 5, ELEMENTS = 3 };
+enum { SAMPLES = 40, JUDGED = 5, ELEMENTS = 3, MANY = 400 };
 
 struct fixture {
     struct scratch        scratch;
@@ -48,6 +48,26 @@ static void tear_down(struct fixture *f)
     qn_feed_close(f->feed);
     qn_model_release(&f->model);
     scratch_close(&f->scratch);
+}
+
+/* The same with outputs of many values. */
+static void set_up_many(struct fixture *f)
+{
+    static const int64_t many[] = { 1, MANY };
+    static float         data[SAMPLES][MANY];
+
+    set_up(f);
+    qn_feed_close(f->feed);
+    for (int s = 0; s < SAMPLES; s++)
+        for (int i = 0; i < MANY; i++) data[s][i] = (float)(s + 1 + i % 7);
+    f->inputs = qn_arena_array(&f->model.arena, 1, sizeof *f->inputs);
+    *(struct qn_port *)(uintptr_t)f->inputs = (struct qn_port){ "x", QN_FLOAT, 2, many, (const char *const[]){ NULL, NULL } };
+    assert_int_equal(qn_feed_open(&f->feed, npy_write(&f->scratch, "m.npy", "<f4", "(40, 1, 400)", data, sizeof data), f->inputs, 1, &(struct qn_feed_options){ 0 }, NULL),
+                     QONNX_OK);
+    for (int s = 0; s < SAMPLES; s++) {
+        struct qn_view view = { "y", QN_FLOAT, 2, many, data[s], sizeof data[s] };
+        assert_int_equal(qn_judge_keep(&f->judge, (size_t)s, 0, &view, NULL), QONNX_OK);
+    }
 }
 
 static void keep(struct fixture *f, size_t sample, size_t output, int32_t dtype, const float *values, size_t count)
@@ -190,23 +210,76 @@ static void a_judgement_may_ask_for_fewer_samples(void **state)
 
 static void what_falls_behind_on_the_first_samples_is_given_up(void **state)
 {
-    struct fixture            f;
-    struct qn_judgement       good, bad;
-    const struct qn_judge_terms whole = { .most = QN_JUDGE_MOST };
+    struct fixture      f;
+    struct qn_judgement good, bad;
+
+    (void)state;
+    set_up_many(&f);
+    f.model.pb->model_version = 1010;
+    assert_int_equal(run(&f, (struct qn_judge_terms){ .most = QN_JUDGE_MOST }, &good, NULL), QONNX_OK);
+    assert_int_equal(good.samples, JUDGED);
+    assert_int_equal(qn_judge_few(&f.judge), 3); /* 400 values each */
+    f.model.pb->model_version = 1100;
+    assert_int_equal(run(&f, (struct qn_judge_terms){ .most = QN_JUDGE_MOST, .rival = &good }, &bad, NULL), QONNX_OK);
+    assert_int_equal(bad.samples, 3);
+    assert_false(qn_judgement_is_better(&bad, &good));
+    f.model.pb->model_version = 1001;
+    assert_int_equal(run(&f, (struct qn_judge_terms){ .most = QN_JUDGE_MOST, .rival = &good }, &bad, NULL), QONNX_OK);
+    assert_int_equal(bad.samples, JUDGED);
+    assert_true(qn_judgement_is_better(&bad, &good));
+    tear_down(&f);
+}
+
+static void outputs_of_few_values_are_judged_on_more_samples(void **state)
+{
+    struct fixture      f;
+    struct qn_judgement good, bad;
 
     (void)state;
     set_up(&f);
     keep_all(&f);
     f.model.pb->model_version = 1010;
-    assert_int_equal(run(&f, whole, &good, NULL), QONNX_OK);
-    assert_int_equal(good.samples, JUDGED);
+    assert_int_equal(run(&f, (struct qn_judge_terms){ .most = QN_JUDGE_MOST }, &good, NULL), QONNX_OK);
+    assert_int_equal(qn_judge_few(&f.judge), JUDGED);
     f.model.pb->model_version = 1100;
-    assert_int_equal(run(&f, (struct qn_judge_terms){ QN_JUDGE_MOST, &good }, &bad, NULL), QONNX_OK);
-    assert_int_equal(bad.samples, QN_JUDGE_EARLY);
-    assert_false(qn_judgement_is_better(bad, good));
-    f.model.pb->model_version = 1001;
-    assert_int_equal(run(&f, (struct qn_judge_terms){ QN_JUDGE_MOST, &good }, &bad, NULL), QONNX_OK);
-    assert_true(qn_judgement_is_better(bad, good));
+    assert_int_equal(run(&f, (struct qn_judge_terms){ .most = QN_JUDGE_MOST, .rival = &good }, &bad, NULL), QONNX_OK);
+    assert_int_equal(bad.samples, JUDGED);
+    tear_down(&f);
+}
+
+static void what_cannot_keep_enough_any_more_is_given_up(void **state)
+{
+    struct fixture      f;
+    struct qn_judgement all, some;
+
+    (void)state;
+    set_up_many(&f);
+    f.model.pb->model_version = 1100; /* 20 dB */
+    assert_int_equal(run(&f, (struct qn_judge_terms){ .most = SIZE_MAX, .least = 19.9 }, &all, NULL), QONNX_OK);
+    assert_int_equal(all.samples, JUDGED);
+    assert_true(fabs(all.sqnr - 20) < 0.01);
+    assert_int_equal(run(&f, (struct qn_judge_terms){ .most = SIZE_MAX, .least = 25 }, &some, NULL), QONNX_OK);
+    assert_in_range(some.samples, 1, JUDGED - 1);
+    assert_true(some.sqnr < 25 && some.sqnr > all.sqnr); /* no more than this */
+    tear_down(&f);
+}
+
+static void the_worst_sample_goes_first(void **state)
+{
+    struct fixture      f;
+    struct qn_judgement first, one;
+
+    (void)state;
+    set_up_many(&f);
+    f.model.pb->model_version = 1010;
+    assert_int_equal(run(&f, (struct qn_judge_terms){ .most = SIZE_MAX }, &first, NULL), QONNX_OK);
+    first.own[3] -= 1;
+    qn_judge_worst_first(&f.judge, &first);
+    assert_int_equal(run(&f, (struct qn_judge_terms){ .most = 1 }, &one, NULL), QONNX_OK);
+    for (size_t i = 0; i < QN_JUDGE_MOST; i++) assert_int_equal(isnan(one.own[i]), i != 3);
+    assert_int_equal(run(&f, (struct qn_judge_terms){ .most = SIZE_MAX }, &one, NULL), QONNX_OK);
+    assert_int_equal(one.samples, JUDGED);
+    assert_true(fabs(one.mean - first.mean) < 1e-9);
     tear_down(&f);
 }
 
@@ -340,6 +413,9 @@ int main(void)
         cmocka_unit_test(with_a_state_they_are_the_first_ones),
         cmocka_unit_test(all_of_them_come_behind_the_few_that_are_always_judged),
         cmocka_unit_test(a_judgement_may_ask_for_fewer_samples),
+        cmocka_unit_test(outputs_of_few_values_are_judged_on_more_samples),
+        cmocka_unit_test(what_cannot_keep_enough_any_more_is_given_up),
+        cmocka_unit_test(the_worst_sample_goes_first),
         cmocka_unit_test(what_falls_behind_on_the_first_samples_is_given_up),
         cmocka_unit_test(changed_choices_are_counted),
         cmocka_unit_test(the_worst_output_counts),
