@@ -394,16 +394,15 @@ static json_t *node(struct sidecar *s, qn_node_id n)
     put_kernel(s, object, n);
     if (row->reason == QN_REASON_FUSED && row->fused_into != QN_NONE)
         put(s, object, "fused_into", json_integer(row->fused_into));
-    if (row->blocks) put_known(s, object, "weight_sqnr_db", qn_sqnr_db(*row->blocks->lost));
-    if (!row->weight) return object;
     if (row->accumulator_bits) put(s, object, "accumulator_bits", json_integer(row->accumulator_bits));
-    put_known(s, object, "weight_sqnr_db", row->weight_sqnr);
+    if (row->weight || row->blocks) put_known(s, object, "weight_sqnr_db", row->blocks ? qn_sqnr_db(*row->blocks->lost) : row->weight_sqnr);
     if (row->rounded) {
         json_t *rounding = json_object();
         put(s, rounding, "rows", qn_json_uint(row->rounded->rows));
         put_known(s, rounding, "gain_db", row->rounded->gain);
         put(s, object, "rounding", rounding);
     }
+    if (!row->weight) return object;
     if (row->raised) put(s, object, "raised_channels", qn_json_uint(row->raised));
     put_pairs(s, object, row);
     return object;

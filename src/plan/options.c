@@ -72,6 +72,7 @@ CHOICES(rounding_choice, { "auto", "nearest, or what the preset has on trial if 
         { "second-order", "by the error of the layer's output: GPTQ's order, then descent; runs the data once more" })
 CHOICES(bias_choice, { "auto", "off, or what the preset has on trial and the outputs keep more with" }, { "on", "from the means of the channels that a layer reads" },
         { "off", "biases are rounded as they are" })
+CHOICES(importance_choice, { "auto", "off, or what the preset has on trial and the outputs keep more with" }, { "on", "by what was seen of its input" }, { "off", "all weights' errors count alike" })
 CHOICES(activations_choice, { "static", "codes, with ranges from samples of real inputs" }, { "dynamic", "codes where a MatMul or Gemm reads them, with ranges found as the model runs" },
         { "float", "as they are: only weights become codes, and no samples are needed" })
 CHOICES(digest_choice, { "auto", "xxh3, and sha256 for files up to 64 MB" }, { "xxh3", "XXH3-128 only" }, { "sha256", "XXH3-128 and SHA-256" })
@@ -115,6 +116,7 @@ static const struct row rows[] = {
     { { "damping",      "PERCENT",     "5",       "second-order rounding: so much of the mean square of a layer's inputs is added to each",                "Quantization", "q", false, true }, INT, AT(damping), 0, 100 },
     { { "bias-correction", "WHEN",     "auto",    "make good in the bias what rounded weights take from the mean of a layer's output",                     "Quantization", "q", false, true }, TEXT, AT(bias_correction), .choice = bias_choice },
     { { "weight-range", "HOW",         "minmax",  "what a weight's codes cover, for each of its scales",                                                  "Quantization", "qd", false, true }, TEXT, AT(weight_range), .choice = range_choice },
+    { { "weight-importance", "WHEN",   "auto",    "blocks: an error counts by the mean square of the input that its weight is multiplied by; from --calib or --stats", "Quantization", "q", false, true }, TEXT, AT(weight_importance), .choice = importance_choice },
     { { "block-size",   "N",           "0",       "where only weights become codes: so many neighbours that a MatMul or Gemm sums over share a scale, a power of two from 16 to 256; 0: a scale for each output channel", "Quantization", "qd", false, true }, INT, AT(block_size), 0, QN_BLOCK_MOST },
     { { "weight-symmetric", "on|off",  "on",      "blocks have no zero points; off: each has one, for a little more size and accuracy",                    "Quantization", "qd", false, true }, FLAG, AT(weight_symmetric) },
     { { "per-channel",  "on|off",      "on",      "one scale for each output channel of a weight",                                                        "Quantization", "qd", false, true }, FLAG, AT(per_channel) },
@@ -387,6 +389,15 @@ const char *qn_settings_value(const struct qn_settings *settings, const char *op
     return *(const char *const *)(const void *)((const char *)settings + find_row(option)->offset);
 }
 
+bool qn_settings_may_be(const struct qn_settings *settings, const char *option, const char *value)
+{
+    const struct qn_option_value *trials = settings->preset_row->trials;
+
+    for (size_t i = 0; qn_settings_on_trial(settings, option) && trials[i].option; i++)
+        if (strcmp(trials[i].option, option) == 0 && strcmp(trials[i].value, value) == 0) return true;
+    return strcmp(qn_settings_value(settings, option), value) == 0;
+}
+
 qonnx_status qn_settings_try(struct qn_settings *settings, const char *option, const char *value, qonnx_error *err)
 {
     assign(settings, find_row(option), value);
@@ -416,6 +427,17 @@ static qonnx_status fit_to_target(struct qn_settings *settings, qonnx_error *err
     return QONNX_OK;
 }
 
+/* Where only weights become codes, data are asked for by what uses them. */
+static qonnx_status check_data(const struct qn_settings *s, qonnx_error *err)
+{
+    const bool fitted = strcmp(s->rounding, "small") == 0 || strcmp(s->rounding, "second-order") == 0, weighed = strcmp(s->weight_importance, "on") == 0;
+
+    if (s->acts == QN_ACTS_FLOAT && fitted && !s->calib) return qn_fail(err, QONNX_E_USAGE, "-o rounding=%s needs samples of real inputs: --calib PATH", s->rounding);
+    if (weighed && !s->block_size) return qn_fail(err, QONNX_E_USAGE, "-o weight-importance=on is about weights in blocks: it needs -o block-size=N");
+    if (weighed && !s->calib && !s->stats) return qn_fail(err, QONNX_E_USAGE, "-o weight-importance=on needs samples of real inputs: --calib PATH, or --stats FILE");
+    return QONNX_OK;
+}
+
 /* What blocks can be, and what has to be blocks. */
 static qonnx_status check_blocks(const struct qn_settings *settings, qonnx_error *err)
 {
@@ -426,6 +448,7 @@ static qonnx_status check_blocks(const struct qn_settings *settings, qonnx_error
     if (settings->weight_qtype->floating && (settings->acts != QN_ACTS_FLOAT || size || strcmp(settings->format, "qdq") != 0))
         return qn_fail(err, QONNX_E_USAGE, "-o weight-type=%s: such weights go with -o activations=float and --format qdq, and without blocks", settings->weight_type);
     if (settings->acts == QN_ACTS_DYNAMIC && strcmp(settings->format, "qoperator") != 0) return qn_fail(err, QONNX_E_USAGE, "--format %s: codes that are made as the model runs have the form qoperator", settings->format);
+    QN_TRY(check_data(settings, err));
     if (!size) return QONNX_OK;
     if (size < QN_BLOCK_LEAST || size & (size - 1)) return qn_fail(err, QONNX_E_USAGE, "-o block-size=%lld: a block has 16, 32, 64, 128 or 256 weights", (long long)size);
     if (settings->acts != QN_ACTS_FLOAT) return qn_fail(err, QONNX_E_USAGE, "-o block-size: integer kernels take no blocks; it goes with presets for weights only");

@@ -32,7 +32,7 @@ enum { QN_MAX_OPTIONS = 128, QN_DROP_ANY = 100 /* of max_drop: no demand */ };
 
 /* Options resolved: defaults, then the preset's values, then the user's. Texts live in the arena. */
 struct qn_settings {
-    const char *preset, *format, *target, *calib, *stats, *ranges, *shard, *sidecar, *digest, *ort, *observer, *verify, *duplicate, *rounding, *weight_range, *bias_correction;
+    const char *preset, *format, *target, *calib, *stats, *ranges, *shard, *sidecar, *digest, *ort, *observer, *verify, *duplicate, *rounding, *weight_range, *weight_importance, *bias_correction;
     const char *act_type, *weight_type, *embeddings, *pair_safe, *activations;
     const char *labels, *label_output;
     const char *top_k;
@@ -66,6 +66,8 @@ int  qn_settings_threads(const struct qn_settings *settings);
 
 /* The option was left to "auto". Another value for it, which must be one of its words. */
 bool qn_settings_on_trial(const struct qn_settings *settings, const char *option);
+/* Its value is that word, or may become it by trial. */
+bool qn_settings_may_be(const struct qn_settings *settings, const char *option, const char *value);
 const char *qn_settings_value(const struct qn_settings *settings, const char *option); /* of options that are words */
 QONNX_MUST_CHECK qonnx_status qn_settings_try(struct qn_settings *settings, const char *option, const char *value, qonnx_error *err);
 

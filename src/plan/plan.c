@@ -33,6 +33,13 @@ static void follow_channels(struct qn_plan *plan)
     }
 }
 
+/* Where only weights become codes, data are of use for how these are rounded. */
+static bool looks_at_inputs(const struct qn_settings *s)
+{
+    if (s->acts != QN_ACTS_FLOAT) return s->acts == QN_ACTS_STATIC;
+    return (s->calib || s->stats) && (qn_settings_may_be(s, "rounding", "second-order") || qn_settings_may_be(s, "rounding", "small") || (s->block_size && qn_settings_may_be(s, "weight-importance", "on")));
+}
+
 static qonnx_status make(struct qn_planner *p, const struct qn_verdict *verdicts, qonnx_error *err)
 {
     size_t values = p->graph->value_count, nodes = p->graph->node_count;
@@ -53,8 +60,8 @@ static qonnx_status make(struct qn_planner *p, const struct qn_verdict *verdicts
     for (qn_node_id n = 0; n < nodes; n++)
         if (!(p->plan->nodes[n].reads = qn_arena_array(&p->plan->arena, p->graph->pb->node[n]->n_input, sizeof(bool)))) return qn_fail_nomem(err);
     qn_plan_place(p);
+    if (looks_at_inputs(p->settings)) follow_channels(p->plan);
     if (p->settings->acts != QN_ACTS_STATIC) return QONNX_OK;
-    follow_channels(p->plan);
     return qn_plan_find_useful(p, err);
 }
 

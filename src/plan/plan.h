@@ -33,6 +33,7 @@ struct qn_tensor_plan {
 /* A weight in blocks. */
 struct qn_block_plan {
     struct qn_block_form  form;
+    const float          *importance; /* as struct qn_matrix has it */
     struct qn_error_sums *lost; /* by whoever makes the codes */
 };
 

@@ -32,7 +32,8 @@ static const struct qn_preset presets[] = {
     { "int8-weights", "8-bit weights only, per channel, for a file of a fourth of the size; activations stay as they are, and no samples are needed",
       .values = {
         { "format", "qdq" }, { "target", "generic" }, { "activations", "float" }, { "per-channel", "on" },
-      } },
+      },
+      .trials = { { "rounding", "nearest" }, { "rounding", "second-order" } } },
     { "int8-dynamic", "8-bit MatMul and Gemm, activations quantized as the model runs: fast without samples",
       .values = {
         { "format", "qoperator" }, { "target", "generic" }, { "activations", "dynamic" }, { "per-channel", "on" },
@@ -41,12 +42,14 @@ static const struct qn_preset presets[] = {
       .values = {
         { "format", "qoperator" }, { "target", "generic" }, { "activations", "float" }, { "weight-bits", "4" }, { "block-size", "32" },
         { "weight-symmetric", "off" }, { "weight-range", "mse" }, { "node-sqnr", "0" },
-      } },
+      },
+      .trials = { { "weight-importance", "off" }, { "rounding", "nearest" }, { "weight-importance", "on" }, { "rounding", "second-order" } } },
     { "int2", "2-bit weights of MatMul and Gemm in blocks of 16: for models that were made for it; no samples are needed",
       .values = {
         { "format", "qoperator" }, { "target", "generic" }, { "activations", "float" }, { "weight-bits", "2" }, { "block-size", "16" },
         { "weight-symmetric", "off" }, { "weight-range", "mse" }, { "node-sqnr", "0" },
-      } },
+      },
+      .trials = { { "weight-importance", "off" }, { "rounding", "nearest" }, { "weight-importance", "on" }, { "rounding", "second-order" } } },
     { "fp16", "float16 weights, half the size; all is computed as before, and no samples are needed",
       .values = { { "format", "qdq" }, { "target", "generic" }, { "activations", "float" }, { "weight-type", "float16" } } },
     { "bf16", "bfloat16 weights, half the size; all is computed as before, and no samples are needed",

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "onnx/tensor.h"
+#include "plan/block_weight.h"
 #include "plan/solver.h"
 #include "plan/window.h"
 #include "quant/form.h"
@@ -18,14 +19,25 @@ static bool in_scope(const struct qn_plan *plan, qn_node_id layer, struct qn_win
     const char *scope = plan->settings->rounding;
 
     if (!scope || plan->recipe || (strcmp(scope, "small") != 0 && strcmp(scope, "second-order") != 0)) return false;
-    if (plan->nodes[layer].weight->type->code_size != 1 || !qn_node_window(plan->graph, layer, window)) return false;
+    if ((plan->nodes[layer].weight && plan->nodes[layer].weight->type->code_size != 1) || !qn_node_window(plan->graph, layer, window)) return false;
     return strcmp(scope, "small") != 0 || qn_window_columns(window) <= SMALL;
 }
 
 bool qn_round_wanted(const struct qn_plan *plan, qn_node_id layer, struct qn_window *window)
 {
     const struct qn_node_plan *row = &plan->nodes[layer];
-    return row->reason == QN_REASON_QUANTIZED && row->weight && !row->rounded && in_scope(plan, layer, window);
+    return row->reason == QN_REASON_QUANTIZED && (row->weight || row->blocks) && !row->rounded && qn_round_absmax(plan, layer) > 0 && in_scope(plan, layer, window);
+}
+
+void qn_round_take_blocks(struct qn_plan *plan, qn_node_id layer)
+{
+    const struct qn_rounded *rounded = plan->rounded ? plan->rounded[layer] : NULL;
+    struct qn_node_plan     *row = &plan->nodes[layer];
+    struct qn_window         window;
+
+    if (!rounded || !rounded->blocks || !in_scope(plan, layer, &window) || !qn_block_form_same(&rounded->form, &row->blocks->form)) return;
+    row->rounded = rounded;
+    *row->blocks->lost = rounded->blocks->lost;
 }
 
 qonnx_status qn_round_take(struct qn_plan *plan, qn_node_id layer, const float **b, size_t b_count, qonnx_error *err)
@@ -35,7 +47,7 @@ qonnx_status qn_round_take(struct qn_plan *plan, qn_node_id layer, const float *
     struct qn_window         window;
     float                   *moved;
 
-    if (!rounded || !in_scope(plan, layer, &window) || rounded->count != row->weight->count || memcmp(rounded->base, row->weight->scale, rounded->count * sizeof(float)) != 0) return QONNX_OK;
+    if (!rounded || rounded->blocks || !in_scope(plan, layer, &window) || rounded->count != row->weight->count || memcmp(rounded->base, row->weight->scale, rounded->count * sizeof(float)) != 0) return QONNX_OK;
     memcpy(row->weight->scale, rounded->scale, rounded->count * sizeof(float));
     row->weight_codes = (void *)(uintptr_t)rounded->codes;
     row->rounded = rounded;
@@ -192,6 +204,47 @@ static qonnx_status keep(const struct rows *r, const struct qn_qparams *weight, 
     return QONNX_OK;
 }
 
+/* ---- blocks ---- */
+
+static qonnx_status new_rounded_blocks(const struct qn_matrix *m, const struct qn_block_form *form, struct qn_arena *arena, struct qn_block_rounded **made, qonnx_error *err)
+{
+    const size_t count = qn_block_count(m, form);
+
+    if (!(*made = qn_arena_alloc(arena, sizeof **made))) return qn_fail_nomem(err);
+    (*made)->scale = qn_arena_array(arena, m->outputs, count * sizeof(float));
+    (*made)->zero = form->symmetric ? NULL : qn_arena_array(arena, m->outputs, count);
+    (*made)->codes = qn_arena_array(arena, m->outputs, qn_block_row_bytes(m, form));
+    return qn_arena_failed(arena) ? qn_fail_nomem(err) : QONNX_OK;
+}
+
+static qonnx_status round_blocks(const struct qn_plan *plan, qn_node_id layer, const struct qn_gram *gram, struct qn_arena *arena, struct qn_rounded *out, qonnx_error *err)
+{
+    const int                threads = qn_settings_threads(plan->settings);
+    struct qn_arena          scratch = { 0 };
+    struct qn_block_rounded *made;
+    struct qn_matrix         m;
+    struct qn_form           form;
+    qonnx_status             status;
+
+    out->form = plan->nodes[layer].blocks->form;
+    status = qn_block_weight_matrix(plan->graph, layer, &scratch, &m, err);
+    if (status == QONNX_OK) status = new_rounded_blocks(&m, &out->form, arena, &made, err);
+    if (status == QONNX_OK) {
+        status = qn_form_init(&form, gram, 0, false, (double)plan->settings->damping / 100, threads, err);
+        if (status == QONNX_OK) {
+            status = qn_block_round(&form, &m, &out->form, made, threads, err);
+            qn_form_release(&form);
+        }
+        out->blocks = made;
+        out->rows = gram->rows;
+        out->gain = made->left > 0 && made->given > 0 ? 10 * log10(made->given / made->left) : 0;
+    }
+    qn_arena_release(&scratch);
+    return status;
+}
+
+/* ---- layers ---- */
+
 qonnx_status qn_round_layer(const struct qn_plan *plan, qn_node_id layer, const struct qn_gram *gram, struct qn_arena *arena, const struct qn_rounded **rounded, qonnx_error *err)
 {
     struct rows        r = { .threads = qn_settings_threads(plan->settings) };
@@ -199,6 +252,8 @@ qonnx_status qn_round_layer(const struct qn_plan *plan, qn_node_id layer, const 
     qonnx_status       status;
 
     if (!out) return qn_fail_nomem(err);
+    *rounded = out;
+    if (plan->nodes[layer].blocks) return round_blocks(plan, layer, gram, arena, out, err);
     status = read_rows(&r, plan, layer, gram->k, err);
     r.centred = plan->nodes[layer].bias && plan->nodes[layer].bias_count == r.count;
     out->rows = gram->rows;
@@ -206,6 +261,5 @@ qonnx_status qn_round_layer(const struct qn_plan *plan, qn_node_id layer, const 
     if (status == QONNX_OK) status = keep(&r, plan->nodes[layer].weight, out, arena, err);
     if (status == QONNX_OK && r.centred) status = keep_bias(&r, gram, out, arena, err);
     qn_arena_release(&r.arena);
-    *rounded = out;
     return status;
 }

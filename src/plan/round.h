@@ -4,6 +4,7 @@
 #define QN_PLAN_ROUND_H
 
 #include "plan/plan.h"
+#include "quant/block_round.h"
 #include "quant/gram.h"
 
 /* What came out for a layer. It holds in every later plan in which its weights start from the same scales. */
@@ -11,6 +12,8 @@ struct qn_rounded {
     size_t       count;        /* of scales */
     const float *base, *scale; /* before and after */
     const void  *codes;        /* as qn_node_plan has them */
+    const struct qn_block_rounded *blocks; /* of a weight in blocks, instead of all these: what was found, */
+    struct qn_block_form           form;   /* for such ones */
     const float *bias;         /* by channel, to be added to the bias: makes good the mean of the output's error; NULL without a bias */
     uint64_t     rows;         /* of its input that were seen */
     double       gain;         /* dB that the layer's output gained by it, on what was seen */
@@ -19,6 +22,9 @@ struct qn_rounded {
 /* Makes the layer's weights, whose scales are known, and *b those that were rounded before, if these are what the settings
  * ask for. */
 QONNX_MUST_CHECK qonnx_status qn_round_take(struct qn_plan *plan, qn_node_id layer, const float **b, size_t b_count, qonnx_error *err);
+
+/* The same for a weight in blocks, whose form is known. */
+void qn_round_take_blocks(struct qn_plan *plan, qn_node_id layer);
 
 /* True for layers of a solved plan that are to be rounded and have not been: those that the settings ask for, and that
  * have a window. */

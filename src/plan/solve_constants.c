@@ -2,10 +2,12 @@
  * Constants of nodes whose activations are none of the plan's business: an LSTM's weights, with a scale for each gate of
  * each unit, an embedding's table, with one for each column, and all weights where only weights become codes. */
 #include <math.h>
+#include <string.h>
 
 #include "onnx/tensor.h"
 #include "plan/block_weight.h"
 #include "plan/presets.h"
+#include "plan/round.h"
 #include "plan/scan.h"
 #include "plan/solver.h"
 #include "quant/pair_safe.h"
@@ -150,6 +152,34 @@ static qonnx_status solve_constant(struct qn_solver *s, qn_node_id n, size_t slo
     return status;
 }
 
+/* What was seen of the first input, if that was looked at. */
+static const struct qn_stats *seen_by(const struct qn_solver *s, qn_node_id n)
+{
+    const qn_value_id      input = qn_node_input(s->plan->graph, n, 0);
+    const struct qn_stats *seen = s->stats && input != QN_NONE ? s->stats[input] : NULL;
+
+    return seen && qn_stats_ordinary(seen) && !seen->nan && !seen->inf ? seen : NULL;
+}
+
+/* What the error of a weight costs the outputs: the mean square of what it is multiplied by. */
+static qonnx_status weigh_channels(struct qn_solver *s, qn_node_id n, const float **importance)
+{
+    const struct qn_stats         *seen = seen_by(s, n);
+    const struct qn_channel_stats *channels = seen ? seen->channels : NULL;
+    struct qn_layer_shape          shape;
+    double                         mean = 0;
+    float                         *made;
+
+    if (strcmp(s->plan->settings->weight_importance, "on") != 0 || !channels || !qn_channel_stats_usable(channels)) return QONNX_OK;
+    if (!qn_layer_shape(s->plan->graph, n, &shape) || shape.weight.channels != channels->channels) return QONNX_OK;
+    for (size_t c = 0; c < channels->channels; c++) mean += qn_channel_mean_square(channels, c) / (double)channels->channels;
+    if (!(mean > 0) || !isfinite(mean)) return QONNX_OK;
+    if (!(made = qn_arena_array(&s->plan->arena, channels->channels, sizeof *made))) return qn_fail_nomem(s->err);
+    for (size_t c = 0; c < channels->channels; c++) made[c] = (float)(qn_channel_mean_square(channels, c) / mean + (double)s->plan->settings->damping / 100);
+    *importance = made;
+    return QONNX_OK;
+}
+
 /* Scales and codes of blocks follow from their weights alone and are made when they are written. */
 static qonnx_status solve_blocks(struct qn_solver *s, qn_node_id n)
 {
@@ -166,11 +196,36 @@ static qonnx_status solve_blocks(struct qn_solver *s, qn_node_id n)
     QN_TRY(qn_tensor_count(scanned.tensor, &count, s->err));
     scanned.layout = QN_LAYOUT_FLAT(count);
     QN_TRY(qn_scan_absmax(&scanned, &absmax, &finite, s->err));
-    if (!finite)
+    if (!finite) {
         qn_solver_condemn(s, n, QN_REASON_WEIGHT_NOT_FINITE, NAN);
-    else
-        s->plan->nodes[n].blocks = blocks;
+        return QONNX_OK;
+    }
+    s->plan->nodes[n].blocks = blocks;
+    QN_TRY(weigh_channels(s, n, &blocks->importance));
+    qn_round_take_blocks(s->plan, n);
     return QONNX_OK;
+}
+
+/* What second-order rounding made of the weight, if it was asked to. */
+static qonnx_status take_rounded(struct qn_solver *s, qn_node_id n)
+{
+    struct qn_node_plan     *row = &s->plan->nodes[n];
+    const Onnx__TensorProto *t = qn_node_constant(s->plan->graph, n, 1);
+    struct qn_arena          scratch = { 0 };
+    struct qn_layout         layout;
+    struct qn_error_sums     lost;
+    const float             *x, *no_bias = NULL;
+    size_t                   count;
+    qonnx_status             status;
+
+    QN_TRY(qn_round_take(s->plan, n, &no_bias, 0, s->err));
+    if (!row->rounded) return QONNX_OK;
+    status = qn_tensor_floats(t, &scratch, &x, &count, s->err);
+    if (status == QONNX_OK) status = find_layout(s, row->rule, t, count, &layout);
+    if (status == QONNX_OK) status = qn_quantization_error(x, layout, row->weight, row->weight_codes, &lost, s->threads, s->err);
+    if (status == QONNX_OK) row->weight_sqnr = qn_sqnr_db(lost);
+    qn_arena_release(&scratch);
+    return status;
 }
 
 qonnx_status qn_solve_constants(struct qn_solver *s, qn_node_id n)
@@ -178,11 +233,11 @@ qonnx_status qn_solve_constants(struct qn_solver *s, qn_node_id n)
     struct qn_node_plan *row = &s->plan->nodes[n];
     struct qn_error_sums sums = { 0 };
 
+    if (seen_by(s, n)) s->plan->tensors[qn_node_input(s->plan->graph, n, 0)].range = qn_stats_range(seen_by(s, n));
     if (qn_block_weight_wanted(s->plan, n)) return solve_blocks(s, n);
-
     row->pair_raised = row->pair_moved = 0;
     QN_TRY(solve_constant(s, n, qn_plan_weight_slot(row), &row->weight, &row->weight_codes, &sums));
     if (row->rule->kind == QN_KIND_RECURRENT) QN_TRY(solve_constant(s, n, 2, &row->recurrent, &row->recurrent_codes, &sums));
     row->weight_sqnr = qn_sqnr_db(sums);
-    return QONNX_OK;
+    return row->weight && row->rule->kind == QN_KIND_LAYER ? take_rounded(s, n) : QONNX_OK;
 }

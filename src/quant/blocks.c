@@ -262,9 +262,19 @@ QN_CLONES static void add_errors(const struct tile *restrict t, const struct lan
     }
 }
 
+bool qn_block_form_same(const struct qn_block_form *a, const struct qn_block_form *b)
+{
+    return a->bits == b->bits && a->symmetric == b->symmetric && a->block == b->block && a->how == b->how;
+}
+
 size_t qn_block_count(const struct qn_matrix *matrix, const struct qn_block_form *form)
 {
     return matrix->depth / form->block + (matrix->depth % form->block != 0);
+}
+
+size_t qn_block_row_bytes(const struct qn_matrix *matrix, const struct qn_block_form *form)
+{
+    return qn_block_count(matrix, form) * form->block * (size_t)form->bits / 8;
 }
 
 /* A range of outputs and blocks of a matrix. */
@@ -278,6 +288,17 @@ struct part {
 static struct tile new_tile(const struct qn_block_form *form)
 {
     return (struct tile){ .block = form->block, .half = 1 << (form->bits - 1), .most = (1 << form->bits) - 1 };
+}
+
+/* Codes that were found before. */
+static void load_codes(struct tile *t, const struct part *p, size_t output, size_t outputs, size_t block)
+{
+    const size_t   bits = (size_t)p->form->bits, per = 8 / bits, row = qn_block_row_bytes(p->matrix, p->form);
+    const uint8_t *from = p->matrix->codes + output * row + block * p->form->block / per;
+
+    for (size_t j = 0; j < outputs; j++, from += row)
+        for (size_t k = 0; k < t->block; k++) t->codes[k][j] = (uint8_t)(from[k / per] >> (k % per * bits) & (size_t)t->most);
+    t->deep = p->matrix->depth - block * t->block < t->block ? p->matrix->depth - block * t->block : t->block;
 }
 
 static size_t param_at(const struct part *p, size_t output, size_t block)
@@ -315,6 +336,11 @@ static void codes_of(const struct part *p, const float *scale, const uint8_t *ze
     for (size_t n = p->first_output; n < p->end_output; n += LANES) {
         const size_t outputs = p->end_output - n < LANES ? p->end_output - n : LANES;
         for (size_t b = p->first_block; b < p->end_block; b++) {
+            if (p->matrix->codes) {
+                load_codes(&t, p, n, outputs, b);
+                store_codes(&t, outputs, p->place, codes + (n - p->first_output) * p->place.out_stride + (b - p->first_block) * p->form->block * p->place.depth_stride);
+                continue;
+            }
             load(&t, p->matrix, n, outputs, b * p->form->block);
             for (size_t j = 0; j < outputs; j++) {
                 l.scale[j] = scale[param_at(p, n + j, b)];

@@ -16,18 +16,21 @@
 
 enum { QN_BLOCK_LEAST = 16, QN_BLOCK_MOST = 256 };
 
-/* Outputs of `depth` weights each; strides in elements. */
-struct qn_matrix {
-    const void  *w; /* floats, aligned or not */
-    size_t       outputs, depth, out_stride, depth_stride;
-    const float *importance; /* by depth: of the square of a weight's error; NULL: all alike */
-};
-
 struct qn_block_form {
     int                  bits; /* 2, 4 or 8 */
     bool                 symmetric;
     size_t               block; /* QN_BLOCK_LEAST … QN_BLOCK_MOST */
     enum qn_weight_range how;
+};
+bool qn_block_form_same(const struct qn_block_form *a, const struct qn_block_form *b);
+
+/* Outputs of `depth` weights each; strides in elements. */
+struct qn_matrix {
+    const void  *w; /* floats, aligned or not */
+    size_t       outputs, depth, out_stride, depth_stride;
+    const float *importance; /* by depth: of the square of a weight's error; NULL: all alike */
+    /* Codes that were found before, packed, each output in whole blocks; NULL: the nearest. */
+    const uint8_t *codes;
 };
 
 /* Where codes lie (element (output, depth) at output * out_stride + depth * depth_stride, one of the strides is 1), and
@@ -39,6 +42,9 @@ struct qn_block_place {
 
 /* Blocks of an output. */
 size_t qn_block_count(const struct qn_matrix *matrix, const struct qn_block_form *form);
+
+/* Bytes of the packed codes of an output in whole blocks. */
+size_t qn_block_row_bytes(const struct qn_matrix *matrix, const struct qn_block_form *form);
 
 /* Scales and, unless symmetric, zero points (one a byte) of a whole matrix, and what the codes lose by them. Pieces are made
  * in parallel; the results do not depend on that. */

@@ -99,9 +99,13 @@ struct row {
     const float *w;
     int32_t     *codes; /* best so far */
     int32_t     *trial;
-    double       s;
+    double      *s; /* by block */
+    size_t       blocks;
+    unsigned     shift; /* of a variable's number to that of its block */
     double      *e, *g; /* w - s q and H e, for `codes` (but see round_along) */
 };
+
+static double scale_at(const struct row *row, size_t i) { return row->s[i >> row->shift]; }
 
 static void range_of(const struct qn_form_rows *task, const struct row *row, size_t i, const int32_t *codes,
                      int32_t *lo, int32_t *hi)
@@ -115,7 +119,7 @@ static double clamp(double x, int32_t lo, int32_t hi) { return x < lo ? lo : x >
 
 static void errors(struct row *row, const int32_t *codes, size_t k)
 {
-    for (size_t i = 0; i < k; i++) row->e[i] = (double)row->w[i] - row->s * codes[i];
+    for (size_t i = 0; i < k; i++) row->e[i] = (double)row->w[i] - scale_at(row, i) * codes[i];
 }
 
 /* e'H e. */
@@ -148,25 +152,28 @@ static void round_along(const struct qn_form *form, const struct qn_form_rows *t
         for (size_t r = 0; r < count; r++) {
             struct row   *row = &rows[r];
             const double *l = form->factor + i * form->k;
+            const double  s = scale_at(row, i);
             int32_t       lo, hi;
             range_of(task, row, i, row->trial, &lo, &hi);
-            row->trial[i] = (int32_t)clamp(rint(((double)row->w[i] + row->g[i] / l[i]) / row->s), lo, hi);
-            row->e[i] = (double)row->w[i] - row->s * row->trial[i];
+            row->trial[i] = (int32_t)clamp(rint(((double)row->w[i] + row->g[i] / l[i]) / s), lo, hi);
+            row->e[i] = (double)row->w[i] - s * row->trial[i];
             add_scaled(row->g, row->e[i], l, i);
         }
 }
 
 static void change(const struct qn_form *form, struct row *row, size_t i, int32_t by)
 {
+    const double s = scale_at(row, i);
+
     row->codes[i] += by;
-    row->e[i] -= row->s * by;
-    add_scaled(row->g, -row->s * by, form->h + i * form->k, form->k);
+    row->e[i] -= s * by;
+    add_scaled(row->g, -s * by, form->h + i * form->k, form->k);
 }
 
 /* What changing code i by that much adds to the loss. */
 static double effect(const struct qn_form *form, const struct row *row, size_t i, int32_t by)
 {
-    const double d = row->s * by;
+    const double d = scale_at(row, i) * by;
     return d * d * form->h[i * form->k + i] - 2 * d * row->g[i];
 }
 
@@ -175,7 +182,7 @@ static bool descend_singly(const struct qn_form *form, const struct qn_form_rows
     bool any = false;
 
     for (size_t i = 0; i < form->k; i++) {
-        const double step = rint(row->g[i] / (row->s * form->h[i * form->k + i]));
+        const double step = rint(row->g[i] / (scale_at(row, i) * form->h[i * form->k + i]));
         int32_t      lo, hi, by;
         if (step == 0) continue;
         range_of(task, row, i, row->codes, &lo, &hi);
@@ -201,9 +208,9 @@ static bool descend_in_pairs(const struct qn_form *form, const struct qn_form_ro
             if (row->codes[i] + by < lo || row->codes[i] + by > hi) continue;
             row->codes[i] += by;
             for (size_t j = 0; j < form->k; j++) {
-                const double  cross = 2 * row->s * row->s * form->h[i * form->k + j];
+                const double  cross = 2 * scale_at(row, i) * scale_at(row, j) * form->h[i * form->k + j];
                 /* of the two directions that which lowers the loss more */
-                const int32_t dir = row->s * row->g[j] * 2 - cross * by > 0 ? 1 : -1;
+                const int32_t dir = scale_at(row, j) * row->g[j] * 2 - cross * by > 0 ? 1 : -1;
                 const double  gain = first + effect(form, row, j, dir) + cross * by * dir;
                 if (j == i || !(gain < best)) continue;
                 range_of(task, row, j, row->codes, &lo, &hi);
@@ -232,60 +239,83 @@ static void descend(const struct qn_form *form, const struct qn_form_rows *task,
     }
 }
 
-/* The best scale for the codes: s + q'g / q'Hq. True when it changed. */
-static bool refit(const struct qn_form *form, const struct qn_form_rows *task, struct row *row, double *room)
+/* The best scale for a block's codes: s + q'g / q'Hq. True when it changed. */
+static bool refit_block(const struct qn_form *form, const struct qn_form_rows *task, struct row *row, size_t block,
+                        double *room)
 {
-    const size_t k = form->k;
+    const size_t k = form->k, first = row->shift < 63 ? block << row->shift : 0;
+    const size_t end = row->shift < 63 && k - first > (size_t)1 << row->shift ? first + ((size_t)1 << row->shift) : k;
+    const double before = row->s[block];
     double       along = 0, curve = 0;
     float        s;
 
     memset(room, 0, k * sizeof *room);
-    for (size_t i = 0; i < k; i++)
+    for (size_t i = first; i < end; i++)
         if (row->codes[i]) add_scaled(room, row->codes[i], form->h + i * k, k);
-    for (size_t i = 0; i < k; i++) {
+    for (size_t i = first; i < end; i++) {
         along += row->codes[i] * row->g[i];
         curve += row->codes[i] * room[i];
     }
     if (!(curve > 0)) return false;
-    s = (float)(row->s + along / curve);
+    s = (float)((before + along / curve) * copysign(1, before)); /* its size: the sign stays */
     if (!(s >= task->least_scale[row->number])) s = task->least_scale[row->number];
-    if (s != qn_scale_clamp(s) || (double)s == row->s) return false;
+    if (s != qn_scale_clamp(s) || copysign((double)s, before) == before) return false;
+    row->s[block] = copysign((double)s, before);
     /* The old scale may be the limit's: then the new one is not the optimum, but on the way to it. */
-    add_scaled(row->g, row->s - (double)s, room, k);
-    row->s = (double)s;
-    errors(row, row->codes, k);
+    add_scaled(row->g, before - row->s[block], room, k);
     return true;
+}
+
+static bool refit(const struct qn_form *form, const struct qn_form_rows *task, struct row *row, double *room)
+{
+    bool any = false;
+
+    for (size_t b = 0; b < row->blocks; b++) any |= refit_block(form, task, row, b, room);
+    if (any) errors(row, row->codes, form->k);
+    return any;
 }
 
 struct job {
     const struct qn_form      *form;
     const struct qn_form_rows *task;
+    size_t                     blocks; /* of a row */
 };
+
+/* Codes along the factor, where those lose less. Leaves codes, errors and gradients that belong together. */
+static void choose(const struct qn_form *form, const struct qn_form_rows *task, struct row *rows, size_t count,
+                   const double *given, double *loss)
+{
+    round_along(form, task, rows, count);
+    gradients(form, rows, count, loss);
+    for (size_t r = 0; r < count; r++) {
+        struct row *row = &rows[r];
+        if (loss[r] < given[r]) {
+            memcpy(row->codes, row->trial, form->k * sizeof(int32_t));
+        } else {
+            errors(row, row->codes, form->k);
+            gradients(form, row, 1, &loss[r]);
+        }
+    }
+}
 
 static void work_batch(const struct job *job, struct row *rows, size_t count, double *room)
 {
-    const struct qn_form *form = job->form;
-    double                given[BATCH], along[BATCH], loss;
+    const struct qn_form      *form = job->form;
+    const struct qn_form_rows *task = job->task;
+    double                     given[BATCH], loss[BATCH];
 
     for (size_t r = 0; r < count; r++) errors(&rows[r], rows[r].codes, form->k);
     gradients(form, rows, count, given);
-    round_along(form, job->task, rows, count);
-    gradients(form, rows, count, along);
+    memcpy(loss, given, sizeof loss);
+    if (!task->along) choose(form, task, rows, count, given, loss);
     for (size_t r = 0; r < count; r++) {
         struct row *row = &rows[r];
-        if (along[r] < given[r]) {
-            memcpy(row->codes, row->trial, form->k * sizeof(int32_t));
-            loss = along[r];
-        } else {
-            errors(row, row->codes, form->k);
-            gradients(form, row, 1, &loss);
-        }
-        descend(form, job->task, row, loss);
-        for (int i = 0; job->task->least_scale && i < REFITS && refit(form, job->task, row, room); i++)
-            descend(form, job->task, row, loss);
-        job->task->scale[row->number] = (float)row->s;
-        job->task->given[row->number] = given[r];
-        job->task->left[row->number] = loss_at(row, form->k);
+        descend(form, task, row, loss[r]);
+        for (int i = 0; task->least_scale && i < REFITS && refit(form, task, row, room); i++)
+            descend(form, task, row, loss[r]);
+        for (size_t b = 0; b < job->blocks; b++) task->scale[row->number * job->blocks + b] = (float)row->s[b];
+        task->given[row->number] = given[r];
+        task->left[row->number] = loss_at(row, form->k);
     }
 }
 
@@ -294,19 +324,24 @@ static qonnx_status do_batch(void *context, size_t index, int worker, qonnx_erro
     const struct job *job = context;
     const size_t      k = job->form->k, first = index * BATCH;
     const size_t      count = job->task->rows - first < BATCH ? job->task->rows - first : BATCH;
-    double           *room = calloc((2 * BATCH + 1) * k + 1, sizeof *room);
+    const size_t      blocks = job->blocks;
+    double           *room = calloc((2 * BATCH + 1) * k + BATCH * blocks + 1, sizeof *room);
     int32_t          *trial = calloc(BATCH * k + 1, sizeof *trial);
     struct row        rows[BATCH];
 
     (void)worker;
-    for (size_t r = 0; room && trial && r < count; r++)
+    for (size_t r = 0; room && trial && r < count; r++) {
         rows[r] = (struct row){ .number = first + r,
                                 .w = job->task->w + (first + r) * k,
                                 .codes = job->task->codes + (first + r) * k,
                                 .trial = trial + r * k,
-                                .s = (double)job->task->scale[first + r],
+                                .s = room + (2 * BATCH + 1) * k + r * blocks,
+                                .blocks = blocks,
+                                .shift = job->task->block ? (unsigned)__builtin_ctzll(job->task->block) : 63,
                                 .e = room + (1 + 2 * r) * k,
                                 .g = room + (2 + 2 * r) * k };
+        for (size_t b = 0; b < blocks; b++) rows[r].s[b] = (double)job->task->scale[(first + r) * blocks + b];
+    }
     if (room && trial) work_batch(job, rows, count, room);
     free(trial);
     if (!room || !trial) {
@@ -319,7 +354,7 @@ static qonnx_status do_batch(void *context, size_t index, int worker, qonnx_erro
 
 qonnx_status qn_form_round(const struct qn_form *form, const struct qn_form_rows *task, int threads, qonnx_error *err)
 {
-    struct job job = { form, task };
+    struct job job = { form, task, task->block ? (form->k + task->block - 1) / task->block : 1 };
     return qn_parallel_for((task->rows + BATCH - 1) / BATCH, threads, do_batch, &job, err);
 }
 

@@ -43,11 +43,13 @@ struct qn_form_rows {
     size_t           rows;
     const float     *w;     /* [rows][k] */
     int32_t         *codes; /* [rows][k]: allowed ones to start from, and the result */
-    float           *scale; /* by row */
+    size_t           block; /* a power of two: so many codes of a row share a scale; 0: all do */
+    float           *scale; /* [rows][blocks]; of any sign, which stays */
     int32_t          lo, hi;
     qn_code_range_fn range; /* NULL: lo … hi is all there is to it */
     const void      *range_context;
-    /* Scales may change: by row the least that they may become; NULL leaves them as they are. */
+    bool             along; /* the codes make up for each other already: they are only to be changed */
+    /* Scales may change: by row the least sizes that they may become; NULL leaves them as they are. */
     const float     *least_scale;
     double          *given, *left; /* by row: what the first and the last codes lose */
 };

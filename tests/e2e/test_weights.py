@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_weights.py PROGRAM PRESET [NAME…]: presets that need no data, on every model of the zoo. They need no ONNX Runtime either;
-what they write loads and runs there, and keeps so much of the signal. Nodes with constants that stay float say why."""
+what they write loads and runs there, and keeps so much of the signal. Nodes with constants that stay float say why. With data they
+keep more, on the bundled transformer."""
 import os
 import sys
 import tempfile
@@ -12,6 +13,7 @@ import zoo
 from test_zoo import same_ports
 
 EVALUATION = 6
+MODELS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "models")
 # By preset and options: dB that every model keeps; dB that all keep together, as a mean.
 CASES = {
     "int8-weights": [((), 28, 40), (("-o", "weight-range=mse"), 28, 40)],
@@ -108,6 +110,37 @@ def beside_theirs(program, folder):
                 assert runs.sqnr((y ** 2).sum(), ((y - x @ made.T) ** 2).sum()) > 35, "MatMulNBits computes something else"
 
 
+# By preset: options, and dB that the bundled transformer keeps by nearest codes and that it keeps more of with data.
+FITTED = {"int4": [((), 26, 4.5), (("--format", "qdq", "-o", "weight-symmetric=on", "-o", "block-size=64"), 24, 4)],
+          "int2": [((), 13, 4)], "int8-weights": [((), 47, 4)]}
+
+
+def with_data(program, folder, preset):
+    """What is found by the data is the same for any number of threads and any limit of memory, and keeps more on other data."""
+    source, calib = (os.path.join(MODELS, "chargpt", name) for name in ("model.onnx", "calib.npz"))
+    data, names = np.load(os.path.join(MODELS, "chargpt", "eval.npz")), ["logits"]
+    wanted = runs.run_samples(runs.session(source), data, EVALUATION)
+    for options, least, more in FITTED[preset]:
+        kept = {}
+        for rounding in ("nearest", "second-order"):
+            paths = [os.path.join(folder, f"{rounding}{i}.onnx") for i in range(2)]
+            for path, threads, limit in zip(paths, (1, 3), (1, 512)):
+                program(source, path, "--preset", preset, "--calib", calib, "-o", f"rounding={rounding}", *options, "--threads", str(threads), "-o", f"mem-limit={limit}")
+            with open(paths[0], "rb") as one, open(paths[1], "rb") as other:
+                assert one.read() == other.read(), f"{rounding}: threads or memory show"
+            onnx.checker.check_model(onnx.load(paths[0]), full_check=True)
+            assert runs.compare(wanted, runs.session(paths[0], runs.FULL), data, names).db()["logits"] > min(least, 40)
+            kept[rounding] = runs.compare(wanted, runs.session(paths[0]), data, names).db()["logits"]
+            found = [row.get("rounding") for row in runs.sidecar(paths[0])["nodes"] if row["decision"] == "quantized" and row["op_type"] != "Gather"]
+            assert all((row is not None and row["gain_db"] > 1) == (rounding == "second-order") for row in found), found
+        print(f"{preset} {' '.join(options)}: {kept['nearest']:.2f} dB, with data {kept['second-order']:.2f}")
+        assert kept["nearest"] > least and kept["second-order"] > kept["nearest"] + more, kept
+        if preset != "int8-weights":
+            program(source, paths[1], "--preset", preset, "--calib", calib, *options)
+            with open(paths[0], "rb") as one, open(paths[1], "rb") as other:
+                assert one.read() == other.read(), "what keeps more is not chosen"
+
+
 def raised(program, folder, preset, opset):
     """Operators that changed between opset 16 and 21 compute what they did. ONNX Runtime 1.31 has no RoiAlign of opset 22."""
     helper, rng = onnx.helper, np.random.default_rng(6)
@@ -202,6 +235,8 @@ def main():
             shared_codes(program, folder)
         if preset == "int4":
             beside_theirs(program, folder)
+        if preset in FITTED:
+            with_data(program, folder, preset)
         if preset in ("int4", "int2"):
             raised(program, folder, preset, 21 if preset == "int4" else 25)
     for options, least, together in CASES[preset]:

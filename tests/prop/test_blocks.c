@@ -161,7 +161,7 @@ static void searching_never_loses(void **state)
 static void odd_values_give_codes_too(void **state)
 {
     static struct made made;
-    struct qn_matrix   m = { weights, 3, 40, 40, 1, NULL };
+    struct qn_matrix   m = { .w = weights, .outputs = 3, .depth = 40, .out_stride = 40, .depth_stride = 1 };
 
     (void)state;
     for (size_t i = 0; i < 120; i++) weights[i] = i < 40 ? 0 : i < 80 ? 1e-45f : i % 3 ? -3e38f : 3e38f;

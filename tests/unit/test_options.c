@@ -58,6 +58,10 @@ static void blocks_are_asked_for_where_they_have_a_form(void **state)
     contradicts(SET("preset", "int4", "weight-range", "octav"), "minmax, mse and hqq");
     contradicts(SET("preset", "int4", "weight-range", "hqq", "weight-symmetric", "on"), "zero points");
     contradicts(SET("preset", "int4", "format", "qonnx"), "has no form for blocks");
+    contradicts(SET("preset", "int4", "rounding", "second-order"), "--calib");
+    contradicts(SET("preset", "int8-weights", "rounding", "small", "stats", "s"), "--calib");
+    contradicts(SET("preset", "int4", "weight-importance", "on"), "--stats FILE");
+    contradicts(SET("preset", "int8", "weight-importance", "on"), "block-size");
     resolve(&settings, SET("preset", "int4", "target", "openvino"));
     assert_string_equal(settings.format, "qdq"); /* which is what it reads */
     qn_settings_release(&settings);

@@ -204,8 +204,6 @@ static const char *find_written(const struct qn_around *w, qn_value_id value, qn
     return NULL;
 }
 
-static bool same_form(const struct qn_block_form *a, const struct qn_block_form *b) { return a->bits == b->bits && a->symmetric == b->symmetric && a->block == b->block && a->how == b->how; }
-
 struct qn_written *qn_around_find_blocks(const struct qn_around *w, qn_node_id node)
 {
     const struct qn_block_plan *blocks = w->plan->nodes[node].blocks;
@@ -213,7 +211,7 @@ struct qn_written *qn_around_find_blocks(const struct qn_around *w, qn_node_id n
 
     for (size_t i = 0; i < w->written.count; i++) {
         struct qn_written *other = &w->written.list[i];
-        if (other->value == value && other->scope == w->plan->graph->scopes[node] && other->blocks && same_form(&other->blocks->form, &blocks->form)) {
+        if (other->value == value && other->scope == w->plan->graph->scopes[node] && other->blocks && qn_block_form_same(&other->blocks->form, &blocks->form)) {
             *blocks->lost = *other->blocks->lost;
             return other;
         }

@@ -9,6 +9,7 @@
 #include "onnx/dtype.h"
 #include "onnx/tensor.h"
 #include "plan/block_weight.h"
+#include "plan/round.h"
 
 enum { ACCURACY_INT8 = 4 }; /* the kernel may round activations to 8 bits, by blocks: several times faster on CPUs */
 
@@ -49,13 +50,38 @@ static qonnx_status make_codes(const void *context, size_t offset, size_t size, 
     return status;
 }
 
+/* Parameters that were found before. */
+static void take_params(const struct qn_block_rounded *found, const struct qn_matrix *m, const struct qn_block_form *form, struct qn_block_place place, struct made *made)
+{
+    const size_t blocks = qn_block_count(m, form);
+
+    for (size_t i = 0; i < m->outputs; i++)
+        for (size_t b = 0; b < blocks; b++) {
+            const size_t at = i * place.param_out_stride + b * place.param_block_stride;
+            made->scale[at] = found->scale[i * blocks + b];
+            if (made->zero) made->zero[at] = found->zero[i * blocks + b];
+        }
+}
+
+static qonnx_status make_params(struct qn_around *w, qn_node_id n, const struct qn_matrix *m, struct qn_block_place place, struct made *made)
+{
+    const struct qn_node_plan *row = &w->plan->nodes[n];
+    struct qn_error_sums       lost = { 0, 0 };
+
+    if (row->rounded) {
+        take_params(row->rounded->blocks, m, &row->blocks->form, place, made);
+        return QONNX_OK;
+    }
+    QN_TRY(qn_block_params(m, &row->blocks->form, place, made->scale, made->zero, &lost, qn_settings_threads(w->plan->settings), w->err));
+    *row->blocks->lost = lost;
+    return QONNX_OK;
+}
+
 static qonnx_status make(struct qn_around *w, qn_node_id n, const struct qn_matrix *m, struct qn_block_place place, size_t codes, uint8_t flip, struct made *made)
 {
     enum { DEFERRED = 1 << 20 };
     const struct qn_block_plan *blocks = w->plan->nodes[n].blocks;
     const size_t                per = (size_t)(8 / blocks->form.bits);
-    int                         threads = qn_settings_threads(w->plan->settings);
-    struct qn_error_sums        lost = { 0, 0 };
     struct later               *later = qn_arena_alloc(w->arena, sizeof *later);
     atomic_size_t              *left = qn_arena_array(w->arena, 1, sizeof *left);
     struct qn_deferred          deferred = { .unit = qn_block_unit(m, &blocks->form, place), .make = make_codes, .context = later };
@@ -69,12 +95,22 @@ static qonnx_status make(struct qn_around *w, qn_node_id n, const struct qn_matr
     *later = (struct later){ *m, blocks->form, place, made->scale, made->zero, NULL, left, made->code_bytes, flip };
     atomic_init(left, made->code_bytes);
     qn_model_owns(w->plan->graph->model, m->w, &later->map);
-    QN_TRY(qn_block_params(m, &blocks->form, place, made->scale, made->zero, &lost, threads, w->err));
-    *blocks->lost = lost;
+    QN_TRY(make_params(w, n, m, place, made));
     if (made->codes) return make_codes(later, 0, made->code_bytes, made->codes, w->err);
     drop_weights(later);
     made->codes = qn_model_defer(w->plan->graph->model, &deferred);
     return made->codes ? QONNX_OK : qn_fail_nomem(w->err);
+}
+
+/* The weight, and what is known of it. */
+static qonnx_status find_matrix(struct qn_around *w, qn_node_id n, struct qn_matrix *m)
+{
+    const struct qn_node_plan *row = &w->plan->nodes[n];
+
+    QN_TRY(qn_block_weight_matrix(w->plan->graph, n, w->arena, m, w->err));
+    m->importance = row->blocks->importance;
+    m->codes = row->rounded ? row->rounded->blocks->codes : NULL;
+    return QONNX_OK;
 }
 
 /* ---- MatMulNBits ---- */
@@ -136,7 +172,7 @@ qonnx_status qn_nbits_layer(struct qn_around *w, qn_node_id n)
     Onnx__NodeProto            *node;
     struct qn_matrix            m;
 
-    QN_TRY(qn_block_weight_matrix(w->plan->graph, n, w->arena, &m, w->err));
+    QN_TRY(find_matrix(w, n, &m));
     if (!written) {
         if (!(written = qn_around_new_blocks(w, n))) return qn_fail_nomem(w->err);
         QN_TRY(operands(w, n, &m, written->names));
@@ -172,7 +208,7 @@ qonnx_status qn_qdq_blocks(struct qn_around *w, qn_node_id n, const char **out)
     uint8_t                    *packed;
     Onnx__NodeProto            *node;
 
-    QN_TRY(qn_block_weight_matrix(w->plan->graph, n, w->arena, &m, w->err));
+    QN_TRY(find_matrix(w, n, &m));
     blocks = qn_block_count(&m, form);
     dims[0] = (int64_t)(m.depth_stride == 1 ? m.outputs : blocks);
     dims[1] = (int64_t)(m.depth_stride == 1 ? blocks : m.outputs);
