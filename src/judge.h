@@ -66,7 +66,8 @@ struct qn_judge_terms {
     const struct qn_judgement *rival; /* what falls behind it is given up; NULL: nothing */
     double                     least; /* dB: what cannot keep so many any more is given up; 0: nothing */
 };
-/* How models open whose quantizers are to be exact: with every rewrite but those that make integer kernels. */
+/* How models open whose quantizers are to be exact: with the rewrites that pay in a few runs, none of which makes
+ * integer kernels. */
 struct qn_session_options qn_judge_options(void);
 /* How many of the samples can be. */
 size_t qn_judge_count(const struct qn_judge *judge);

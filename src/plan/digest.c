@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plan/digest.h"
 
+#include <string.h>
 #include <xxhash.h>
 
 #include "onnx/tensor.h"
+#include "plan/presets.h"
 
 static void add(XXH3_state_t *hash, const void *bytes, size_t size)
 {
@@ -32,6 +34,17 @@ static void add_codes(XXH3_state_t *hash, const struct qn_plan *plan, qn_node_id
         add(hash, codes, count * params->type->code_size);
 }
 
+/* Codes in blocks, and those of weights alone, are made by the settings as they are written. */
+static void add_settings(XXH3_state_t *hash, const struct qn_settings *settings)
+{
+    const struct qn_option_value *trials = settings->preset_row ? settings->preset_row->trials : NULL;
+
+    for (size_t i = 0; trials && trials[i].option; i++) {
+        const char *value = qn_settings_value(settings, trials[i].option);
+        if (value) add(hash, value, strlen(value) + 1);
+    }
+}
+
 static void add_node(XXH3_state_t *hash, const struct qn_plan *plan, qn_node_id n)
 {
     const struct qn_node_plan *row = &plan->nodes[n];
@@ -41,7 +54,6 @@ static void add_node(XXH3_state_t *hash, const struct qn_plan *plan, qn_node_id 
     add_number(hash, row->dropped);
     add(hash, row->reads, plan->graph->pb->node[n]->n_input * sizeof *row->reads);
     add_params(hash, row->input);
-    add_number(hash, row->blocks != NULL);
     if (row->weight) add_codes(hash, plan, n, qn_plan_weight_slot(row), row->weight, row->weight_codes);
     if (row->recurrent) add_codes(hash, plan, n, 2, row->recurrent, row->recurrent_codes);
     add_params(hash, row->bias);
@@ -62,6 +74,7 @@ qonnx_status qn_plan_digest(const struct qn_plan *plan, struct qn_plan_digest *d
         if (t->quantized) add_params(hash, t->params);
     }
     for (qn_node_id n = 0; n < plan->graph->node_count; n++) add_node(hash, plan, n);
+    if (plan->settings->acts != QN_ACTS_STATIC) add_settings(hash, plan->settings);
     found = XXH3_128bits_digest(hash);
     XXH3_freeState(hash);
     *digest = (struct qn_plan_digest){ found.low64, found.high64 };

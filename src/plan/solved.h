@@ -24,10 +24,11 @@ void                          qn_solved_release(struct qn_solved *solved); /* NU
 
 /* True when the value's range was found before for the same, and fills in the rest. */
 bool qn_solved_range(const struct qn_solved *solved, qn_value_id value, struct qn_solved_range *range);
-QONNX_MUST_CHECK qonnx_status qn_solved_keep_range(struct qn_solved *solved, qn_value_id value, const struct qn_solved_range *range, qonnx_error *err);
+QONNX_MUST_CHECK qonnx_status qn_solved_keep_range(struct qn_solved *solved, qn_value_id value,
+                                                   const struct qn_solved_range *range, qonnx_error *err);
 
 /* The same of a layer's numbers in the plan, whose tensors have theirs by now. */
-bool qn_solved_layer(struct qn_plan *plan, qn_node_id layer);
+bool                          qn_solved_layer(struct qn_plan *plan, qn_node_id layer);
 /* Around solving one: what that takes from the plan's arena lives as long as what is kept here. Layers that are too large
  * are not kept. The status is how it went, and what is returned. */
 void                          qn_solved_begin(struct qn_plan *plan, qn_node_id layer);
