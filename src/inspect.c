@@ -11,6 +11,7 @@
 #include "onnx/tensor.h"
 #include "pass/pass.h"
 #include "plan/presets.h"
+#include "plan/solved.h"
 
 struct inspector {
     struct qn_job        job, trial; /* the second plans to quantize the model, as far as that goes without data */
@@ -252,6 +253,7 @@ static qonnx_status plan_to_quantize(struct inspector *in, const qonnx_options *
 static void release_trial(struct qn_job *trial)
 {
     qn_plan_release(&trial->plan);
+    qn_solved_release(trial->solved);
     qn_graph_release(&trial->graph);
     qn_graph_release(&trial->quantized);
     if (trial->model.pb) qn_model_release(&trial->model);

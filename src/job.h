@@ -116,6 +116,10 @@ QONNX_MUST_CHECK qonnx_status qn_job_search(struct qn_job *job);
 /* In place of all from the passes to the emitted model: with ranges that nobody measured, for a forecast of its size. */
 QONNX_MUST_CHECK qonnx_status qn_job_foresee(struct qn_job *job);
 QONNX_MUST_CHECK qonnx_status qn_job_tell_forecast(struct qn_job *job, qonnx_result **result);
+/* How large the model of the verdicts as they are would be: all files, and all constants. */
+QONNX_MUST_CHECK qonnx_status qn_job_weigh(struct qn_job *job, uint64_t *files, uint64_t *constants);
+/* Where a size is asked for, verdicts say what becomes of each weight. */
+QONNX_MUST_CHECK qonnx_status qn_job_meet_budget(struct qn_job *job);
 /* Second-order rounding of the solved plan's layers that ask for it and have none yet; *any tells whether there were any:
  * it is to be solved again then. */
 QONNX_MUST_CHECK qonnx_status qn_job_round(struct qn_job *job, bool *any);

@@ -9,6 +9,7 @@
 #include "pass/lib/half.h"
 #include "pass/pass.h"
 #include "plan/match.h"
+#include "plan/overrides.h"
 #include "protect.h"
 
 enum { SYNTHETIC_SAMPLES = 8, SUM_EVERY = 8 /* the noise estimate needs no more */, HISTOGRAM_MOST = 1 << 12 /* of a sample */ };
@@ -77,9 +78,10 @@ static const char *const recipe_passes[] = { "open_scopes", "widen_half", "lift_
 /* The pass that raises the model to what its codes need. */
 static const char *raising_pass(const struct qn_settings *settings)
 {
-    if (settings->weight_qtype->floating && settings->weight_qtype->min_opset > 13) return "raise_opset_19";
-    if (!settings->block_size || strcmp(settings->format, "qdq") != 0) return "raise_opset";
-    return settings->weight_bits < 4 ? "raise_opset_25" : "raise_opset_21";
+    const struct qn_weight_form widest = qn_overrides_widest(settings);
+
+    if (widest.block && strcmp(settings->format, "qdq") == 0) return widest.bits < 4 ? "raise_opset_25" : "raise_opset_21";
+    return widest.type->floating && widest.type->min_opset > 13 ? "raise_opset_19" : "raise_opset";
 }
 
 /* Patterns name nodes of the user's file, some of which the passes have folded into others. */
@@ -145,12 +147,14 @@ qonnx_status qn_job_run_passes(struct qn_job *job)
         qonnx_status          status;
         qn_match_mark(&job->settings.include, &job->graph, &job->arena); /* nodes of functions and bodies come up on the way */
         qn_match_mark(&job->settings.exclude, &job->graph, &job->arena);
+        qn_match_mark(&job->settings.overridden, &job->graph, &job->arena);
         if (!pass) return qn_fail(job->err, QONNX_E_USAGE, "--pass: unknown pass '%s'", names[i]);
         if ((status = qn_pass_run(pass, &job->graph, job->err)) != QONNX_OK) return qn_wrap(job->err, status, "%s: pass %s", job->input, pass->name);
     }
     tell_halves(job, halves);
     tell_folded(job, &job->settings.include, "include");
     tell_folded(job, &job->settings.exclude, "exclude");
+    tell_folded(job, &job->settings.overridden, "override");
     job->report.passes = names;
     job->report.pass_count = count;
     return qn_job_suit_target(job);

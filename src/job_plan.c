@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The plan and its numbers. */
+#include "forecast.h"
 #include "job.h"
 #include "plan/explicit.h"
 #include "plan/presets.h"
@@ -32,6 +33,26 @@ static qonnx_status solve(struct qn_job *job)
     return QONNX_OK;
 }
 
+/* With the quickest way to find scales: sizes do not depend on them. */
+qonnx_status qn_job_weigh(struct qn_job *job, uint64_t *files, uint64_t *constants)
+{
+    struct qn_forecast forecast;
+    const bool         dry_run = job->settings.dry_run;
+    qonnx_status       status;
+
+    job->settings.dry_run = true;
+    status = solve(job);
+    if (status == QONNX_OK) status = qn_job_emit(job, job->emitter);
+    if (status == QONNX_OK) {
+        status = qn_forecast(job, &forecast);
+        qn_job_back_to_float(job);
+        *files = forecast.file_after;
+        *constants = forecast.constants_after;
+    }
+    job->settings.dry_run = dry_run;
+    return status;
+}
+
 qonnx_status qn_job_solve(struct qn_job *job)
 {
     bool rounded;
@@ -55,9 +76,9 @@ static qonnx_status suppose(struct qn_job *job)
     QN_TRY(qn_stats_init(stats, 0, job->err));
     (void)qn_stats_add(stats, anything, 2);
     for (qn_value_id v = 0; v < job->graph.value_count; v++) job->stats[v] = stats;
-    job->settings.weight_range_how = QN_WEIGHT_MINMAX;
     job->settings.pair_safe = "off";
     QN_TRY(qn_job_plan(job));
+    QN_TRY(qn_job_meet_budget(job));
     return solve(job);
 }
 

@@ -71,6 +71,7 @@ static qonnx_status run(struct qn_job *job, qonnx_result **result)
             QN_TRY(qn_job_observe(job));
             QN_TRY(qn_job_begin_trials(job));
             QN_TRY(qn_job_duplicate(job));
+            QN_TRY(qn_job_meet_budget(job));
             QN_TRY(qn_job_search(job));
             QN_TRY(qn_job_measure_layers(job));
             QN_TRY(qn_job_emit(job, job->emitter));

@@ -276,6 +276,33 @@ static void put_target(const struct qn_report *report, struct qn_strbuf *text)
     qn_strbuf_printf(text, "target:    %s: %s\n", target->name, target->summary);
 }
 
+/* How many weights have which form, in the order of the first of each. */
+static void put_allotments(const struct qn_report *report, struct qn_strbuf *text)
+{
+    const struct qn_allotment *all = report->allotments;
+    const char                *lead = "";
+
+    if (!(report->size_wanted > 0)) return;
+    qn_strbuf_puts(text, "asked for: ");
+    qn_put_size(text, (uint64_t)report->size_wanted);
+    qn_strbuf_puts(text, report->settings->target_size ? "; made: " : " of constants; made: ");
+    qn_put_size(text, (uint64_t)report->size_made);
+    qn_strbuf_puts(text, ": ");
+    for (size_t i = 0; i < report->allotment_count; i++) {
+        size_t same = 0;
+        bool   first = true;
+        for (size_t k = 0; k < report->allotment_count; k++) {
+            if (all[k].form != all[i].form) continue;
+            first &= k >= i;
+            same++;
+        }
+        if (!first) continue;
+        qn_strbuf_printf(text, "%s%zu%s in %s", lead, same, *lead ? "" : same == 1 ? " weight" : " weights", all[i].form);
+        lead = "; ";
+    }
+    qn_strbuf_puts(text, "\n");
+}
+
 static void put_plan(const struct qn_report *report, struct qn_strbuf *text)
 {
     struct qn_plan_counts counts = qn_plan_count(report->plan);
@@ -287,6 +314,7 @@ static void put_plan(const struct qn_report *report, struct qn_strbuf *text)
         qn_strbuf_puts(text, " (the model has no layers with constant weights)\n");
     put_target(report, text);
     put_sizes(report, text);
+    put_allotments(report, text);
     qn_report_kernels(report, text);
     put_calibration(report, text);
     put_judgement(report, text);

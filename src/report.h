@@ -41,6 +41,16 @@ struct qn_ranges_source {
     size_t      used; /* tensors that have theirs from it, and those that share theirs with them */
 };
 
+/* What a weight became where a size was asked for, and what would have cost and saved more. Bytes with scales and zero
+ * points; losses are shares of the weight's power. */
+struct qn_allotment {
+    const char *name;
+    qn_node_id  node; /* the first that reads it */
+    const char *form, *next_form; /* NULL: there is none */
+    uint64_t    bytes, next_bytes;
+    double      loss, next_loss;
+};
+
 /* Everything the report is made of. Pointers that do not apply are NULL (preset copy has no plan, no data). */
 struct qn_report {
     char                       command; /* whose options they are, as in qonnx_option_info.commands; 0: a quantization's */
@@ -64,6 +74,9 @@ struct qn_report {
     double                     judged_drop;      /* choices in 100 that are others; -1 when no output makes any */
     const struct qn_sensitivity *sensitivities;  /* the worst first */
     size_t                     sensitivity_count;
+    const struct qn_allotment *allotments;       /* where a size was asked for; in the order of the graph */
+    size_t                     allotment_count;
+    double                     size_wanted, size_made, size_least; /* bytes, of what was asked for; 0: nothing was */
     double                     judged_sqnr;      /* in dB, of the worst output; +inf when all are equal, or too large to be kept */
     const struct qn_stats *const *stats;         /* by value id of the plan's graph; NULL where not observed */
     const struct qn_kernels_found *kernels;      /* what the runtime made of the result; NULL when that was not asked */

@@ -246,9 +246,9 @@ static const char *input_name(const struct sidecar *s, qn_node_id n, size_t slot
 }
 
 /* Other constants than the weights of layers are never clipped. */
-static const char *weight_range_of(const struct sidecar *s, bool layers)
+static const char *weight_range_of(const struct qn_node_plan *row, bool layers)
 {
-    return !layers || s->report->settings->weight_range_how == QN_WEIGHT_MINMAX ? "absmax" : s->report->settings->weight_range;
+    return !layers || row->form.range == QN_WEIGHT_MINMAX ? "absmax" : row->form.range_name;
 }
 
 static json_t *weight(struct sidecar *s, qn_node_id n, size_t slot, const struct qn_qparams *params)
@@ -268,7 +268,7 @@ static json_t *weight(struct sidecar *s, qn_node_id n, size_t slot, const struct
         put_type(s, object, params->type->name, params->bits, true, false);
     if (!params->type->floating) put_range(s, object, covered);
     if (row->clamped) put(s, object, "clamped_count", qn_json_uint(row->clamped));
-    put(s, object, "observer", json_string(s->report->command ? "input_model" : s->plan->recipe ? s->plan->recipe->weights[n].row->name : row->rounded ? "fitted" : weight_range_of(s, params == row->weight)));
+    put(s, object, "observer", json_string(s->report->command ? "input_model" : s->plan->recipe ? s->plan->recipe->weights[n].row->name : row->rounded ? "fitted" : weight_range_of(row, params == row->weight)));
     put_known(s, object, "sqnr_db", row->weight_sqnr);
     put(s, object, "node", json_integer(n));
     return object;
@@ -285,7 +285,7 @@ static json_t *weight_in_blocks(struct sidecar *s, qn_node_id n)
     put(s, object, "axis", json_integer(qn_block_axis(s->plan->graph, n)));
     put(s, object, "block_size", qn_json_uint(form->block));
     put(s, object, "symmetric", json_boolean(form->symmetric));
-    put(s, object, "observer", json_string(s->report->settings->weight_range));
+    put(s, object, "observer", json_string(s->plan->nodes[n].form.range_name));
     put_known(s, object, "sqnr_db", qn_sqnr_db(*s->plan->nodes[n].blocks->lost));
     put(s, object, "node", json_integer(n));
     return object;
@@ -455,6 +455,38 @@ static json_t *model(struct sidecar *s)
     return object;
 }
 
+/* What was asked for, and of each weight what it got, and what its next better form would cost and save. */
+static json_t *budget(struct sidecar *s)
+{
+    const struct qn_report *r = s->report;
+    json_t                 *object, *list;
+
+    if (!(r->size_wanted > 0)) return json_null();
+    object = json_object();
+    list = json_array();
+    for (size_t i = 0; i < r->allotment_count; i++) {
+        const struct qn_allotment *a = &r->allotments[i];
+        json_t                    *weight = json_object();
+        put(s, weight, "name", qn_json_text(a->name));
+        put(s, weight, "node", json_integer(a->node));
+        put(s, weight, "form", json_string(a->form));
+        put(s, weight, "bytes", qn_json_uint(a->bytes));
+        put(s, weight, "loss", qn_json_real((double)(float)a->loss));
+        if (a->next_form) {
+            put(s, weight, "next_form", json_string(a->next_form));
+            put(s, weight, "next_bytes", qn_json_uint(a->next_bytes));
+            put(s, weight, "next_loss", qn_json_real((double)(float)a->next_loss));
+        }
+        qn_json_append(&s->json, list, weight);
+    }
+    put(s, object, "of", json_string(r->settings->target_size ? "files" : "constants"));
+    put(s, object, "asked_bytes", qn_json_uint((uint64_t)r->size_wanted));
+    put(s, object, "bytes", qn_json_uint((uint64_t)r->size_made));
+    put(s, object, "least_bytes", qn_json_uint((uint64_t)r->size_least));
+    put(s, object, "weights", list);
+    return object;
+}
+
 static json_t *texts(struct sidecar *s, const char *const *items, size_t count)
 {
     json_t *list = json_array();
@@ -478,6 +510,7 @@ json_t *qn_report_object(const struct qn_report *report, struct qn_json *json)
     put(&s, root, "passes", texts(&s, r->passes, r->pass_count));
     put(&s, root, "model", model(&s));
     put(&s, root, "warnings", r->warnings ? texts(&s, r->warnings->texts, r->warnings->count) : json_array());
+    put(&s, root, "budget", budget(&s));
     put(&s, root, "sensitivity", qn_sensitivity_json(&s.json, r));
     put(&s, root, "nodes", nodes(&s));
     put(&s, root, "tensors", tensors(&s));

@@ -16,20 +16,20 @@ static bool multiplies_only(const Onnx__NodeProto *pb)
 }
 
 /* ONNX Runtime 1.31 makes a MatMulNBits of the dequantized weight, too, and turns 2-bit codes of such matrices wrong. */
-static bool turned_wrong(const struct qn_settings *settings, const struct qn_layer_shape *shape)
+static bool turned_wrong(const struct qn_weight_form *form, const struct qn_layer_shape *shape)
 {
-    return settings->weight_bits == 2 && shape->weight.out_stride == 1 && shape->weight.outputs % 4;
+    return form->bits == 2 && shape->weight.out_stride == 1 && shape->weight.outputs % 4;
 }
 
 bool qn_block_weight_wanted(const struct qn_plan *plan, qn_node_id node)
 {
-    const struct qn_settings *settings = plan->settings;
-    struct qn_layer_shape     shape;
+    const struct qn_weight_form *form = &plan->nodes[node].form;
+    struct qn_layer_shape        shape;
 
-    if (!settings->block_size || !plan->nodes[node].rule->blocks || !qn_layer_shape(plan->graph, node, &shape))
+    if (!form->block || !plan->nodes[node].rule->blocks || !qn_layer_shape(plan->graph, node, &shape))
         return false;
-    return strcmp(settings->format, "qoperator") == 0 ? multiplies_only(plan->graph->pb->node[node])
-                                                      : !turned_wrong(settings, &shape);
+    return strcmp(plan->settings->format, "qoperator") == 0 ? multiplies_only(plan->graph->pb->node[node])
+                                                            : !turned_wrong(form, &shape);
 }
 
 int qn_block_axis(const struct qn_graph *graph, qn_node_id node)

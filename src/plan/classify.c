@@ -7,6 +7,7 @@
 #include "onnx/dtype.h"
 #include "onnx/scopes.h"
 #include "plan/match.h"
+#include "plan/overrides.h"
 #include "plan/planner.h"
 #include "plan/presets.h"
 #include "quant/small_float.h"
@@ -70,19 +71,19 @@ static bool user_selects(const struct qn_list *patterns, const struct qn_graph *
 static const struct qn_rule any_operator = { .op = "", .kind = QN_KIND_POINTWISE, .in = { QN_ROLE_ACT } };
 
 /* What only asks for a target or an option; NOT_NEEDED for all else. */
-static enum qn_reason check_wanted(const struct qn_planner *p, const struct qn_rule *rule)
+static enum qn_reason check_wanted(const struct qn_planner *p, const struct qn_rule *rule, const struct qn_weight_form *form)
 {
     const struct qn_settings *s = p->settings;
     bool                      foreign = strcmp(s->format, "qonnx") == 0;
 
-    if (rule->kind == QN_KIND_TABLE && (foreign || s->weight_qtype->floating || strcmp(s->embeddings, "int8") != 0)) return QN_REASON_EMBEDDING;
+    if (rule->kind == QN_KIND_TABLE && (foreign || form->type->floating || strcmp(form->embeddings, "int8") != 0)) return QN_REASON_EMBEDDING;
     if (rule->kind == QN_KIND_RECURRENT && rule->twin && (foreign || strcmp(s->format, "qcdq") == 0 || !s->target_row->dynamic_lstm)) return QN_REASON_NOT_PORTABLE;
     return QN_REASON_NOT_NEEDED;
 }
 
 /* Where only weights become codes, all that matters is whether there are any: what computes with them is a float operator,
  * whatever its attributes. The rule's own refinement still says where its channels lie. */
-static enum qn_reason classify_weights(const struct qn_planner *p, qn_node_id n, struct qn_rule *own)
+static enum qn_reason classify_weights(const struct qn_planner *p, qn_node_id n, struct qn_rule *own, const struct qn_weight_form *form)
 {
     const struct qn_graph *g = p->graph;
     enum qn_reason         reason = own->refine ? own->refine(g, n, own) : QN_REASON_QUANTIZED;
@@ -95,15 +96,15 @@ static enum qn_reason classify_weights(const struct qn_planner *p, qn_node_id n,
         if (strcmp(p->settings->format, "qonnx") == 0) return QN_REASON_NOT_PORTABLE;
         if ((reason = check_weight(g, qn_node_input(g, n, 1), 3)) != QN_REASON_QUANTIZED) return reason;
         return (reason = check_weight(g, qn_node_input(g, n, 2), 3)) == QN_REASON_QUANTIZED ? QN_REASON_NOT_NEEDED : reason;
-    case QN_KIND_TABLE: return !qn_qtype_scaled(p->settings->weight_qtype) ? QN_REASON_NOT_NEEDED : check_wanted(p, own);
+    case QN_KIND_TABLE: return !qn_qtype_scaled(form->type) ? QN_REASON_NOT_NEEDED : check_wanted(p, own, form);
     default: return QN_REASON_ONLY_WEIGHTS;
     }
 }
 
 /* Where activations get their codes as the model runs, convolutions are slower for it. */
-static enum qn_reason classify_dynamic(const struct qn_planner *p, qn_node_id n, struct qn_rule *own)
+static enum qn_reason classify_dynamic(const struct qn_planner *p, qn_node_id n, struct qn_rule *own, const struct qn_weight_form *form)
 {
-    enum qn_reason reason = own->kind == QN_KIND_RECURRENT ? check_wanted(p, own) : QN_REASON_NOT_NEEDED;
+    enum qn_reason reason = own->kind == QN_KIND_RECURRENT ? check_wanted(p, own, form) : QN_REASON_NOT_NEEDED;
 
     if (reason != QN_REASON_NOT_NEEDED) return reason;
     if (own->refine && (reason = own->refine(p->graph, n, own)) != QN_REASON_QUANTIZED) return reason;
@@ -113,12 +114,12 @@ static enum qn_reason classify_dynamic(const struct qn_planner *p, qn_node_id n,
         if (!own->blocks) return QN_REASON_SLOWER_ON_TARGET;
         return (reason = check_weight(p->graph, qn_node_input(p->graph, n, 1), 2)) == QN_REASON_QUANTIZED ? QN_REASON_NOT_NEEDED : reason;
     case QN_KIND_RECURRENT:
-    case QN_KIND_TABLE: return check_wanted(p, own);
+    case QN_KIND_TABLE: return check_wanted(p, own, form);
     default: return QN_REASON_ONLY_WEIGHTS;
     }
 }
 
-static enum qn_reason classify(const struct qn_planner *p, qn_node_id n, struct qn_rule *own)
+static enum qn_reason classify(const struct qn_planner *p, qn_node_id n, struct qn_rule *own, const struct qn_weight_form *form)
 {
     const struct qn_graph *g = p->graph;
     const Onnx__NodeProto *pb = g->pb->node[n];
@@ -138,16 +139,32 @@ static enum qn_reason classify(const struct qn_planner *p, qn_node_id n, struct 
     }
     *own = *rule;
     if (p->settings->include.count && !user_selects(&p->settings->include, g, n)) return QN_REASON_NOT_INCLUDED;
-    if (user_selects(&p->settings->exclude, g, n)) return QN_REASON_EXCLUDED;
+    if (form->keep_float || user_selects(&p->settings->exclude, g, n)) return QN_REASON_EXCLUDED;
     if (reason != QN_REASON_QUANTIZED) return reason;
-    if (p->settings->acts == QN_ACTS_FLOAT) return classify_weights(p, n, own);
-    if (p->settings->acts == QN_ACTS_DYNAMIC) return classify_dynamic(p, n, own);
+    if (p->settings->acts == QN_ACTS_FLOAT) return classify_weights(p, n, own, form);
+    if (p->settings->acts == QN_ACTS_DYNAMIC) return classify_dynamic(p, n, own, form);
     if (rule->since > qn_model_opset(g->model, "")) return QN_REASON_OPSET;
-    if (rule->kind == QN_KIND_RECURRENT && (reason = check_wanted(p, rule)) != QN_REASON_NOT_NEEDED) return reason;
+    if (rule->kind == QN_KIND_RECURRENT && (reason = check_wanted(p, rule, form)) != QN_REASON_NOT_NEEDED) return reason;
     if (rule->refine && (reason = rule->refine(g, n, own)) != QN_REASON_QUANTIZED) return reason;
     if (rule->kind == QN_KIND_LAYER && (reason = check_layer(p, n, own)) != QN_REASON_QUANTIZED) return reason;
     if (p->losing[n]) return QN_REASON_SLOWER_ON_TARGET;
-    return check_wanted(p, own); /* until a quantized node needs it */
+    return check_wanted(p, own, form); /* until a quantized node needs it */
+}
+
+/* A node that its pattern matches has a weight that takes what it asks for. What passes folded away was warned of. */
+static qonnx_status check_override(const struct qn_planner *p, size_t i, qonnx_error *err)
+{
+    const struct qn_override *override = &p->settings->overrides[i];
+    const bool                blocks = qn_override_blocks(override);
+    bool                      any = false;
+
+    for (qn_node_id n = 0; n < p->graph->node_count; n++) {
+        const struct qn_rule *rule = p->plan->nodes[n].rule;
+        if (!qn_match_node(p->settings->overridden.items[i], p->graph, n)) continue;
+        if (rule && (override->keep_float || (blocks ? rule->blocks : rule->kind == QN_KIND_LAYER || rule->kind == QN_KIND_RECURRENT || rule->kind == QN_KIND_TABLE))) return QONNX_OK;
+        any = true;
+    }
+    return any ? qn_fail(err, QONNX_E_USAGE, "--override %.200s: no node that it matches has a weight%s", override->text, blocks ? " that can be in blocks, as those of MatMul and Gemm" : "") : QONNX_OK;
 }
 
 qonnx_status qn_plan_classify(struct qn_planner *p, const struct qn_verdict *verdicts, qonnx_error *err)
@@ -157,7 +174,10 @@ qonnx_status qn_plan_classify(struct qn_planner *p, const struct qn_verdict *ver
         struct qn_rule      *own = qn_arena_alloc(&p->plan->arena, sizeof *own);
 
         if (!own) return qn_fail_nomem(err);
-        row->reason = classify(p, n, own);
+        QN_TRY(qn_overrides_form(p->settings, p->graph, n, &row->form, err));
+        if (verdicts && verdicts[n].form) row->form = *verdicts[n].form;
+        if (p->settings->dry_run) row->form.range = QN_WEIGHT_MINMAX; /* sizes do not depend on it */
+        row->reason = classify(p, n, own, &row->form);
         row->rule = own->op ? own : NULL;
         row->fused_into = row->result = QN_NONE;
         row->db = row->weight_sqnr = NAN;
@@ -166,6 +186,7 @@ qonnx_status qn_plan_classify(struct qn_planner *p, const struct qn_verdict *ver
             row->db = verdicts[n].db;
         }
     }
+    for (size_t i = 0; i < p->settings->overridden.count; i++) QN_TRY(check_override(p, i, err));
     return QONNX_OK;
 }
 

@@ -48,6 +48,8 @@ bool qn_match_node(const char *pattern, const struct qn_graph *graph, qn_node_id
     if (pb->name && *pb->name && (qn_glob(pattern, pb->name) || matches_path(pattern, graph, node))) return true;
     for (size_t i = 0; i < pb->n_output; i++)
         if (*pb->output[i] && qn_glob(pattern, pb->output[i])) return true;
+    for (size_t i = 0; i < pb->n_input; i++)
+        if (qn_node_constant(graph, node, i) && qn_glob(pattern, pb->input[i])) return true;
     return false;
 }
 

@@ -8,7 +8,7 @@
 
 /* `*` any text, `?` one character; all else is literal. Linear in the text's length times the pattern's. */
 bool qn_glob(const char *pattern, const char *text);
-/* True when a pattern names the node: its name, one of its outputs, or "op:TYPE" its operator. */
+/* True when a pattern names the node: its name, one of its outputs or constants, or "op:TYPE" its operator. */
 bool qn_match_node(const char *pattern, const struct qn_graph *graph, qn_node_id node);
 /* Remembers which patterns match a node of this graph, so that what passes fold away later is no mistake of the user. */
 void qn_match_mark(struct qn_list *patterns, const struct qn_graph *graph, struct qn_arena *arena);

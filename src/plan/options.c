@@ -8,6 +8,8 @@
 
 #include "base/numerals.h"
 #include "base/pool.h"
+#include "plan/ladder.h"
+#include "plan/overrides.h"
 #include "plan/presets.h"
 #include "plan/recipe.h"
 
@@ -103,8 +105,11 @@ static const struct row rows[] = {
     { { "preset",       "NAME",        "int8",    "what to make of the model",                                                                            "Quantization", "qdi" },  TEXT, AT(preset), .choice = preset_choice },
     { { "format",       "FORMAT",      "qdq",     "how the quantized model is written",                                                                   "Quantization", "qdv" },  TEXT, AT(format), .choice = format_choice },
     { { "target",       "TARGET",      "generic", "the runtime it is for",                                                                                "Quantization", "qdi" },  TEXT, AT(target), .choice = target_choice },
-    { { "include",      "PATTERN",     NULL,      "quantize only nodes that match: a node or output name, or op:TYPE, with * and ?",                      "Quantization", "qdi", true }, LIST, AT(include) },
+    { { "include",      "PATTERN",     NULL,      "quantize only nodes that match: the name of a node, its output or its weight, or op:TYPE, with * and ?",                      "Quantization", "qdi", true }, LIST, AT(include) },
     { { "exclude",      "PATTERN",     NULL,      "leave nodes that match in float",                                                                      "Quantization", "qdi", true }, LIST, AT(exclude) },
+    { { "override",     "PATTERN:KEY=VALUE,...", NULL, "what else holds for the weights of nodes that match: preset, weight-bits, block-size and the like, or float, as in 'op:Gemm:preset=int4'", "Quantization", "qdi", true }, LIST, AT(override) },
+    { { "target-size",  "SIZE",        NULL,      "with int4 or int2: bits and blocks of each weight so that the files take no more than that (bytes, 10MB, 25% of the input) and least is lost", "Quantization", "q" }, TEXT, AT(target_size) },
+    { { "target-bpw",   "BITS",        "0",       "the same for constants: so many bits for each float of the input model, with scales and zero points",                  "Quantization", "q" }, REAL, AT(target_bpw), 0, 32 },
     { { "config",       "FILE.json",   NULL,      "a recipe: which quantizer each layer's weight, bias, input and output has; see docs/recipes.md",         "Quantization", "qd" },  TEXT, AT(config) },
     { { "only-faster",  "on|off",      "on",      "leave in float what is not faster on the target when quantized; off also quantizes that, for size", "Quantization", "qd", false, true }, FLAG, AT(only_faster) },
     { { "strict",       NULL,          "off",     "fail with status 3 when a layer with weights stays in float",                                          "Quantization", "q" },   FLAG, AT(strict) },
@@ -307,7 +312,8 @@ qonnx_status qonnx_options_set(qonnx_options *options, const char *name, const c
     return QONNX_OK;
 }
 
-static void assign(struct qn_settings *settings, const struct row *row, const char *value)
+/* The value lives on. */
+static void put(struct qn_settings *settings, const struct row *row, const char *value)
 {
     char *member = (char *)settings + row->offset;
 
@@ -315,16 +321,21 @@ static void assign(struct qn_settings *settings, const struct row *row, const ch
     case FLAG: parse_flag(value, (bool *)(void *)member); break;
     case INT: parse_int(value, (int64_t *)(void *)member); break;
     case REAL: parse_real(value, (double *)(void *)member); break;
-    case TEXT: *(const char **)(void *)member = qn_arena_strdup(&settings->arena, value); break;
+    case TEXT: *(const char **)(void *)member = value; break;
     case LIST: {
         struct qn_list *list = (struct qn_list *)(void *)member;
         const char    **items = qn_arena_grow(&settings->arena, (void *)list->items, list->count, &list->capacity, sizeof *items);
         if (!items) return;
         list->items = items;
-        items[list->count++] = qn_arena_strdup(&settings->arena, value);
+        items[list->count++] = value;
         break;
     }
     }
+}
+
+static void assign(struct qn_settings *settings, const struct row *row, const char *value)
+{
+    if ((value = qn_arena_strdup(&settings->arena, value))) put(settings, row, value);
 }
 
 static const char *user_text(const qonnx_options *options, const char *name)
@@ -489,7 +500,24 @@ qonnx_status qn_settings_resolve(struct qn_settings *settings, const qonnx_optio
     for (size_t i = 0; i < ROWS; i++)
         settings->on_trial[i] = rows[i].type == TEXT && rows[i].choice && strcmp(*(const char **)(void *)((char *)settings + rows[i].offset), AUTO) == 0;
     resolve(settings);
-    return settings->recipe ? QONNX_OK : check_blocks(settings, err);
+    if (!settings->recipe) QN_TRY(check_blocks(settings, err));
+    QN_TRY(qn_ladder_parse(settings, err));
+    if (settings->budget.measure && (user_text(options, "min-sqnr") || user_text(options, "max-drop"))) return qn_fail(err, QONNX_E_USAGE, "--%s: a size is asked for, and with --min-sqnr or --max-drop what stays in float is chosen by something else", settings->target_size ? "target-size" : "target-bpw");
+    if (settings->budget.measure) settings->min_sqnr = settings->node_sqnr = 0;
+    return qn_overrides_parse(settings, err);
+}
+
+qonnx_status qn_settings_check(const char *option, const char *value, qonnx_error *err) { return check_value(find_row(option), value, err); }
+
+const char *qn_settings_default(const char *option) { return find_row(option)->info.fallback; }
+
+void qn_settings_replace(struct qn_settings *copy, const char *option, const char *value) { put(copy, find_row(option), value); }
+
+qonnx_status qn_settings_settle(struct qn_settings *copy, qonnx_error *err)
+{
+    QN_TRY(fit_to_target(copy, err));
+    resolve(copy);
+    return check_blocks(copy, err);
 }
 
 int qn_settings_threads(const struct qn_settings *settings) { return settings->threads ? (int)settings->threads : qn_cpu_count(); }

@@ -56,6 +56,7 @@ static qonnx_status make(struct qn_planner *p, const struct qn_verdict *verdicts
     for (qn_value_id v = 0; v < values; v++) p->plan->tensors[v] = (struct qn_tensor_plan){ .group = v, .bounds = QN_UNBOUNDED, .useful = QN_UNBOUNDED, .sqnr = NAN };
     QN_TRY(qn_match_check(&p->settings->include, "include", p->graph, err));
     QN_TRY(qn_match_check(&p->settings->exclude, "exclude", p->graph, err));
+    QN_TRY(qn_match_check(&p->settings->overridden, "override", p->graph, err));
     QN_TRY(qn_plan_classify(p, verdicts, err));
     for (qn_node_id n = 0; n < nodes; n++)
         if (!(p->plan->nodes[n].reads = qn_arena_array(&p->plan->arena, p->graph->pb->node[n]->n_input, sizeof(bool)))) return qn_fail_nomem(err);

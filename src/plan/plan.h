@@ -48,6 +48,7 @@ enum qn_pairing {
 /* A node. */
 struct qn_node_plan {
     const struct qn_rule *rule;   /* this node's own row; NULL without a rule */
+    struct qn_weight_form form;   /* asked for, for its weights */
     enum qn_reason        reason; /* also says whether it is quantized */
     double                db;     /* for QUANTIZATION_ERROR: what would be kept */
     qn_node_id            fused_into; /* for FUSED */
@@ -80,6 +81,7 @@ struct qn_node_plan {
 struct qn_verdict {
     enum qn_reason reason; /* QN_REASON_QUANTIZED: none */
     double         db;
+    const struct qn_weight_form *form; /* its weight is to have; NULL: as the settings say */
 };
 
 struct qn_explicit; /* explicit.h */

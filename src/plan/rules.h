@@ -39,6 +39,7 @@
     R(NO_RANGE, "no range is known for what it reads or writes")                                                  \
     R(NOT_FINITE, "NaN or infinity was seen in what it reads or writes")                                          \
     R(QUANTIZATION_ERROR, "quantizing what it reads or writes loses too much on the calibration data")            \
+    R(SIZE_ALLOWS, "the size that was asked for has room for it in float")                                        \
     R(REPEATS_CHANNELS, "spreads channels with outliers over several, for the layer that reads them")              \
     R(NOT_IN_RECIPE, "the recipe has no quantizer for it")                                                        \
     R(OPERAND_IN_FLOAT, "the recipe leaves its input or its weight in float")                                     \

@@ -17,11 +17,11 @@
 static bool has_integer_form(const struct qn_solver *s, const struct qn_rule *rule) { return rule->kind == QN_KIND_RECURRENT && s->plan->settings->acts != QN_ACTS_FLOAT; }
 
 /* How a constant lies. A float LSTM's directions share their scales: those stand along one axis. */
-static qonnx_status find_layout(const struct qn_solver *s, const struct qn_rule *rule, const Onnx__TensorProto *t, size_t count, struct qn_layout *layout)
+static qonnx_status find_layout(const struct qn_solver *s, const struct qn_node_plan *row, const Onnx__TensorProto *t, size_t count, struct qn_layout *layout)
 {
-    size_t channels = (size_t)t->dims[0] * (s->plan->settings->per_channel ? (size_t)t->dims[1] : 1);
+    size_t channels = (size_t)t->dims[0] * (row->form.per_channel ? (size_t)t->dims[1] : 1);
 
-    if (!has_integer_form(s, rule)) return qn_layout_init(layout, t->dims, t->n_dims, s->plan->settings->per_channel ? rule->axis : QN_NO_AXIS, s->err);
+    if (!has_integer_form(s, row->rule)) return qn_layout_init(layout, t->dims, t->n_dims, row->form.per_channel ? row->rule->axis : QN_NO_AXIS, s->err);
     *layout = (struct qn_layout){ 1, channels, count / channels };
     return QONNX_OK;
 }
@@ -77,14 +77,14 @@ static qonnx_status hold_pairs(struct qn_solver *s, qn_node_id n, const struct q
 }
 
 /* Narrower ranges than the extremes, which takes the constant as a whole. */
-static qonnx_status narrow_ranges(struct qn_solver *s, const struct qn_scanned *scanned, int32_t hi, float *absmax)
+static qonnx_status narrow_ranges(struct qn_solver *s, const struct qn_scanned *scanned, enum qn_weight_range how, int32_t hi, float *absmax)
 {
     struct qn_arena scratch = { 0 };
     const float    *x;
     size_t          count;
     qonnx_status    status = qn_tensor_floats(scanned->tensor, &scratch, &x, &count, s->err);
 
-    if (status == QONNX_OK) status = qn_weight_ranges(x, scanned->layout, hi, s->plan->settings->weight_range_how, absmax, s->threads, s->err);
+    if (status == QONNX_OK) status = qn_weight_ranges(x, scanned->layout, hi, how, absmax, s->threads, s->err);
     qn_arena_release(&scratch);
     return status;
 }
@@ -102,8 +102,9 @@ static void set_scale(struct qn_qparams *params, size_t i, float absmax)
 
 static qonnx_status solve_scales(struct qn_solver *s, qn_node_id n, const struct qn_scanned *scanned, float *absmax, struct qn_qparams **params, void **codes, struct qn_error_sums *sums)
 {
-    const struct qn_rule  *rule = s->plan->nodes[n].rule;
-    const struct qn_qtype *type = s->plan->settings->weight_qtype;
+    const struct qn_rule        *rule = s->plan->nodes[n].rule;
+    const struct qn_weight_form *form = &s->plan->nodes[n].form;
+    const struct qn_qtype       *type = form->type;
     const size_t           channels = scanned->layout.channels;
     const int              axis = rule->axis < 0 ? (int)scanned->tensor->n_dims - 1 : rule->axis;
     struct qn_error_sums   lost;
@@ -116,7 +117,7 @@ static qonnx_status solve_scales(struct qn_solver *s, qn_node_id n, const struct
         return QONNX_OK;
     }
     QN_TRY(qn_solver_params(s, params, type, true, channels > 1 ? axis : -1, channels));
-    if (!type->floating && rule->kind == QN_KIND_LAYER && s->plan->settings->weight_range_how != QN_WEIGHT_MINMAX) QN_TRY(narrow_ranges(s, scanned, (*params)->hi, absmax));
+    if (!type->floating && rule->kind == QN_KIND_LAYER && form->range != QN_WEIGHT_MINMAX) QN_TRY(narrow_ranges(s, scanned, form->range, (*params)->hi, absmax));
     for (size_t i = 0; i < channels; i++) set_scale(*params, i, absmax[i]);
     if (has_integer_form(s, rule) && qn_solver_holds_pairs(s, *params))
         QN_TRY(hold_pairs(s, n, scanned, *params, codes, &lost));
@@ -144,8 +145,8 @@ static qonnx_status solve_constant(struct qn_solver *s, qn_node_id n, size_t slo
         qn_solver_condemn(s, n, QN_REASON_WEIGHT_SHAPE, NAN);
         return QONNX_OK;
     }
-    QN_TRY(find_layout(s, s->plan->nodes[n].rule, scanned.tensor, count, &scanned.layout));
-    if (!qn_qtype_scaled(s->plan->settings->weight_qtype)) scanned.layout = QN_LAYOUT_FLAT(count);
+    QN_TRY(find_layout(s, &s->plan->nodes[n], scanned.tensor, count, &scanned.layout));
+    if (!qn_qtype_scaled(s->plan->nodes[n].form.type)) scanned.layout = QN_LAYOUT_FLAT(count);
     absmax = qn_arena_array(&scratch, scanned.layout.channels, sizeof *absmax);
     status = absmax ? solve_scales(s, n, &scanned, absmax, params, codes, sums) : qn_fail_nomem(s->err);
     qn_arena_release(&scratch);
@@ -183,7 +184,7 @@ static qonnx_status weigh_channels(struct qn_solver *s, qn_node_id n, const floa
 /* Scales and codes of blocks follow from their weights alone and are made when they are written. */
 static qonnx_status solve_blocks(struct qn_solver *s, qn_node_id n)
 {
-    const struct qn_settings *settings = s->plan->settings;
+    const struct qn_weight_form *form = &s->plan->nodes[n].form;
     struct qn_scanned         scanned = { s->plan->graph->model, qn_node_constant(s->plan->graph, n, 1), { 0 }, s->threads };
     struct qn_block_plan     *blocks = qn_arena_alloc(&s->plan->arena, sizeof *blocks);
     size_t                    count;
@@ -191,7 +192,7 @@ static qonnx_status solve_blocks(struct qn_solver *s, qn_node_id n)
     bool                      finite;
 
     if (!blocks || !(blocks->lost = qn_arena_alloc(&s->plan->arena, sizeof *blocks->lost))) return qn_fail_nomem(s->err);
-    blocks->form = (struct qn_block_form){ (int)settings->weight_bits, settings->weight_symmetric, (size_t)settings->block_size, settings->weight_range_how };
+    blocks->form = (struct qn_block_form){ form->bits, form->symmetric, form->block, form->range };
     QN_TRY(qn_tensor_check(scanned.tensor, s->err));
     QN_TRY(qn_tensor_count(scanned.tensor, &count, s->err));
     scanned.layout = QN_LAYOUT_FLAT(count);
@@ -221,7 +222,7 @@ static qonnx_status take_rounded(struct qn_solver *s, qn_node_id n)
     QN_TRY(qn_round_take(s->plan, n, &no_bias, 0, s->err));
     if (!row->rounded) return QONNX_OK;
     status = qn_tensor_floats(t, &scratch, &x, &count, s->err);
-    if (status == QONNX_OK) status = find_layout(s, row->rule, t, count, &layout);
+    if (status == QONNX_OK) status = find_layout(s, row, t, count, &layout);
     if (status == QONNX_OK) status = qn_quantization_error(x, layout, row->weight, row->weight_codes, &lost, s->threads, s->err);
     if (status == QONNX_OK) row->weight_sqnr = qn_sqnr_db(lost);
     qn_arena_release(&scratch);

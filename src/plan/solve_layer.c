@@ -114,11 +114,11 @@ static qonnx_status solve_bias(struct qn_solver *s, struct qn_open_layer *l, str
 /* Codes may use fewer bits than their type has. */
 static qonnx_status new_weight(struct qn_solver *s, struct qn_node_plan *row, int axis, size_t channels)
 {
-    const struct qn_settings *settings = s->plan->settings;
-    const int                 bits = settings->weight_bits < settings->weight_qtype->bits ? (int)settings->weight_bits : settings->weight_qtype->bits;
+    const struct qn_qtype *type = row->form.type;
+    const int              bits = row->form.bits < type->bits ? row->form.bits : type->bits;
 
     if (!(row->weight = qn_arena_alloc(&s->plan->arena, sizeof *row->weight))) return qn_fail_nomem(s->err);
-    return qn_qparams_init(row->weight, &s->plan->arena, settings->weight_qtype, bits, true, axis, channels, s->err);
+    return qn_qparams_init(row->weight, &s->plan->arena, type, bits, true, axis, channels, s->err);
 }
 
 qonnx_status qn_solve_layer(struct qn_solver *s, qn_node_id n)
@@ -132,7 +132,7 @@ qonnx_status qn_solve_layer(struct qn_solver *s, qn_node_id n)
 
     QN_TRY(load_layer(s, &l, &usable));
     if (!usable) return QONNX_OK;
-    per_channel = settings->per_channel && l.layout.channels > 1; /* one channel is the tensor: a rank-0 scale */
+    per_channel = row->form.per_channel && l.layout.channels > 1; /* one channel is the tensor: a rank-0 scale */
     if (settings->target_row->linear_per_tensor && strstr(row->rule->op, "Conv") != row->rule->op) per_channel = false;
     if (settings->target_row->float_bias) l.bias = NULL;
     if (!per_channel) l.layout = QN_LAYOUT_FLAT(l.w_count);
@@ -140,7 +140,7 @@ qonnx_status qn_solve_layer(struct qn_solver *s, qn_node_id n)
     absmax = qn_arena_array(&s->plan->arena, l.layout.channels, sizeof *absmax);
     if (!absmax) return qn_fail_nomem(s->err);
     QN_TRY(qn_channel_absmax(l.w, l.layout, absmax, s->threads, s->err));
-    QN_TRY(qn_weight_ranges(l.w, l.layout, row->weight->hi, settings->weight_range_how, absmax, s->threads, s->err));
+    QN_TRY(qn_weight_ranges(l.w, l.layout, row->weight->hi, row->form.range, absmax, s->threads, s->err));
     for (size_t i = 0; i < l.layout.channels; i++) qn_qparams_set_symmetric(row->weight, i, absmax[i], row->weight->hi);
     if (l.bias) QN_TRY(guard_bias(s, &l, row));
     QN_TRY(qn_solve_pairs_begin(s, &l));

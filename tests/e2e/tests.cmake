@@ -7,6 +7,10 @@ if(QN_ORT)
   foreach(preset IN ITEMS int8-weights int8-dynamic int4 int2 fp16 bf16 fp8)
     add_test(NAME e2e_weights_${preset} COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_weights.py $<TARGET_FILE:qonnx-quantize> ${preset})
   endforeach()
+  add_test(NAME e2e_selection
+    COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_selection.py $<TARGET_FILE:qonnx-quantize> ${CMAKE_SOURCE_DIR}/models/chargpt)
+  add_test(NAME e2e_budget
+    COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_budget.py $<TARGET_FILE:qonnx-quantize> ${CMAKE_SOURCE_DIR}/models/chargpt)
   add_test(NAME e2e_forecast
     COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_forecast.py $<TARGET_FILE:qonnx-quantize> ${CMAKE_SOURCE_DIR}/models/mnist_resnet ${CMAKE_SOURCE_DIR}/models/chargpt)
   add_test(NAME e2e_halves COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_halves.py $<TARGET_FILE:qonnx-quantize>)

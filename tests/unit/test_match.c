@@ -63,6 +63,7 @@ static void nodes_match_by_name_output_and_operator(void **state)
     assert_true(qn_match_node("value?", &s.graph, 1)); /* no name, but an output */
     assert_false(qn_match_node("", &s.graph, 1));
     assert_true(qn_match_node("part2", &s.graph, 2));
+    assert_false(qn_match_node("x", &s.graph, 0)); /* what it reads, unless that is a constant */
     small_close(&s);
 }
 
