@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bench_samples infer|calibrate|histogram MODEL.onnx DATA [THREADS]: what the benchmarks compare conversion and calibration
- * with; bench_samples convert MODEL.onnx DATA OUT.onnx [OPTION=VALUE…]: what each stage of a conversion costs.
+ * bench_samples infer|minmax|histogram|channels MODEL.onnx DATA [THREADS]: what the benchmarks compare conversion and
+ * calibration with; bench_samples convert MODEL.onnx DATA OUT.onnx [OPTION=VALUE…]: what each stage of a conversion costs.
  *
  *   infer      every sample through the model as it is, at full optimization, and nothing else
- *   calibrate  the float passes, the plan of preset int8, and its ranges from every sample (-o observer=minmax)
- *   histogram  the same with histograms, as the other observers want them
+ *   minmax     the float passes, the plan of preset int8, and its ranges from every sample
+ *   histogram  the same with histograms, as other observers than minmax want them
+ *   channels   ranges and, of what layers read, channels one by one: that is what pair-safe weights and corrected biases ask for
  *
  *   convert    as the program does with one thread
  *
  * Prints the number of samples, or a line for each stage: CPU seconds of all threads, how often, its name. */
 #include <stdio.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -32,6 +36,7 @@ struct bench {
     struct qn_arena    arena;
     int                threads;
     size_t             samples, histogram_most;
+    bool               channels;
 };
 
 static qonnx_status infer(struct bench *b, qonnx_error *err)
@@ -71,7 +76,8 @@ static qonnx_status calibrate(struct bench *b, qonnx_error *err)
     QN_TRY(qn_plan_make(&b->plan, &b->graph, &b->settings, NULL, err));
     QN_TRY(qn_plan_observed(&b->plan, &ids, &count, err));
     names = qn_arena_array(&b->arena, count, sizeof *names);
-    options.channels = channels = qn_arena_array(&b->arena, count, sizeof *channels);
+    channels = qn_arena_array(&b->arena, count, sizeof *channels);
+    if (b->channels) options.channels = channels;
     if (!names || !channels) return qn_fail_nomem(err);
     for (size_t i = 0; i < count; i++) {
         names[i] = b->graph.values[ids[i]].name;
@@ -158,27 +164,32 @@ static qonnx_status run(struct bench *b, char **argv, qonnx_error *err)
     QN_TRY(qn_feed_open(&b->feed, argv[3], inputs, count, &options, err));
     QN_TRY(qn_ort_load(&b->runtime, NULL, err));
     b->histogram_most = strcmp(argv[1], "histogram") == 0 ? 1 << 12 : 0;
+    b->channels = strcmp(argv[1], "channels") == 0;
     return strcmp(argv[1], "infer") == 0 ? infer(b, err) : calibrate(b, err);
 }
 
 int main(int argc, char **argv)
 {
-    static const char *const modes[] = { "infer", "calibrate", "histogram", "convert" };
-    struct bench             b = { .threads = argc > 4 ? (int)strtol(argv[4], NULL, 10) : 1 };
-    qonnx_error              err = { 0 };
-    qonnx_status             status;
-    size_t                   mode = 0;
+    static const char *const modes[] = { "infer", "minmax", "histogram", "channels", "convert" };
+    enum { CONVERT = 4, MODES };
+    struct bench b = { .threads = argc > 4 ? (int)strtol(argv[4], NULL, 10) : 1 };
+    qonnx_error  err = { 0 };
+    qonnx_status status;
+    size_t       mode = 0;
 
-    while (argc > 3 && mode < 4 && strcmp(argv[1], modes[mode]) != 0) mode++;
-    if (argc < 4 || mode == 4 || (mode == 3 && argc < 5)) {
-        fprintf(stderr, "usage: bench_samples infer|calibrate|histogram MODEL.onnx DATA [THREADS]\n"
+    while (argc > 3 && mode < MODES && strcmp(argv[1], modes[mode]) != 0) mode++;
+    if (argc < 4 || mode == MODES || (mode == CONVERT && argc < 5)) {
+        fprintf(stderr, "usage: bench_samples infer|minmax|histogram|channels MODEL.onnx DATA [THREADS]\n"
                         "       bench_samples convert MODEL.onnx DATA OUT.onnx [OPTION=VALUE...]\n");
         return 2;
     }
-    status = mode == 3 ? convert(argv, &err) : run(&b, argv, &err);
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 1 << 20); /* as the program does */
+#endif
+    status = mode == CONVERT ? convert(argv, &err) : run(&b, argv, &err);
     if (status != QONNX_OK)
         fprintf(stderr, "bench_samples: %s\n", err.message);
-    else if (mode < 3)
+    else if (mode != CONVERT)
         printf("%zu\n", b.samples);
     return qonnx_status_exit_code(status); /* the system takes the memory back sooner than any release here */
 }

@@ -2,6 +2,9 @@
  * qonnx-quantize: a client of the library's public header and nothing else. */
 #include <errno.h>
 #include <fcntl.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,6 +122,11 @@ int main(int argc, char **argv)
     qonnx_status      status;
 
     keep_standard_streams_open();
+#ifdef __GLIBC__
+    /* Copies of weights that the runtime made go back to the system at once; else every large block that is freed makes
+     * larger ones stay. */
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
     /* Some builds of ONNX Runtime otherwise keep a device number and a log of events in the user's cache folder. */
     setenv("ORT_DISABLE_TELEMETRY", "1", 0);
     signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error like any other, */

@@ -92,17 +92,18 @@ static uint64_t implied_length(const Onnx__TensorProto *tensor, const struct pla
     return place->offset <= file_size ? file_size - place->offset : 0;
 }
 
-static qonnx_status attach(struct qn_model *model, Onnx__TensorProto *tensor, qonnx_error *err)
+/* `only`: where all external data lie, or NULL. */
+static qonnx_status attach(struct qn_model *model, Onnx__TensorProto *tensor, const struct qn_map *only, qonnx_error *err)
 {
     struct place         place;
-    const struct qn_map *map = NULL;
+    const struct qn_map *map = only;
     uint64_t             end;
 
     if (tensor->has_raw_data && tensor->raw_data.len)
         return qn_fail(err, QONNX_E_FORMAT, "both raw_data and external data");
-    if (!model->path) return qn_fail(err, QONNX_E_UNSUPPORTED, "external data in a model that is not a file");
+    if (!only && !model->path) return qn_fail(err, QONNX_E_UNSUPPORTED, "external data in a model that is not a file");
     QN_TRY(read_place(&place, tensor, err));
-    QN_TRY(map_file(&map, model, place.location, err));
+    if (!only) QN_TRY(map_file(&map, model, place.location, err));
     if (!place.has_length) place.length = implied_length(tensor, &place, map->size);
     if (__builtin_add_overflow(place.offset, place.length, &end) || end > map->size)
         return qn_fail(err, QONNX_E_FORMAT,
@@ -116,14 +117,36 @@ static qonnx_status attach(struct qn_model *model, Onnx__TensorProto *tensor, qo
     return QONNX_OK;
 }
 
+struct attachment {
+    struct qn_model     *model;
+    const struct qn_map *only;
+};
+
 static qonnx_status attach_if_external(Onnx__TensorProto *tensor, void *context, qonnx_error *err)
 {
+    const struct attachment *a = context;
+
     if (!tensor->has_data_location || tensor->data_location != ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL)
         return QONNX_OK;
-    return qn_wrap(err, attach(context, tensor, err), "tensor '%s'", tensor->name ? tensor->name : "");
+    return qn_wrap(err, attach(a->model, tensor, a->only, err), "tensor '%s'", tensor->name ? tensor->name : "");
 }
 
 qonnx_status qn_model_attach_external(struct qn_model *model, qonnx_error *err)
 {
-    return qn_visit_tensors(&model->pb->base, attach_if_external, model, err);
+    struct attachment attachment = { model, NULL };
+    return qn_visit_tensors(&model->pb->base, attach_if_external, &attachment, err);
+}
+
+qonnx_status qn_model_attach_file(struct qn_model *model, const char *path, qonnx_error *err)
+{
+    struct qn_map     *map = qn_arena_array(&model->arena, 1, sizeof *map);
+    char             **paths = qn_arena_array(&model->arena, 1, sizeof *paths);
+    struct attachment  attachment = { model, map };
+
+    if (!map || !paths || !(paths[0] = qn_arena_strdup(&model->arena, path))) return qn_fail_nomem(err);
+    QN_TRY(qn_map_open(map, path, model->no_mmap, err));
+    model->externals = map;
+    model->external_paths = paths;
+    model->external_count = model->external_capacity = 1;
+    return qn_visit_tensors(&model->pb->base, attach_if_external, &attachment, err);
 }

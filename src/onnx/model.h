@@ -49,6 +49,8 @@ QONNX_MUST_CHECK qonnx_status qn_model_pack(const struct qn_model *model, struct
 
 /* Maps and attaches the external data of every tensor; qn_model_open does it. */
 QONNX_MUST_CHECK qonnx_status qn_model_attach_external(struct qn_model *model, qonnx_error *err);
+/* The same for a model that has none mapped yet, when all of it lies in this file, whatever the tensors call it. */
+QONNX_MUST_CHECK qonnx_status qn_model_attach_file(struct qn_model *model, const char *path, qonnx_error *err);
 /* True when p lies in a file of the model; *map (may be NULL) is that file. */
 bool                          qn_model_owns(const struct qn_model *model, const void *p, const struct qn_map **map);
 

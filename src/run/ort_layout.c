@@ -11,32 +11,29 @@
 #include "run/ort_model.h"
 
 /* Block sizes are powers of two up to this. */
-enum { LARGEST_BLOCK = 16, LONGEST_CHAIN = 256 };
+enum { LARGEST_BLOCK = 16, LONGEST_CHAIN = 256, CACHE_LINE = 64 };
 
 /* ---- reading ---- */
 
-static qonnx_status borrow_weights(struct qn_model *saved, const struct qn_model *original, qonnx_error *err)
+/* Kernels that read a weight where it lies want whole lines of the cache: the runtime itself places weights so, but packs
+ * them closely when it saves them. */
+static qonnx_status align_weights(struct qn_model *saved, qonnx_error *err)
 {
-    const Onnx__GraphProto *from = original->pb->graph;
-    Onnx__GraphProto       *graph = saved->pb->graph;
-    struct qn_names         names;
+    Onnx__GraphProto *graph = saved->pb->graph;
 
-    qn_names_init(&names, &saved->arena);
-    for (size_t i = 0; i < from->n_initializer; i++) /* ids are places in the list: names are unique, none is lacking */
-        if (!from->initializer[i]->name || qn_names_intern(&names, from->initializer[i]->name) != i)
-            return qn_fail(err, QONNX_E_FORMAT, "initializers without a name of their own");
     for (size_t i = 0; i < graph->n_initializer; i++) {
-        const Onnx__TensorProto *tensor = graph->initializer[i];
-        uint32_t                 id = tensor->name ? qn_names_find(&names, tensor->name) : QN_NONE;
-        if (tensor->data_location != ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL) continue;
-        if (id == QN_NONE) return qn_fail(err, QONNX_E_RUNTIME, "a saved weight is nowhere");
-        graph->initializer[i] = from->initializer[id];
+        ProtobufCBinaryData *data = &graph->initializer[i]->raw_data;
+        uint8_t             *copy;
+        if (!graph->initializer[i]->has_raw_data || (uintptr_t)data->data % CACHE_LINE == 0) continue;
+        if (!(copy = qn_arena_alloc_raw(&saved->arena, data->len + CACHE_LINE))) return qn_fail_nomem(err);
+        copy += (CACHE_LINE - (uintptr_t)copy % CACHE_LINE) % CACHE_LINE;
+        memcpy(copy, data->data, data->len);
+        data->data = copy;
     }
     return QONNX_OK;
 }
 
-qonnx_status qn_ort_model_open_saved(struct qn_model *saved, const char *path, const struct qn_model *original,
-                                     qonnx_error *err)
+qonnx_status qn_ort_model_open_saved(struct qn_model *saved, const char *path, const char *weights, qonnx_error *err)
 {
     ProtobufCMessage *message;
     qonnx_status      status;
@@ -49,7 +46,8 @@ qonnx_status qn_ort_model_open_saved(struct qn_model *saved, const char *path, c
     if (status == QONNX_OK) saved->pb = (Onnx__ModelProto *)message;
     if (status == QONNX_OK && !saved->pb->graph)
         status = qn_fail(err, QONNX_E_RUNTIME, "a saved model without a graph");
-    if (status == QONNX_OK) status = borrow_weights(saved, original, err);
+    if (status == QONNX_OK) status = qn_model_attach_file(saved, weights, err);
+    if (status == QONNX_OK) status = align_weights(saved, err);
     if (status != QONNX_OK) qn_model_release(saved);
     return status;
 }

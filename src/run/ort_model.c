@@ -113,9 +113,9 @@ static void add_entry(struct qn_arena *arena, Onnx__TensorProto *tensor, const c
     tensor->external_data[tensor->n_external_data++] = entry;
 }
 
-/* The same tensor with its data elsewhere: in a file, or, under a name that is never opened, in what the runtime is
- * given besides. */
-static Onnx__TensorProto *hollow(struct qn_arena *arena, const struct ort_weight *weight, const struct source *source)
+/* The same tensor with its data elsewhere: in a file at this offset, or, with `at` NULL, in what the runtime is given
+ * besides. */
+static Onnx__TensorProto *hollow(struct qn_arena *arena, const struct ort_weight *weight, const struct source *at, size_t offset)
 {
     const Onnx__TensorProto *tensor = weight->tensor;
     Onnx__TensorProto       *copy = qn_arena_alloc(arena, sizeof *copy);
@@ -130,31 +130,34 @@ static Onnx__TensorProto *hollow(struct qn_arena *arena, const struct ort_weight
     copy->has_data_location = true;
     copy->data_location = ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
     if (!(copy->external_data = qn_arena_array(arena, 3, sizeof(Onnx__StringStringEntryProto *)))) return NULL;
-    add_entry(arena, copy, "location", source ? source->name : qn_arena_strdup(arena, "in-memory"));
-    if (!source) return copy;
-    add_entry(arena, copy, "offset",
-              qn_arena_printf(arena, "%zu", (size_t)((const uint8_t *)weight->data - source->map->data)));
+    add_entry(arena, copy, "location", at ? at->name : qn_arena_strdup(arena, "in-memory"));
+    if (!at) return copy;
+    add_entry(arena, copy, "offset", qn_arena_printf(arena, "%zu", offset));
     add_entry(arena, copy, "length", qn_arena_printf(arena, "%zu", weight->size));
     return copy;
 }
 
+/* Where the runtime is given a weight besides, a file that is there must be named all the same: to read it, where there
+ * is nothing in it, then fails. */
 static void take_out_weights(struct ort_model *packed, Onnx__GraphProto *graph, const struct sources *sources)
 {
-    Onnx__TensorProto **list = qn_arena_array(&packed->arena, graph->n_initializer, sizeof(Onnx__TensorProto *));
+    Onnx__TensorProto  **list = qn_arena_array(&packed->arena, graph->n_initializer, sizeof(Onnx__TensorProto *));
+    const struct source *any = sources->folder ? &sources->list[0] : NULL;
 
     packed->weights = qn_arena_array(&packed->arena, graph->n_initializer, sizeof *packed->weights);
+    packed->folder = sources->folder;
     if (qn_arena_failed(&packed->arena)) return;
     for (size_t i = 0; i < graph->n_initializer; i++) {
         struct ort_weight    weight = { .tensor = graph->initializer[i], .name = graph->initializer[i]->name };
         const struct source *source;
         list[i] = graph->initializer[i];
         if (!plain_data(list[i], &weight) || weight.size <= SMALL_WEIGHT) continue;
-        source = source_of(sources, &weight);
-        list[i] = hollow(&packed->arena, &weight, source);
-        if (source)
-            packed->folder = sources->folder;
-        else
+        if ((source = source_of(sources, &weight))) {
+            list[i] = hollow(&packed->arena, &weight, source, (size_t)((const uint8_t *)weight.data - source->map->data));
+        } else {
+            list[i] = hollow(&packed->arena, &weight, any, any ? any->map->size : 0);
             packed->weights[packed->weight_count++] = weight;
+        }
     }
     graph->initializer = list;
 }

@@ -30,7 +30,7 @@ struct ort_model {
     size_t             size;
     struct ort_weight *weights; /* to be given to the runtime */
     size_t             weight_count;
-    const char        *folder; /* of the files that the runtime is to read other weights from; NULL: there are none */
+    const char        *folder; /* of the files that weights are said to be in; NULL: of none */
     struct qn_arena    arena;  /* holds all of it; weights' data lie in the model */
 };
 
@@ -50,9 +50,9 @@ QONNX_MUST_CHECK qonnx_status qn_ort_model_pack(struct ort_model *packed, const 
                                                 size_t watch_count, struct ort_sizes sizes, qonnx_error *err);
 void                          qn_ort_model_release(struct ort_model *packed);
 
-/* Reads a model that the runtime saved to `path`; weights that it left in the original's files are the original's. */
-QONNX_MUST_CHECK qonnx_status qn_ort_model_open_saved(struct qn_model *saved, const char *path,
-                                                      const struct qn_model *original, qonnx_error *err);
+/* Reads a model that the runtime saved to `path`, with its large weights in the file `weights`. */
+QONNX_MUST_CHECK qonnx_status qn_ort_model_open_saved(struct qn_model *saved, const char *path, const char *weights,
+                                                      qonnx_error *err);
 /* What a model that the runtime saved is to be watched at, found by its observer nodes. Where such a node reads a
  * tensor that was brought back from the runtime's blocked layout (NCHWc) for it alone, the blocked tensor is watched
  * instead if its blocks have no padding: the same values in another order. In the model's arena. */

@@ -14,8 +14,11 @@
 
 #include "run/ort_session.h"
 
-/* The runtime holds the saved model twice while it writes it: not for larger ones. */
+/* What the runtime saves is held in memory: not for larger models. */
 #define SAVED_MAX ((size_t)256 << 20)
+
+/* Where a process finds the files it has open. */
+#define OPEN_FILES "/proc/self/fd/"
 
 static void unload(const struct ort_api *api, struct ort_loaded *loaded)
 {
@@ -46,6 +49,7 @@ struct loading {
     int                              level;
     const struct qn_model           *files;   /* weights may be read from this one's files; NULL: not from files */
     const char                      *save_as; /* NULL: nowhere */
+    const char                      *save_weights; /* large ones go into a file of this name in the same folder */
     struct ort_sizes                 sizes;
 };
 
@@ -65,6 +69,7 @@ static qonnx_status set_options(struct ort_options *options, const struct ort_ru
         ORT_TRY(api, add_config(options, wanted->config[i].key, wanted->config[i].value), wanted->config[i].key);
     if (!loading->save_as) return QONNX_OK;
     ORT_TRY(api, set_optimized_model_path(options, loading->save_as), "session options");
+    ORT_TRY(api, add_config(options, "session.optimized_model_external_initializers_file_name", loading->save_weights), "session options");
     /* It will not run: weights need not be rearranged for that. */
     ORT_TRY(api, add_config(options, "session.disable_prepacking", "1"), "session options");
     return QONNX_OK;
@@ -72,7 +77,7 @@ static qonnx_status set_options(struct ort_options *options, const struct ort_ru
 
 /* Gives the runtime the weights where they lie. */
 static qonnx_status lend_weights(const struct ort_runtime *ort, struct ort_loaded *loaded, struct ort_options *options,
-                                 struct ort_model *packed, qonnx_error *err)
+                                 struct ort_model *packed, int level, qonnx_error *err)
 {
     const struct ort_api *api = &ort->api;
     const char          **names = qn_arena_array(&packed->arena, packed->weight_count, sizeof *names);
@@ -95,7 +100,8 @@ static qonnx_status lend_weights(const struct ort_runtime *ort, struct ort_loade
         /* What no rewrite of the graph replaces is used where it lies. */
         ORT_TRY(api, add_initializer(options, weight->name, loaded->weights[i]), weight->name);
     }
-    if (!packed->weight_count) return QONNX_OK;
+    /* What rewrites are to read as well becomes part of the graph, and is copied on the way. */
+    if (!packed->weight_count || (level == ORT_LEVEL_NONE && packed->folder)) return QONNX_OK;
     ORT_TRY(api, add_external(options, names, (const struct ort_value *const *)loaded->weights, packed->weight_count),
             "weights");
     return QONNX_OK;
@@ -110,7 +116,7 @@ static qonnx_status load_with(const struct ort_run_session *session, struct ort_
 
     QN_TRY(set_options(options, session, loading, err));
     QN_TRY(qn_ort_model_pack(&packed, loading->model, loading->files, loading->watches, loading->watch_count, loading->sizes, err));
-    status = lend_weights(session->ort, loaded, options, &packed, err);
+    status = lend_weights(session->ort, loaded, options, &packed, loading->level, err);
     if (status == QONNX_OK)
         status = qn_ort_check(api,
                               api->create_session_from_array(session->ort->env, packed.bytes, packed.size, options,
@@ -155,9 +161,9 @@ static bool worth_two_stages(const struct loading *loading)
     return convolves && small_enough_to_save(graph);
 }
 
-/* What was needed for the first stage goes back to the system before the second one: the heap's free pages, and
- * those of the model's file, which is not read again. */
-static void forget_first_stage(const struct qn_model *model)
+/* What was needed so far goes back to the system before a stage: the heap's free pages, and those of the model's file,
+ * which the runtime maps for itself. */
+static void forget_before(const struct qn_model *model)
 {
     qn_map_drop(&model->map, model->map.data, model->map.size);
 #ifdef __GLIBC__
@@ -165,22 +171,33 @@ static void forget_first_stage(const struct qn_model *model)
 #endif
 }
 
-/* Reads what the runtime makes of the model. It goes through a file that is in no folder, so that nothing is left behind
- * however this ends. */
+/* A file in no folder, so that nothing is left behind however this ends; the path is good until it is closed. */
+static int open_nameless(char *path, size_t size, qonnx_error *err)
+{
+    int file = memfd_create("qonnx-optimised", MFD_CLOEXEC);
+
+    if (file < 0)
+        qn_fail(err, QONNX_E_IO, "no memory file");
+    else
+        snprintf(path, size, OPEN_FILES "%d", file);
+    return file;
+}
+
+/* Reads what the runtime makes of the model. */
 static qonnx_status load_and_read_back(const struct ort_run_session *session, struct ort_loaded *loaded,
                                        const struct loading *loading, struct qn_model *saved, qonnx_error *err)
 {
     struct loading saving = *loading;
-    char           path[64];
-    int            file = memfd_create("qonnx-optimised", MFD_CLOEXEC);
-    qonnx_status   status;
+    char           path[64], weights[64];
+    int            file = open_nameless(path, sizeof path, err), other = file < 0 ? -1 : open_nameless(weights, sizeof weights, err);
+    qonnx_status   status = other < 0 ? QONNX_E_IO : QONNX_OK;
 
-    if (file < 0) return qn_fail(err, QONNX_E_IO, "no memory file");
-    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
     saving.save_as = path;
-    status = load(session, loaded, &saving, err);
-    if (status == QONNX_OK) status = qn_ort_model_open_saved(saved, path, loading->model, err);
-    close(file);
+    saving.save_weights = weights + strlen(OPEN_FILES);
+    if (status == QONNX_OK) status = load(session, loaded, &saving, err);
+    if (status == QONNX_OK) status = qn_ort_model_open_saved(saved, path, weights, err);
+    if (file >= 0) close(file);
+    if (other >= 0) close(other);
     if (status != QONNX_OK) unload(&session->ort->api, loaded);
     return status;
 }
@@ -202,10 +219,12 @@ static qonnx_status load_in_two_stages(struct ort_run_session *session, const st
     struct ort_loaded first = { 0 };
     struct loading    stage = *loading;
     struct ort_watch *watches;
-    qonnx_status      status = load_and_read_back(session, &first, loading, &session->saved, err);
+    qonnx_status      status;
 
+    forget_before(loading->model);
+    status = load_and_read_back(session, &first, loading, &session->saved, err);
     unload(&session->ort->api, &first);
-    forget_first_stage(loading->model);
+    forget_before(loading->model);
     QN_TRY(status);
     QN_TRY(qn_ort_model_watches(&session->saved, &watches, &stage.watch_count, err));
     if (stage.watch_count != loading->watch_count) return qn_fail(err, QONNX_E_RUNTIME, "an observer was lost");
@@ -213,9 +232,7 @@ static qonnx_status load_in_two_stages(struct ort_run_session *session, const st
     stage.model = &session->saved;
     stage.watches = watches;
     stage.level = ORT_LEVEL_NONE;
-    status = load(session, &session->loaded, &stage, err);
-    forget_first_stage(loading->model);
-    return status;
+    return load(session, &session->loaded, &stage, err);
 }
 
 static qonnx_status load_wanted(struct ort_run_session *session, const struct loading *loading, qonnx_error *err)
