@@ -84,6 +84,7 @@ provided()
         man-db) have man ;;
         make | file | doxygen) have "$1" ;;
         dpkg-dev) have dpkg-shlibdeps ;;
+        libopenmpi-dev) have mpicc && have mpiexec ;; # any MPI will do
         python3-venv) python3 -c 'import ensurepip' ;;
         zsh | fish) have "$1" ;;
         libprotobuf-c-dev) pkg-config --exists libprotobuf-c ;;

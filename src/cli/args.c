@@ -99,6 +99,7 @@ static qonnx_status set_own(struct parser *parser, const qonnx_option_info *opti
 static qonnx_status set(struct parser *parser, const qonnx_option_info *option, const char *value)
 {
     parser->given[parser->given_count++] = option;
+    if (strcmp(option->name, "shard") == 0) parser->args->shard = true;
     if (!qn_option_is_shared(option)) return set_own(parser, option, value);
     if (strcmp(option->name, "dry-run") == 0) parser->args->dry_run = !value || strcmp(value, "off") != 0;
     return qonnx_options_set(parser->args->options, option->name, value, parser->err);

@@ -12,7 +12,7 @@ struct qn_args {
     qonnx_options           *options;
     const char              *dump, *list, *dump_options; /* their values; NULL when not given */
     int                      quiet;                      /* how often */
-    bool                     json, version, help, print_config, dry_run;
+    bool                     json, version, help, print_config, dry_run, shard;
 };
 
 /* E_USAGE with one line of text for whatever does not fit. The texts in *args point into argv. Release also after a

@@ -15,6 +15,7 @@
 #include "help.h"
 #include "manuals.h"
 #include "progress.h"
+#include "ranks.h"
 
 /* A standard stream that the caller closed must not become the number of a file that is opened later. What takes its
  * place refuses what a stream of that kind does, so that output is not lost silently. */
@@ -41,7 +42,7 @@ static qonnx_status run(const struct qn_args *args, struct qn_console *console, 
 
     switch (args->command->letter) {
     case 'q': status = qonnx_quantize(args->files[0], args->files[1], args->options, &callbacks, &result, err); break;
-    case 'k': status = qonnx_calibrate(args->files[0], args->files[1], args->options, &callbacks, &result, err); break;
+    case 'k': status = qn_ranks_calibrate(args, console, &callbacks, &result, err); break;
     case 'm': status = qonnx_merge(args->files[0], args->files + 1, args->file_count - 1, &callbacks, &result, err); break;
     case 'c': status = qonnx_compare(args->files[0], args->files[1], args->options, &callbacks, &result, err); break;
     case 'v': status = qonnx_convert(args->files[0], args->files[1], args->options, &callbacks, &result, err); break;
