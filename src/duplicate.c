@@ -109,6 +109,14 @@ static void add_channel(struct qn_stats *made, size_t to, const struct qn_channe
     qn_exact_sum_add(&made->sum2, qn_channel_mean_square(from, c) * summed * (double)share * (double)share);
 }
 
+/* Of two neighbours that are there as before, but for shares a and b of them: a (x + y) + (b - a) y, for one. */
+static void keep_pair(struct qn_channel_stats *made, const struct qn_channel_stats *from, size_t c, float a, float b)
+{
+    const float least = fminf(a, b), rest = (fmaxf(a, b) - least) * from->max[a < b ? c + 1 : c];
+
+    for (size_t h = 0; h < 2; h++) made->pair[c + h] = fminf(made->pair[c + h], least * from->pair[c + h] + rest);
+}
+
 static qonnx_status widen_stats(struct qn_stats *made, const struct spread *s, qonnx_error *err)
 {
     const struct qn_channel_stats *from = s->stats->channels;
@@ -122,6 +130,8 @@ static qonnx_status widen_stats(struct qn_stats *made, const struct spread *s, q
         for (uint32_t k = 1; k < s->copies[c]; k++) add_channel(made, to++, from, c, share);
     }
     qn_channel_stats_assume_pairs(made->channels);
+    for (size_t c = 0; c + 1 < channels; c += 2)
+        keep_pair(made->channels, from, c, 1.0f / (float)s->copies[c], 1.0f / (float)s->copies[c + 1]);
     made->channels->count = from->count;
     made->channels->summed = from->summed;
     made->samples = s->stats->samples;

@@ -8,11 +8,11 @@
 #include "plan/solver.h"
 
 /* Data that was not seen goes beyond what was seen. Of a single channel, on real models, by up to its whole range again,
- * and by some codes where that is next to nothing; of the sum of two, which are seldom largest in one place, by less, and
- * the less the more samples there were. */
-enum { MARGIN = 24, PAIR_MARGIN = 8 };
-#define PAIR_SHARE 0.5
-#define PAIR_SAMPLES 2.0 /* over the root of how many there were */
+ * and by some codes where that is next to nothing; of the sum of two, which are seldom largest in one place, about as far
+ * as one half of the samples goes beyond the other in some pair of the layer, and the less the more samples there were. */
+enum { MARGIN = 24, PAIR_MARGIN = 8, PAIR_LEAST = 8 };
+#define PAIR_SHARE 1.25
+#define PAIR_SAMPLES 1.5 /* over the root of how many there were */
 /* Even a channel that was never anything but zero counts: as this share of the average one. */
 #define LEAST_IMPORTANCE 1e-3
 
@@ -48,16 +48,44 @@ static int32_t most_of(const struct qn_qparams *input, struct qn_range seen)
     return high == low || most > top ? top : most;
 }
 
-/* Of the largest sums of two neighbouring channels' codes. */
-static int32_t both_of(const struct qn_qparams *input, const struct qn_stats *stats, size_t c, int32_t all)
-{
-    const struct qn_range a = qn_channel_range(stats->channels, c), b = qn_channel_range(stats->channels, c + 1);
-    const int32_t         low_a = code_of(input, a.min), low_b = code_of(input, b.min), low = low_a + low_b;
-    const double          high = rint((double)stats->channels->pair[c] / (double)input->scale[0]) + 2 * (input->zero_point[0] - input->lo) + 1;
-    const double          share = PAIR_SHARE + PAIR_SAMPLES / sqrt((double)stats->samples);
+/* Sums of two neighbouring channels' codes: the largest in each half of the samples, and one that none goes below. */
+struct sums {
+    double  high, other;
+    int32_t low;
+    bool    known; /* each of the two changed, in either half */
+};
 
-    if (low_a == code_of(input, a.max) || low_b == code_of(input, b.max) || !(high < all)) return all;
-    return (int32_t)fmin(fmax(high, low) + ceil(share * fmax(high - low, 0)) + PAIR_MARGIN, all);
+static struct sums sums_of(const struct qn_qparams *input, const struct qn_channel_stats *stats, size_t c)
+{
+    const struct qn_range a = qn_channel_range(stats, c), b = qn_channel_range(stats, c + 1);
+    const int32_t         low_a = code_of(input, a.min), low_b = code_of(input, b.min);
+    double                half[2];
+
+    for (size_t h = 0; h < 2; h++)
+        half[h] = rint((double)stats->pair[c + h] / (double)input->scale[0]) + 2 * (input->zero_point[0] - input->lo) + 1;
+    return (struct sums){ .high = fmax(half[0], half[1]),
+                          .other = fmin(half[0], half[1]),
+                          .low = low_a + low_b,
+                          .known = low_a < code_of(input, a.max) && low_b < code_of(input, b.max) && isfinite(half[0] + half[1]) };
+}
+
+/* How far beyond the largest sum one may come that was not seen, as a share of what sums range over. */
+static double share_of(const struct qn_qparams *input, const struct qn_stats *stats)
+{
+    double most = 0;
+
+    for (size_t c = 0; c + 1 < stats->channels->channels; c += 2) {
+        const struct sums s = sums_of(input, stats->channels, c);
+        if (s.known) most = fmax(most, (s.high - s.other) / fmax(s.high - s.low, PAIR_LEAST));
+    }
+    return PAIR_SHARE * most + PAIR_SAMPLES / sqrt((double)stats->samples);
+}
+
+/* Of the largest sums of two neighbouring channels' codes. */
+static int32_t both_of(struct sums s, double share, int32_t all)
+{
+    if (!s.known || !(s.high < all)) return all;
+    return (int32_t)fmin(fmax(s.high, s.low) + ceil(share * fmax(s.high - s.low, 0)) + PAIR_MARGIN, all);
 }
 
 /* An input that the operator before cuts off may be at its bound in any channel, as it was in others. */
@@ -74,6 +102,7 @@ static qonnx_status fill_inputs(const struct qn_solver *s, struct qn_open_layer 
     struct qn_node_plan     *row = &s->plan->nodes[l->node];
     const size_t             count = l->shape.weight.groups * l->shape.weight.channels;
     const int32_t            zero = l->shape.pads ? input->zero_point[0] - input->lo : 0;
+    const double             share = stats ? share_of(input, stats) : 0;
     uint8_t                 *most = qn_arena_array(&s->plan->arena, count, sizeof *most);
     uint16_t                *both = qn_arena_array(&s->plan->arena, count, sizeof *both);
     struct qn_pair_inputs   *kept = qn_arena_array(&s->plan->arena, 1, sizeof *kept);
@@ -84,7 +113,7 @@ static qonnx_status fill_inputs(const struct qn_solver *s, struct qn_open_layer 
         most[c] = (uint8_t)(all < zero ? zero : all);
     }
     for (size_t c = 0; c + 1 < count; c++) {
-        const int32_t all = most[c] + most[c + 1], sum = stats && c % 2 == 0 ? both_of(input, stats, c, all) : all;
+        const int32_t all = most[c] + most[c + 1], sum = stats && c % 2 == 0 ? both_of(sums_of(input, stats->channels, c), share, all) : all;
         both[c] = (uint16_t)(sum < 2 * zero ? 2 * zero : sum);
     }
     l->inputs = (struct qn_pair_inputs){ most, both };

@@ -62,6 +62,7 @@ struct sample {
     struct qn_channel_stats *stats;
     struct qn_scan          *scan; /* of all channels */
     struct qn_ends           ends; /* the same */
+    size_t                   half;
     bool                     odd;
 };
 
@@ -80,8 +81,10 @@ static void take_ends(struct sample *sample, const struct strip *s, struct qn_en
     qn_take_upper(sample->ends.max, ends->max, s->width);
     qn_take_lower(stats->min + s->first, ends->min, s->width);
     qn_take_upper(stats->max + s->first, ends->max, s->width);
-    for (size_t c = 0; c + 1 < s->width; c += 2)
-        stats->pair[s->first + c] = UPPER(ends->pair[c / 2], stats->pair[s->first + c]);
+    for (size_t c = 0; c + 1 < s->width; c += 2) {
+        float *pair = &stats->pair[s->first + c + sample->half];
+        *pair = UPPER(ends->pair[c / 2] + 0.0f, *pair);
+    }
 }
 
 /* What is not ordinary counts as 0. */
@@ -225,7 +228,7 @@ QN_CLONES static void add_up(const float *restrict x, const float *restrict y, s
 static void add_pair(struct sample *sample, const float *x, size_t inner, size_t first)
 {
     enum { MOST = CHUNK * LANES };
-    float *pair = &sample->stats->pair[first], sums[MOST];
+    float *pair = &sample->stats->pair[first + sample->half], sums[MOST];
 
     for (size_t at = 0, n; at < inner; at += n) {
         struct strip   strip = { sums, 1, n = inner - at < MOST ? inner - at : MOST, 1, 0, 0 };
@@ -234,7 +237,7 @@ static void add_pair(struct sample *sample, const float *x, size_t inner, size_t
         qn_ends_init(&ends);
         scan_strip(&strip, LANES, &ends);
         qn_ends_fold(&ends, 1, LANES);
-        *pair = UPPER(ends.max[0], *pair);
+        *pair = UPPER(ends.max[0] + 0.0f, *pair);
     }
 }
 
@@ -274,7 +277,7 @@ bool qn_channel_stats_add(struct qn_channel_stats *stats, const struct qn_channe
 {
     const struct qn_layout layout = view->layout;
     const size_t           width = view->block;
-    struct sample          sample = { .stats = stats, .scan = scan };
+    struct sample          sample = { .stats = stats, .scan = scan, .half = view->half };
 
     *scan = (struct qn_scan){ .min = INFINITY, .max = -INFINITY };
     if (layout.channels != stats->channels || width > WIDEST || layout.channels % width) {
@@ -331,5 +334,9 @@ double qn_channel_mean_square(const struct qn_channel_stats *stats, size_t chann
 
 void qn_channel_stats_assume_pairs(struct qn_channel_stats *stats)
 {
-    for (size_t c = 0; c + 1 < stats->channels; c++) stats->pair[c] = stats->max[c] + stats->max[c + 1];
+    for (size_t c = 0; c + 1 < stats->channels; c += 2)
+        stats->pair[c] = stats->pair[c + 1] = stats->max[c] + stats->max[c + 1];
 }
+
+/* The top bit of multiples of the golden ratio: even among neighbours and among those with any step between them. */
+size_t qn_half_of(uint64_t position) { return (size_t)(position * UINT64_C(0x9E3779B97F4A7C15) >> 63); }

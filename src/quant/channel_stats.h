@@ -17,7 +17,8 @@ struct qn_channel_stats {
     uint64_t             summed;   /* values in the sums: of large tensors not all */
     bool                 mismatch; /* a sample had another number of channels: nothing below means anything */
     float               *min, *max;
-    float               *pair; /* by even channel: the largest sum of its value and its neighbour's in one place */
+    float               *pair; /* by even channel c: the largest sum of its value and its neighbour's in one place, at c
+                                  of the first half of the samples, at c + 1 of the second */
     struct qn_fixed_sum *sum, *sum2;
     /* What the pointers above point into: */
     float               *ends;
@@ -29,6 +30,7 @@ struct qn_channel_view {
     const float     *x;
     struct qn_layout layout;
     size_t           block; /* 1, 8 or 16; divides the channels */
+    size_t           half;  /* 0 or 1: of the samples, by chance; how far one goes beyond the other tells how far new ones may */
 };
 
 /* E_LIMIT for too many channels. */
@@ -46,6 +48,8 @@ bool            qn_channel_stats_usable(const struct qn_channel_stats *stats);
 struct qn_range qn_channel_range(const struct qn_channel_stats *stats, size_t channel);
 double          qn_channel_mean(const struct qn_channel_stats *stats, size_t channel);
 double          qn_channel_mean_square(const struct qn_channel_stats *stats, size_t channel);
+/* The half that a sample falls into, by its place in all of the data. */
+size_t          qn_half_of(uint64_t position);
 /* For statistics that were not gathered: pairs as if both were largest in the same place. */
 void            qn_channel_stats_assume_pairs(struct qn_channel_stats *stats);
 

@@ -18,7 +18,7 @@ struct seen {
 struct worker {
     struct qn_calibrator *calibration;
     struct seen        *values; /* in the order of the names */
-    size_t              sample;
+    size_t              sample, half;
 };
 
 struct qn_calibrator {
@@ -50,7 +50,7 @@ static void merge_shape(struct seen *seen, int32_t dtype, int rank, const int64_
 }
 
 /* The values as [outer][channels][inner], if that is their shape. */
-static bool channel_view(const struct qn_view *view, struct qn_channel_wish wish, struct qn_channel_view *out)
+static bool channel_view(const struct qn_view *view, struct qn_channel_wish wish, size_t half, struct qn_channel_view *out)
 {
     const int   axis = wish.axis < 0 ? view->rank - 1 : wish.axis;
     qonnx_error ignored = { 0 };
@@ -58,6 +58,7 @@ static bool channel_view(const struct qn_view *view, struct qn_channel_wish wish
     if (axis < 0 || axis >= view->rank || (view->block && axis != 1)) return false;
     out->x = view->data;
     out->block = view->block ? view->block : 1;
+    out->half = half;
     return qn_layout_init(&out->layout, view->dims, (size_t)view->rank, axis, &ignored) == QONNX_OK;
 }
 
@@ -72,7 +73,7 @@ static qonnx_status observe(void *context, size_t index, const struct qn_view *v
     if (index >= calibration->value_count) return qn_fail(err, QONNX_E_INTERNAL, "an observer nobody asked for");
     merge_shape(seen, view->dtype, view->rank, view->dims);
     if (view->dtype != QN_FLOAT) return QONNX_OK;
-    if (seen->stats.channels && channel_view(view, calibration->options->channels[index], &channels)) {
+    if (seen->stats.channels && channel_view(view, calibration->options->channels[index], worker->half, &channels)) {
         range = qn_stats_add_channels(&seen->stats, &channels);
     } else {
         if (seen->stats.channels) seen->stats.channels->mismatch = true;
@@ -99,6 +100,7 @@ static qonnx_status run_sample(void *context, int number, struct qn_sample *samp
 
     if (calibration->options->wants && !calibration->options->wants(calibration->options->output_context, sample->index)) return QONNX_OK;
     worker->sample = sample->index;
+    worker->half = qn_half_of(sample->position);
     QN_TRY(calibration->session->runtime->run(calibration->session, &run, err));
     if (calibration->options->on_sample) calibration->options->on_sample(calibration->options->output_context, sample);
     return QONNX_OK;

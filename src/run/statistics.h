@@ -41,6 +41,6 @@ QONNX_MUST_CHECK qonnx_status qn_statistics_read(struct qn_statistics *statistic
 QONNX_MUST_CHECK qonnx_status qn_statistics_parse(struct qn_statistics *statistics, const void *bytes, size_t size,
                                                   qonnx_error *err);
 
-#define QN_STATISTICS_MAGIC "QONNX statistics 1\n"
+#define QN_STATISTICS_MAGIC "QONNX statistics 2\n"
 
 #endif
