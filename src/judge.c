@@ -8,6 +8,10 @@
 #include "onnx/dtype.h"
 
 #define GAIN_DB 0.3
+/* Samples' dB spread by about PRIOR_DB, which counts like so many samples. */
+#define PRIOR_DB 3.5
+#define PRIOR_SAMPLES 4
+#define CERTAINTY 2 /* standard errors */
 /* What is behind by so many dB after one, two, three … samples is not going to be ahead by GAIN_DB. */
 static const double hopeless[] = { 0.5, 0.0, 0.0, -GAIN_DB / 2 };
 
@@ -234,9 +238,29 @@ static double sqnr_of(const struct trial *trial)
     return sqnr;
 }
 
+/* The dB that samples keep are spread about normally: together they keep less than on average, for the noisiest decide. */
+static double surely(const struct trial *trial)
+{
+    double sum = 0, squares = 0, count = 0, mean, variance;
+
+    for (size_t i = 0; i < QN_JUDGE_MOST; i++) {
+        const double own = trial->judgement->own[i];
+        if (isnan(own)) continue;
+        sum += own;
+        squares += own * own;
+        count++;
+    }
+    if (count < 1) return INFINITY;
+    mean = sum / count;
+    variance = (fmax(squares - sum * mean, 0) + PRIOR_SAMPLES * PRIOR_DB * PRIOR_DB) / (count - 1 + PRIOR_SAMPLES);
+    return mean - variance * log(10) / 20 - CERTAINTY * sqrt(variance / (double)trial->run);
+}
+
+/* What the samples run so far come to. */
 static void sum_up(const struct trial *trial, struct qn_judgement *judgement)
 {
     judgement->sqnr = sqnr_of(trial);
+    judgement->sure = trial->run < qn_judge_count(trial->judge) ? judgement->sqnr : fmin(judgement->sqnr, surely(trial));
     judgement->mean = INFINITY;
     judgement->drop = -1;
     judgement->samples = trial->run;

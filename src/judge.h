@@ -48,6 +48,7 @@ bool qn_judge_wants(const struct qn_judge *judge, size_t sample);
 struct qn_judgement {
     double sqnr; /* signal to noise of all samples together: one that fails altogether decides. No more than this if not all were run */
     double mean; /* of the samples' own, each at most QN_JUDGE_CAP: shows what helps all the others, too */
+    double sure; /* what other samples keep together, nearly surely: from the mean and the spread of these; at most sqnr, which it is if not all were run */
     double drop; /* of 100 choices (the largest value of each row) so many are others, in the worst output; -1: no output has rows */
     double own[QN_JUDGE_MOST]; /* by place: what that sample keeps in its worst output; NAN: it was not run */
     size_t samples;

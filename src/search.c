@@ -17,7 +17,6 @@
 #include "sensitivity.h"
 
 enum {
-    MARGIN_DB = 3,  /* the best of many on few samples is not quite as good on others */
     WISH_DB = 1,    /* more than that: so far goes what is cheap */
     STRETCHES = 8,  /* to begin with */
     ROUNDS = 4,     /* candidates kept back for the end; twice as many may run while the result keeps too much */
@@ -55,6 +54,7 @@ struct search {
     struct stretch    *stretches;
     size_t             left;        /* candidates that may still be run */
     bool               lifted;      /* what the floor left in float is up for decision again */
+    bool               parted; /* some of many choices was the best, by the luck of few samples, too */
     bool               stale;       /* the plan is not that of the verdicts and settings as they are */
     double             least, wish; /* dB asked for; dB beyond which nothing goes to float any more */
     double             aim;         /* dB to begin with */
@@ -144,9 +144,12 @@ static qonnx_status try_methods(struct search *s)
 
 /* ---- what is asked for ---- */
 
+/* dB that count: what those samples keep that were judged or, where parts were chosen by them, what others surely do. */
+static double kept(const struct search *s, struct qn_judgement judged) { return s->parted ? judged.sure : judged.sqnr; }
+
 static bool is_enough(const struct search *s, struct qn_judgement judged)
 {
-    return judged.sqnr >= s->least && judged.drop <= s->job->settings.max_drop;
+    return kept(s, judged) >= s->least && judged.drop <= s->job->settings.max_drop;
 }
 
 static bool counts_choices(const struct search *s) { return s->job->settings.max_drop < QN_DROP_ANY; }
@@ -336,7 +339,7 @@ static qonnx_status leave_all_in_float(struct search *s)
 }
 
 /* The best so far keeps so much more than it has to that some more runs may find a faster one. */
-static bool is_loose(const struct search *s) { return s->job->judged.sqnr > s->least + LOOSE_DB; }
+static bool is_loose(const struct search *s) { return kept(s, s->job->judged) > s->least + LOOSE_DB; }
 
 /* Noise does not quite add up: how much of it may be added is found by measuring, from both sides. */
 static qonnx_status settle(struct search *s)
@@ -373,8 +376,8 @@ static qonnx_status settle(struct search *s)
         if (good > 0 && isfinite(bad))
             limit = sqrt(good * bad);
         else
-            limit *= good > 0 ? fmin(fmax(wanted / noise_of(now.sqnr), STEP), LEAP)
-                              : fmin(wanted / noise_of(now.sqnr), now.sqnr < s->least ? 1 / STEP : 1 / LEAP);
+            limit *= good > 0 ? fmin(fmax(wanted / noise_of(kept(s, now)), STEP), LEAP)
+                              : fmin(wanted / noise_of(kept(s, now)), kept(s, now) < s->least ? 1 / STEP : 1 / LEAP);
     }
     memcpy(s->job->verdicts, s->best, s->job->graph.node_count * sizeof *s->best);
     s->stale = true;
@@ -408,10 +411,10 @@ static qonnx_status part(struct search *s)
     double          limit;
     struct stretch *worst;
 
-    s->least += MARGIN_DB;
+    s->parted = true;
     s->wish = s->least + WISH_DB;
-    s->aim = fmax(s->least, s->job->judged.sqnr); /* when it is choices that too many change of */
-    limit = noise_of(fmax(s->aim, fmin(s->wish, s->job->judged.sqnr + 6)));
+    s->aim = fmax(s->least, kept(s, s->job->judged)); /* when it is choices that too many change of */
+    limit = noise_of(fmax(s->aim, fmin(s->wish, kept(s, s->job->judged) + 6)));
     QN_TRY(list_nodes(s));
     s->stretch_count = 0;
     for (size_t i = 0; i < STRETCHES; i++) {
@@ -432,7 +435,7 @@ static qonnx_status search(struct search *s)
 {
     struct qn_job *job = s->job;
 
-    job->judged = (struct qn_judgement){ .sqnr = INFINITY, .mean = INFINITY, .drop = -1 };
+    job->judged = (struct qn_judgement){ .sqnr = INFINITY, .mean = INFINITY, .sure = INFINITY, .drop = -1 };
     QN_TRY(raise_floor(s));
     if (!job->runtime || strcmp(job->settings.verify, "off") == 0)
         return counts_choices(s)

@@ -208,6 +208,34 @@ static void a_judgement_may_ask_for_fewer_samples(void **state)
     tear_down(&f);
 }
 
+/* One output, of which each sample keeps 40 dB, or every other one less. */
+static struct qn_judgement judge_spread(float others)
+{
+    struct fixture      f;
+    struct qn_judgement judgement = { .sqnr = NAN };
+
+    set_up(&f);
+    for (size_t s = 0; s < SAMPLES; s++) {
+        const float share = f.judge.chosen[1] == s || f.judge.chosen[3] == s ? others : 1;
+        keep(&f, s, 0, QN_FLOAT, (const float[]){ share * (float)(s + 1), share * -2 * (float)(s + 1), share * 3 * (float)(s + 1) }, ELEMENTS);
+    }
+    f.model.pb->model_version = 1010;
+    assert_int_equal(run(&f, (struct qn_judge_terms){ .most = QN_JUDGE_MOST }, &judgement, NULL), QONNX_OK);
+    tear_down(&f);
+    return judgement;
+}
+
+static void other_samples_surely_keep_less_and_the_less_the_more_these_differ(void **state)
+{
+    const struct qn_judgement even = judge_spread(1), uneven = judge_spread(1.1f);
+
+    (void)state;
+    assert_true(fabs(even.sqnr - 40) < 0.01 && fabs(even.mean - 40) < 0.01);
+    assert_true(even.sure > even.mean - 4 && even.sure < even.mean - 2);
+    assert_true(uneven.mean < even.mean && uneven.mean - uneven.sure > even.mean - even.sure + 5);
+    assert_true(uneven.sure <= uneven.sqnr);
+}
+
 static void what_falls_behind_on_the_first_samples_is_given_up(void **state)
 {
     struct fixture      f;
@@ -413,6 +441,7 @@ int main(void)
         cmocka_unit_test(with_a_state_they_are_the_first_ones),
         cmocka_unit_test(all_of_them_come_behind_the_few_that_are_always_judged),
         cmocka_unit_test(a_judgement_may_ask_for_fewer_samples),
+        cmocka_unit_test(other_samples_surely_keep_less_and_the_less_the_more_these_differ),
         cmocka_unit_test(outputs_of_few_values_are_judged_on_more_samples),
         cmocka_unit_test(what_cannot_keep_enough_any_more_is_given_up),
         cmocka_unit_test(the_worst_sample_goes_first),
