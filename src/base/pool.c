@@ -53,6 +53,13 @@ static void *run(void *argument)
     return NULL;
 }
 
+/* Small pieces of larger work are done on one thread, many thousands of times: nothing is set up for them. */
+static qonnx_status run_here(size_t count, qn_work_fn fn, void *context, qonnx_error *err)
+{
+    for (size_t i = 0; i < count; i++) QN_TRY(fn(context, i, 0, err));
+    return QONNX_OK;
+}
+
 qonnx_status qn_parallel_for(size_t count, int threads, qn_work_fn fn, void *context, qonnx_error *err)
 {
     struct job     job = { .fn = fn, .context = context, .count = count, .err = err };
@@ -60,8 +67,8 @@ qonnx_status qn_parallel_for(size_t count, int threads, qn_work_fn fn, void *con
     pthread_t     *ids;
     int            started = 0;
 
-    if (threads < 1) threads = 1;
-    if ((size_t)threads > count) threads = count ? (int)count : 1;
+    if (threads <= 1 || count <= 1) return run_here(count, fn, context, err);
+    if ((size_t)threads > count) threads = (int)count;
     workers = calloc((size_t)threads, sizeof *workers);
     ids = calloc((size_t)threads, sizeof *ids);
     if (!workers || !ids) {
