@@ -269,7 +269,7 @@ static json_t *weight(struct sidecar *s, qn_node_id n, size_t slot, const struct
     if (!params->type->floating) put_range(s, object, covered);
     if (row->clamped) put(s, object, "clamped_count", qn_json_uint(row->clamped));
     put(s, object, "observer", json_string(s->report->command ? "input_model" : s->plan->recipe ? s->plan->recipe->weights[n].row->name : row->rounded ? "fitted" : weight_range_of(row, params == row->weight)));
-    put_known(s, object, "sqnr_db", row->weight_sqnr);
+    put_known(s, object, "sqnr_db", qn_plan_weight_db(row));
     put(s, object, "node", json_integer(n));
     return object;
 }
@@ -286,7 +286,7 @@ static json_t *weight_in_blocks(struct sidecar *s, qn_node_id n)
     put(s, object, "block_size", qn_json_uint(form->block));
     put(s, object, "symmetric", json_boolean(form->symmetric));
     put(s, object, "observer", json_string(s->plan->nodes[n].form.range_name));
-    put_known(s, object, "sqnr_db", qn_sqnr_db(*s->plan->nodes[n].blocks->lost));
+    put_known(s, object, "sqnr_db", qn_plan_weight_db(&s->plan->nodes[n]));
     put(s, object, "node", json_integer(n));
     return object;
 }
@@ -395,7 +395,7 @@ static json_t *node(struct sidecar *s, qn_node_id n)
     if (row->reason == QN_REASON_FUSED && row->fused_into != QN_NONE)
         put(s, object, "fused_into", json_integer(row->fused_into));
     if (row->accumulator_bits) put(s, object, "accumulator_bits", json_integer(row->accumulator_bits));
-    if (row->weight || row->blocks) put_known(s, object, "weight_sqnr_db", row->blocks ? qn_sqnr_db(*row->blocks->lost) : row->weight_sqnr);
+    if (row->weight || row->blocks) put_known(s, object, "weight_sqnr_db", qn_plan_weight_db(row));
     if (row->rounded) {
         json_t *rounding = json_object();
         put(s, rounding, "rows", qn_json_uint(row->rounded->rows));

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "onnx/attr.h"
+#include "onnx/deferred.h"
 #include "onnx/dtype.h"
 #include "onnx/tensor.h"
 
@@ -92,7 +93,8 @@ static qonnx_status check_qdq(const struct qn_graph *graph, qn_node_id node, int
     if (type && (!dtype || !dtype->min_opset || dtype->min_opset > opset))
         return qn_fail(err, QONNX_E_FORMAT, "%s codes need opset %d, the model has %lld", qn_dtype_name(type), dtype ? dtype->min_opset : 0, (long long)opset);
     if (!scale) return QONNX_OK; /* computed scales are the runtime's business */
-    QN_TRY(check_scale(scale, qn_node_is(graph, node, "DequantizeLinear") && qn_attr_int(graph->pb->node[node], "block_size", 0) > 0, arena, err));
+    if (!scale->has_raw_data || !qn_model_deferred(graph->model, scale->raw_data.data)) /* else they are not there yet */
+        QN_TRY(check_scale(scale, qn_node_is(graph, node, "DequantizeLinear") && qn_attr_int(graph->pb->node[node], "block_size", 0) > 0, arena, err));
     if (zero && !same_shape(scale, zero))
         return qn_fail(err, QONNX_E_FORMAT, "scale and zero point differ in shape");
     if (scale->n_dims == 1 && scale->dims[0] != 1 && x != QN_NONE && graph->values[x].rank >= 0) {

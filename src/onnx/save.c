@@ -105,7 +105,7 @@ static void flush(struct stream *stream)
 /* A unit of deferred bytes. What it was made of is in the cache still: the time to hash it. */
 struct deferred {
     struct stream            *stream;
-    const struct qn_deferred *from;
+    struct qn_deferred       *from;
     const struct qn_map      *map; /* that holds the source, or NULL */
     const uint8_t            *undropped;
 };
@@ -126,11 +126,12 @@ static qonnx_status take(void *taker, const uint8_t *bytes, size_t size, size_t 
     if (stream->failed) return qn_fail_nomem(err);
     if (d->map == map && !stream->twin && (size_t)(end - map->data) > stream->hashed)
         hash_input(stream, (size_t)(end - map->data));
+    if (d->map && end < d->undropped) d->undropped = d->from->source; /* a unit begins anew */
     if (d->map) drop_behind(d->map, &d->undropped, end, done == d->from->source_size);
     return QONNX_OK;
 }
 
-static void append_deferred(struct stream *stream, const struct qn_deferred *deferred)
+static void append_deferred(struct stream *stream, struct qn_deferred *deferred)
 {
     struct deferred d = { .stream = stream, .from = deferred, .undropped = deferred->source };
 
@@ -143,8 +144,9 @@ static void append(ProtobufCBuffer *base, size_t size, const uint8_t *bytes)
 {
     struct stream            *stream = (struct stream *)base;
     const struct qn_map      *map = NULL;
-    const struct qn_deferred *deferred = qn_model_deferred(stream->model, bytes);
+    struct qn_deferred       *deferred = size < QN_DEFERRED_LEAST ? NULL : qn_model_deferred(stream->model, bytes);
     const uint8_t            *undropped = bytes;
+    const bool                along = deferred && deferred->along && !deferred->made;
 
     if (!size) return;
     if (size < DIRECT && !deferred) {
@@ -154,10 +156,12 @@ static void append(ProtobufCBuffer *base, size_t size, const uint8_t *bytes)
         return;
     }
     flush(stream);
-    if (deferred && !deferred->made) {
+    if (deferred && !deferred->along && !deferred->made) {
         append_deferred(stream, deferred);
         return;
     }
+    if (along && stream->status == QONNX_OK) stream->status = qn_deferred_fill(stream->model, deferred, stream->threads, stream->err);
+    if (stream->status != QONNX_OK) return;
     qn_model_owns(stream->model, bytes, &map);
     while (size && !stream->failed) {
         size_t some = size < BLOCK ? size : BLOCK;
@@ -166,6 +170,7 @@ static void append(ProtobufCBuffer *base, size_t size, const uint8_t *bytes)
         size -= some;
         drop_behind(map, &undropped, bytes, size == 0);
     }
+    if (along) qn_deferred_drop(stream->model, deferred);
 }
 
 /* Brings both digests to their ends. */

@@ -107,6 +107,14 @@ void qn_plan_release(struct qn_plan *plan)
 
 size_t qn_plan_weight_slot(const struct qn_node_plan *row) { return row->rule && row->rule->kind == QN_KIND_TABLE ? 0 : 1; }
 
+double qn_plan_weight_db(const struct qn_node_plan *row)
+{
+    const struct qn_loss *loss = row->lost && row->lost->same ? row->lost->same : row->lost;
+
+    if (!loss) return row->weight_sqnr;
+    return loss->known ? qn_sqnr_db(loss->sums) : NAN;
+}
+
 const struct qn_qparams *qn_plan_weight(const struct qn_node_plan *row, size_t slot) { return slot == qn_plan_weight_slot(row) ? row->weight : row->recurrent; }
 
 struct qn_use qn_plan_bias(const struct qn_plan *plan, qn_node_id layer)

@@ -32,9 +32,15 @@ struct qn_tensor_plan {
 
 /* A weight in blocks. */
 struct qn_block_plan {
-    struct qn_block_form  form;
-    const float          *importance; /* as struct qn_matrix has it */
-    struct qn_error_sums *lost; /* by whoever makes the codes */
+    struct qn_block_form form;
+    const float         *importance; /* as struct qn_matrix has it */
+};
+
+/* What a weight loses as codes, where nobody has to know before they are made: by whoever makes them. */
+struct qn_loss {
+    struct qn_error_sums  sums;
+    bool                  known;
+    const struct qn_loss *same; /* the codes are those of another layer, and so is the loss */
 };
 
 /* Whether neighbouring codes of a weight are held within what sums of two products can take (quant/pair_safe.h). */
@@ -72,6 +78,7 @@ struct qn_node_plan {
     const struct qn_pair_inputs *pair_inputs; /* by which pairs of weights are held; NULL: not at all */
     size_t             pair_raised, pair_moved; /* scales and codes that pairs changed */
     size_t             clamped; /* weights too large for the floats they are stored as */
+    struct qn_loss    *lost;    /* NULL: this is known now: */
     double             weight_sqnr;
     double             weight_power, weight_noise; /* squares of an output channel's weights, and of their errors: sums, mean over channels */
     int                accumulator_bits;
@@ -107,6 +114,8 @@ void qn_plan_release(struct qn_plan *plan);
 
 /* The input slot of the constant that a node's `weight` is about. */
 size_t qn_plan_weight_slot(const struct qn_node_plan *row);
+/* What the row's weight keeps as codes, in dB; NAN when not known, be it because its codes are still to be made. */
+double qn_plan_weight_db(const struct qn_node_plan *row);
 /* The quantizer of the constant in a slot. */
 const struct qn_qparams *qn_plan_weight(const struct qn_node_plan *row, size_t slot);
 /* Where a layer's bias is read: its own third input or, in a plan that obeys a recipe, an operand of the Add behind a

@@ -37,7 +37,7 @@ void qn_round_take_blocks(struct qn_plan *plan, qn_node_id layer)
 
     if (!rounded || !rounded->blocks || !in_scope(plan, layer, &window) || !qn_block_form_same(&rounded->form, &row->blocks->form)) return;
     row->rounded = rounded;
-    *row->blocks->lost = rounded->blocks->lost;
+    *row->lost = (struct qn_loss){ .sums = rounded->blocks->lost, .known = true };
 }
 
 qonnx_status qn_round_take(struct qn_plan *plan, qn_node_id layer, const float **b, size_t b_count, qonnx_error *err)

@@ -18,7 +18,7 @@ struct scan {
     const struct qn_map     *map;    /* that holds the data, or NULL */
     size_t                   count;
     float                   *min, *max; /* [worker][channel] */
-    struct qn_error_sums    *sums;      /* by slab */
+    struct qn_error_sums    *sums;      /* by slab; of extremes the signal */
     size_t                  *clamped;
     atomic_bool              infinite;
 };
@@ -30,6 +30,16 @@ static void drop(const struct scan *scan, size_t first, size_t n)
     const size_t               each = raw->len / scan->count;
 
     qn_map_drop(scan->map, raw->data + first * each, n * each);
+}
+
+/* The sum of squares tells whether there is anything that is not finite, unless squares are too large. */
+static double look_at(struct scan *scan, const float *x, size_t n)
+{
+    const double power = (double)qn_sum_squares(x, n);
+
+    if (isfinite(power)) return power;
+    if (!qn_all_finite(x, n)) atomic_store(&scan->infinite, true);
+    return 0;
 }
 
 static qonnx_status scan_slab(void *context, size_t slab, int worker, qonnx_error *err)
@@ -50,12 +60,12 @@ static qonnx_status scan_slab(void *context, size_t slab, int worker, qonnx_erro
             qn_small_floats(scan->params->type->floating, x, at, n, layout, scan->params->scale, codes,
                             &scan->sums[slab], &scan->clamped[slab]);
         } else if (scan->params) {
-            QN_TRY(qn_quantization_error_part(x, at, n, layout, scan->params, &part, err));
+            QN_TRY(qn_quantization_error_part(x, at, n, layout, scan->params, NULL, &part, err));
             scan->sums[slab].signal += part.signal;
             scan->sums[slab].noise += part.noise;
         } else {
             qn_channel_ranges_part(x, at, n, layout, scan->min + row, scan->max + row);
-            if (!qn_all_finite(x, n)) atomic_store(&scan->infinite, true);
+            scan->sums[slab].signal += look_at(scan, x, n);
         }
     }
     if (scan->map) drop(scan, first, end - first);
@@ -74,14 +84,19 @@ static qonnx_status run(struct scan *scan, qonnx_error *err)
     return status;
 }
 
-qonnx_status qn_scan_absmax(const struct qn_scanned *scanned, float *absmax, bool *finite, qonnx_error *err)
+qonnx_status qn_scan_absmax(const struct qn_scanned *scanned, float *absmax, bool *finite, double *power,
+                            qonnx_error *err)
 {
     const size_t    channels = scanned->layout.channels, workers = scanned->threads < 1 ? 1 : (size_t)scanned->threads;
+    const size_t    slabs = qn_layout_count(scanned->layout) / SLAB + 1;
     struct qn_arena scratch = { 0 };
     struct scan     scan = { .of = scanned, .min = qn_arena_array(&scratch, workers * channels, 2 * sizeof(float)) };
     qonnx_status    status;
 
-    if (!scan.min) return qn_fail_nomem(err);
+    if (!scan.min || !(scan.sums = qn_arena_array(&scratch, slabs, sizeof *scan.sums))) {
+        qn_arena_release(&scratch);
+        return qn_fail_nomem(err);
+    }
     scan.max = scan.min + workers * channels;
     for (size_t i = 0; i < workers * channels; i++) {
         scan.min[i] = INFINITY;
@@ -94,6 +109,8 @@ qonnx_status qn_scan_absmax(const struct qn_scanned *scanned, float *absmax, boo
             if (scan.min[i] <= scan.max[i]) absmax[c] = fmaxf(absmax[c], fmaxf(fabsf(scan.min[i]), fabsf(scan.max[i])));
     }
     *finite = !atomic_load(&scan.infinite);
+    *power = 0;
+    for (size_t i = 0; i < slabs; i++) *power += scan.sums[i].signal;
     qn_arena_release(&scratch);
     return status;
 }

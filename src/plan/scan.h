@@ -15,9 +15,10 @@ struct qn_scanned {
     int                      threads;
 };
 
-/* The largest magnitude of each channel, NaN passed over; *finite: there are neither NaN nor infinities. */
+/* The largest magnitude of each channel, NaN passed over; *finite: there are neither NaN nor infinities. *power is the sum
+ * of all squares, to some digits, or less. */
 QONNX_MUST_CHECK qonnx_status qn_scan_absmax(const struct qn_scanned *scanned, float *absmax, bool *finite,
-                                             qonnx_error *err);
+                                             double *power, qonnx_error *err);
 /* As qn_quantization_error with the nearest codes; how many values are too large for a type of floats. */
 QONNX_MUST_CHECK qonnx_status qn_scan_error(const struct qn_scanned *scanned, const struct qn_qparams *params,
                                             struct qn_error_sums *sums, size_t *clamped, qonnx_error *err);

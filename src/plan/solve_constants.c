@@ -100,6 +100,30 @@ static void set_scale(struct qn_qparams *params, size_t i, float absmax)
         params->scale[i] = qn_scale_clamp((absmax > 0 ? absmax : 1) / qn_small_float_value(type, type->largest));
 }
 
+/* Where only weights become codes and nothing is tried out, what one loses is of no interest before it is written if it is
+ * sure to keep more than what has to be kept: no error of a weight in range is more than half a step. */
+static bool keeps_enough(const struct qn_solver *s, const struct qn_node_plan *row, const struct qn_scanned *scanned, const struct qn_qparams *params, const float *absmax, double power)
+{
+    const struct qn_settings *settings = s->plan->settings;
+    const double              each = (double)(qn_layout_count(scanned->layout) / params->count);
+    double                    noise = 0;
+
+    if (settings->acts != QN_ACTS_FLOAT || row->rule->kind == QN_KIND_RECURRENT || settings->calib || settings->stats || params->type->floating) return false;
+    if (row->form.range != QN_WEIGHT_MINMAX) return false;
+    if (strcmp(settings->format, "qdq") != 0 && strcmp(settings->format, "qoperator") != 0) return false;
+    for (size_t i = 0; i < params->count; i++) {
+        if (absmax[i] > params->scale[i] * ((float)params->hi + 0.5f)) return false;
+        noise += (double)params->scale[i] * (double)params->scale[i] / 4 * each;
+    }
+    return noise > 0 && 10 * log10(power / noise) >= (double)settings->node_sqnr + 1;
+}
+
+static qonnx_status note_loss(struct qn_solver *s, qn_node_id n)
+{
+    s->plan->nodes[n].lost = qn_arena_alloc(&s->plan->arena, sizeof(struct qn_loss));
+    return s->plan->nodes[n].lost ? QONNX_OK : qn_fail_nomem(s->err);
+}
+
 static qonnx_status solve_scales(struct qn_solver *s, qn_node_id n, const struct qn_scanned *scanned, float *absmax, struct qn_qparams **params, void **codes, struct qn_error_sums *sums)
 {
     const struct qn_rule        *rule = s->plan->nodes[n].rule;
@@ -107,11 +131,12 @@ static qonnx_status solve_scales(struct qn_solver *s, qn_node_id n, const struct
     const struct qn_qtype       *type = form->type;
     const size_t           channels = scanned->layout.channels;
     const int              axis = rule->axis < 0 ? (int)scanned->tensor->n_dims - 1 : rule->axis;
-    struct qn_error_sums   lost;
+    struct qn_error_sums   lost = { 0, 0 };
     size_t                 clamped = 0;
+    double                 power;
     bool                   finite;
 
-    QN_TRY(qn_scan_absmax(scanned, absmax, &finite, s->err));
+    QN_TRY(qn_scan_absmax(scanned, absmax, &finite, &power, s->err));
     if (!finite) {
         qn_solver_condemn(s, n, QN_REASON_WEIGHT_NOT_FINITE, NAN);
         return QONNX_OK;
@@ -121,6 +146,8 @@ static qonnx_status solve_scales(struct qn_solver *s, qn_node_id n, const struct
     for (size_t i = 0; i < channels; i++) set_scale(*params, i, absmax[i]);
     if (has_integer_form(s, rule) && qn_solver_holds_pairs(s, *params))
         QN_TRY(hold_pairs(s, n, scanned, *params, codes, &lost));
+    else if (keeps_enough(s, &s->plan->nodes[n], scanned, *params, absmax, power))
+        return note_loss(s, n);
     else
         QN_TRY(qn_scan_error(scanned, *params, &lost, &clamped, s->err));
     s->plan->nodes[n].clamped += clamped;
@@ -189,14 +216,16 @@ static qonnx_status solve_blocks(struct qn_solver *s, qn_node_id n)
     struct qn_block_plan     *blocks = qn_arena_alloc(&s->plan->arena, sizeof *blocks);
     size_t                    count;
     float                     absmax;
+    double                    power;
     bool                      finite;
 
-    if (!blocks || !(blocks->lost = qn_arena_alloc(&s->plan->arena, sizeof *blocks->lost))) return qn_fail_nomem(s->err);
+    if (!blocks) return qn_fail_nomem(s->err);
+    QN_TRY(note_loss(s, n));
     blocks->form = (struct qn_block_form){ form->bits, form->symmetric, form->block, form->range };
     QN_TRY(qn_tensor_check(scanned.tensor, s->err));
     QN_TRY(qn_tensor_count(scanned.tensor, &count, s->err));
     scanned.layout = QN_LAYOUT_FLAT(count);
-    QN_TRY(qn_scan_absmax(&scanned, &absmax, &finite, s->err));
+    QN_TRY(qn_scan_absmax(&scanned, &absmax, &finite, &power, s->err));
     if (!finite) {
         qn_solver_condemn(s, n, QN_REASON_WEIGHT_NOT_FINITE, NAN);
         return QONNX_OK;
@@ -237,6 +266,7 @@ qonnx_status qn_solve_constants(struct qn_solver *s, qn_node_id n)
     if (seen_by(s, n)) s->plan->tensors[qn_node_input(s->plan->graph, n, 0)].range = qn_stats_range(seen_by(s, n));
     if (qn_block_weight_wanted(s->plan, n)) return solve_blocks(s, n);
     row->pair_raised = row->pair_moved = 0;
+    row->lost = NULL;
     QN_TRY(solve_constant(s, n, qn_plan_weight_slot(row), &row->weight, &row->weight_codes, &sums));
     if (row->rule->kind == QN_KIND_RECURRENT) QN_TRY(solve_constant(s, n, 2, &row->recurrent, &row->recurrent_codes, &sums));
     row->weight_sqnr = qn_sqnr_db(sums);

@@ -233,8 +233,8 @@ qonnx_status qn_quantize(const float *x, struct qn_layout layout, const struct q
     return run_job(&job, threads, err);
 }
 
-qonnx_status qn_quantize_part(const float *x, size_t first, size_t count, struct qn_layout layout, const struct qn_qparams *qp,
-                              enum qn_rounding rounding, void *codes, qonnx_error *err)
+qonnx_status qn_quantize_part(const float *x, size_t first, size_t count, struct qn_layout layout,
+                              const struct qn_qparams *qp, enum qn_rounding rounding, void *codes, qonnx_error *err)
 {
     struct job job = { .x = x, .codes = codes, .run = quantize_run };
     QN_TRY(start_job(&job, layout, qp, rounding, err));
@@ -253,17 +253,18 @@ qonnx_status qn_dequantize(const void *codes, struct qn_layout layout, const str
 
 static qonnx_status sum_errors(struct job *job, struct qn_error_sums *sums, int threads, qonnx_error *err)
 {
-    struct qn_error_sums result = { 0, 0 };
+    struct qn_error_sums result = { 0, 0 }, few[2] = { { 0, 0 } };
     size_t               pieces = job->total / PIECE + 1;
     qonnx_status         status;
 
-    if (!(job->sums = calloc(pieces, sizeof *job->sums))) return qn_fail_nomem(err);
+    job->sums = pieces <= 2 ? few : calloc(pieces, sizeof *job->sums);
+    if (!job->sums) return qn_fail_nomem(err);
     status = run_job(job, threads, err);
     for (size_t i = 0; i < pieces; i++) {
         result.signal += job->sums[i].signal;
         result.noise += job->sums[i].noise;
     }
-    free(job->sums);
+    if (job->sums != few) free(job->sums);
     if (status == QONNX_OK) *sums = result;
     return status;
 }
@@ -278,9 +279,10 @@ qonnx_status qn_quantization_error(const float *x, struct qn_layout layout, cons
 }
 
 qonnx_status qn_quantization_error_part(const float *x, size_t first, size_t count, struct qn_layout layout,
-                                        const struct qn_qparams *qp, struct qn_error_sums *sums, qonnx_error *err)
+                                        const struct qn_qparams *qp, const void *codes, struct qn_error_sums *sums,
+                                        qonnx_error *err)
 {
-    struct job job = { .x = x, .run = error_run };
+    struct job job = { .x = x, .codes = (char *)(uintptr_t)codes, .run = error_run };
 
     QN_TRY(start_job(&job, layout, qp, QN_ROUND_THEN_SHIFT, err));
     job.first = first;

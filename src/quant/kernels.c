@@ -21,6 +21,25 @@ static uint32_t magnitude(float x)
     return bits & UINT32_C(0x7fffffff);
 }
 
+/* ---- squares ---- */
+
+QN_CLONES static void add_squares(const float *restrict x, size_t steps, float *restrict sum)
+{
+    for (size_t i = 0; i < steps; i++, x += LANES)
+        for (size_t j = 0; j < LANES; j++) sum[j] += x[j] * x[j];
+}
+
+float qn_sum_squares(const float *x, size_t n)
+{
+    float sum[LANES] = { 0 }, last[LANES] = { 0 }, all = 0;
+
+    add_squares(x, n / LANES, sum);
+    memcpy(last, x + n - n % LANES, n % LANES * sizeof *last);
+    add_squares(last, 1, sum);
+    for (size_t j = 0; j < LANES; j++) all += sum[j];
+    return all;
+}
+
 /* ---- ends ---- */
 
 QN_CLONES void qn_ends_init(struct qn_ends *ends)

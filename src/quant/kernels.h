@@ -33,6 +33,9 @@ struct qn_ends {
     uint32_t top[QN_LANES];                /* the greatest magnitude, as bits */
 };
 
+/* To about four digits; not finite where a value is not, or its square. */
+float qn_sum_squares(const float *x, size_t n);
+
 void qn_ends_init(struct qn_ends *ends);
 /* Steps of QN_LANES values each, of which the next begins `stride` values after the last. */
 void qn_ends_scan(const float *x, size_t stride, size_t steps, struct qn_ends *ends);

@@ -57,10 +57,10 @@ QONNX_MUST_CHECK qonnx_status qn_quantization_error(const float *x, struct qn_la
                                                     const struct qn_qparams *qp, const void *codes,
                                                     struct qn_error_sums *sums, int threads, qonnx_error *err);
 
-/* Of the elements that follow the first `first` of such a tensor, on this thread. */
+/* Of the elements that follow the first `first` of such a tensor, and their codes, on this thread. */
 QONNX_MUST_CHECK qonnx_status qn_quantization_error_part(const float *x, size_t first, size_t count,
                                                          struct qn_layout layout, const struct qn_qparams *qp,
-                                                         struct qn_error_sums *sums, qonnx_error *err);
+                                                         const void *codes, struct qn_error_sums *sums, qonnx_error *err);
 
 /* 10 log10(signal / noise), within ±QN_SQNR_MAX; no noise gives QN_SQNR_MAX. */
 #define QN_SQNR_MAX 200.0

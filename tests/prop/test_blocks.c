@@ -2,6 +2,7 @@
  * What must hold for any weight in blocks: codes are nearest, in whatever order they are written; the same bytes from every
  * instruction set, number of threads and range that is made at once; searching never loses. */
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,21 +50,24 @@ static struct qn_block_place padded(const struct qn_matrix *m, const struct qn_b
     return (struct qn_block_place){ qn_block_count(m, f) * f->block, 1, qn_block_count(m, f), 1, true };
 }
 
-static void pack(const struct qn_matrix *m, const struct qn_block_form *f, struct qn_block_place place, int threads,
+/* All in one go, or one piece after the other from the last to the first. */
+static void pack(const struct qn_matrix *m, const struct qn_block_form *f, struct qn_block_place place, bool backwards,
                  struct made *out)
 {
-    const size_t per = (size_t)(8 / f->bits), unit = qn_block_unit(m, f, place);
-    const size_t codes = place.pads ? m->outputs * place.out_stride : m->outputs * m->depth,
-                 size = codes / per + (codes % per != 0);
+    const struct qn_block_cut       cut = qn_block_cut(m, f, place);
+    const struct qn_block_params_to to = { out->scale, f->symmetric ? NULL : out->zero, 8,
+                                           place.pads ? place.param_out_stride : 0 };
 
     memset(out, 0, sizeof *out);
-    assert_int_equal(qn_block_params(m, f, place, out->scale, f->symmetric ? NULL : out->zero, &out->lost, threads,
-                                     NULL),
-                     QONNX_OK);
-    for (size_t at = 0; at<size; at += threads> 1 ? unit : size)
-        assert_int_equal(qn_block_codes(m, f, place, 0, out->scale, f->symmetric ? NULL : out->zero, at,
-                                        threads > 1 && size - at > unit ? unit : size - at, out->bytes + at, NULL),
+    for (size_t i = 0; i < cut.pieces; i++) {
+        const size_t         piece = backwards ? cut.pieces - 1 - i : i, unit = piece / cut.parts;
+        struct qn_error_sums lost = { 0, 0 };
+        assert_int_equal(qn_block_make(m, f, place, 0, unit, piece % cut.parts, out->bytes + unit * cut.unit, to, &lost,
+                                       NULL),
                          QONNX_OK);
+        out->lost.signal += lost.signal;
+        out->lost.noise += lost.noise;
+    }
     if (f->symmetric) memset(out->zero, 1 << (f->bits - 1), m->outputs * qn_block_count(m, f));
 }
 
@@ -92,7 +96,7 @@ static void codes_are_the_nearest_and_the_loss_is_theirs(void **state)
         const struct qn_matrix      m = random_matrix(&rng, round & 1);
         const size_t                blocks = qn_block_count(&m, f);
         double                      noise = 0, signal = 0;
-        pack(&m, f, padded(&m, f), 1, &made);
+        pack(&m, f, padded(&m, f), false, &made);
         for (size_t n = 0; n < m.outputs; n++)
             for (size_t k = 0; k < m.depth; k++) {
                 const size_t at = n * blocks + k / f->block;
@@ -111,27 +115,88 @@ static void codes_are_the_nearest_and_the_loss_is_theirs(void **state)
     }
 }
 
+/* The sums differ in their last bits, which depend on the order of what is added. */
+static void check_same(const struct made *one, const struct made *other)
+{
+    assert_memory_equal(one->bytes, other->bytes, sizeof one->bytes);
+    assert_memory_equal(one->scale, other->scale, sizeof one->scale);
+    assert_memory_equal(one->zero, other->zero, sizeof one->zero);
+    assert_true(fabs(one->lost.signal - other->lost.signal) <= 1e-9 * one->lost.signal);
+    assert_true(fabs(one->lost.noise - other->lost.noise) <= 1e-9 * one->lost.noise);
+}
+
 static void order_threads_and_pieces_do_not_show(void **state)
 {
     static struct made one, other;
     struct rng         rng = { 12 };
 
     (void)state;
-    for (int round = 0; round < 40; round++) {
+    for (int round = 0; round < 60; round++) {
         const struct qn_block_form *f = &forms[round % FORMS];
-        const struct qn_matrix      m = round < 36 ? random_matrix(&rng, round & 1) : large_matrix(&rng, round & 1);
+        const struct qn_matrix      m = round % 10 < 7 ? random_matrix(&rng, round & 1) : large_matrix(&rng, round & 1);
         const size_t                blocks = qn_block_count(&m, f);
-        const struct qn_block_place by_depth = { 1, m.outputs, 1, m.outputs, false };
-        pack(&m, f, padded(&m, f), 1, &one);
-        pack(&m, f, padded(&m, f), 5, &other);
-        assert_memory_equal(&one, &other, sizeof one);
-        pack(&m, f, by_depth, 3, &other);
+        const struct qn_block_place place = padded(&m, f), by_depth = { 1, m.outputs, 1, m.outputs, false };
+        uint8_t                    *zero = f->symmetric ? NULL : other.zero;
+        pack(&m, f, place, false, &one);
+        pack(&m, f, place, true, &other);
+        check_same(&one, &other);
+        for (int threads = 1; threads <= 4; threads += 3) {
+            memset(other.scale, 0, sizeof other.scale);
+            if (zero) memset(other.zero, 0, sizeof other.zero);
+            other.lost = (struct qn_error_sums){ 0, 0 };
+            assert_int_equal(qn_block_params(&m, f, place, other.scale, zero, &other.lost, threads, NULL), QONNX_OK);
+            check_same(&one, &other);
+        }
+        if (m.outputs == 1) continue;
+        pack(&m, f, by_depth, true, &other);
         for (size_t n = 0; n < m.outputs; n++) {
-            for (size_t b = 0; b < blocks; b++)
+            for (size_t b = 0; b < blocks; b++) {
                 assert_true(one.scale[n * blocks + b] == other.scale[b * m.outputs + n]);
+                assert_int_equal(one.zero[n * blocks + b], other.zero[b * m.outputs + n]);
+            }
             for (size_t k = 0; k < m.depth; k++)
                 assert_int_equal(code_at(&one, f->bits, n * blocks * f->block + k),
                                  code_at(&other, f->bits, k * m.outputs + n));
+        }
+    }
+}
+
+/* As in the tensor itself, zero points packed, codes flipped: the other ways of laying them out. */
+static void what_is_packed_is_what_was_found(void **state)
+{
+    static struct made one, other;
+    struct rng         rng = { 14 };
+
+    (void)state;
+    for (int round = 0; round < 80; round++) {
+        const struct qn_block_form *f = &forms[round % FORMS];
+        const struct qn_matrix      m = round % 10 < 7 ? random_matrix(&rng, true) : large_matrix(&rng, round & 1);
+        const size_t                blocks = qn_block_count(&m, f), row = (blocks * (size_t)f->bits + 7) / 8;
+        const bool                  pads = round & 2;
+        const struct qn_block_place place = { pads ? blocks * f->block : m.depth, 1, blocks, 1, pads };
+        const struct qn_block_cut   cut = qn_block_cut(&m, f, place);
+        const uint8_t               flip = pads ? 0 : (uint8_t)(1 << (f->bits - 1));
+        struct qn_error_sums        lost = { 0, 0 };
+        if (m.depth_stride != 1 && !pads) continue;
+        pack(&m, f, padded(&m, f), false, &one);
+        memset(&other, 0, sizeof other);
+        for (size_t i = 0; i < cut.pieces; i++)
+            assert_int_equal(
+                qn_block_make(&m, f, place, flip, i / cut.parts, i % cut.parts, other.bytes + i / cut.parts * cut.unit,
+                              (struct qn_block_params_to){ other.scale, other.zero, f->bits, pads ? row : 0 }, &lost,
+                              NULL),
+                QONNX_OK);
+        for (size_t n = 0; n < m.outputs; n++) {
+            for (size_t b = 0; b < blocks; b++) {
+                const size_t   at = pads ? b : n * blocks + b;
+                const uint8_t *zero = other.zero + (pads ? n * row : 0), per = (uint8_t)(8 / f->bits);
+                assert_true(one.scale[n * blocks + b] == other.scale[n * blocks + b]);
+                assert_int_equal(one.zero[n * blocks + b],
+                                 zero[at / per] >> (at % per * (size_t)f->bits) & ((1 << f->bits) - 1));
+            }
+            for (size_t k = 0; k < m.depth; k++)
+                assert_int_equal(code_at(&one, f->bits, n * blocks * f->block + k),
+                                 code_at(&other, f->bits, n * place.out_stride + k) ^ flip);
         }
     }
 }
@@ -146,14 +211,14 @@ static void searching_never_loses(void **state)
         struct qn_block_form   f = { round % 3 ? 4 : 2, round % 2, 16u << (round % 4), QN_WEIGHT_MINMAX };
         const struct qn_matrix m = random_matrix(&rng, round & 1);
         double                 plain;
-        pack(&m, &f, padded(&m, &f), 1, &made);
+        pack(&m, &f, padded(&m, &f), false, &made);
         plain = made.lost.noise;
         f.how = QN_WEIGHT_MSE;
-        pack(&m, &f, padded(&m, &f), 1, &made);
+        pack(&m, &f, padded(&m, &f), false, &made);
         assert_true(made.lost.noise <= plain * 1.00001);
         if (f.symmetric) continue;
         f.how = QN_WEIGHT_HQQ;
-        pack(&m, &f, padded(&m, &f), 1, &made);
+        pack(&m, &f, padded(&m, &f), false, &made);
         assert_true(made.lost.noise <= plain * 1.00001);
     }
 }
@@ -168,7 +233,7 @@ static void odd_values_give_codes_too(void **state)
     weights[7] = NAN;
     weights[90] = INFINITY;
     for (size_t i = 0; i < FORMS; i++) {
-        pack(&m, &forms[i], padded(&m, &forms[i]), 1, &made);
+        pack(&m, &forms[i], padded(&m, &forms[i]), false, &made);
         for (size_t k = 0; k < 3 * qn_block_count(&m, &forms[i]); k++) assert_true(isnormal(made.scale[k]));
     }
 }
@@ -178,6 +243,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(codes_are_the_nearest_and_the_loss_is_theirs),
         cmocka_unit_test(order_threads_and_pieces_do_not_show),
+        cmocka_unit_test(what_is_packed_is_what_was_found),
         cmocka_unit_test(searching_never_loses),
         cmocka_unit_test(odd_values_give_codes_too),
     };

@@ -49,9 +49,10 @@ struct made {
     size_t        fail_at, kill_at; /* offsets; SIZE_MAX: never */
 };
 
-static qonnx_status make(const void *context, size_t offset, size_t size, uint8_t *bytes, qonnx_error *err)
+static qonnx_status make(const void *context, struct qn_piece piece, uint8_t *bytes, qonnx_error *err)
 {
     struct made *made = (struct made *)(uintptr_t)context;
+    const size_t offset = piece.offset, size = piece.size;
 
     atomic_fetch_add(&made->units, 1);
     if (offset + size > made->kill_at) raise(SIGKILL);
@@ -172,6 +173,133 @@ static void a_unit_that_cannot_be_made_ends_the_save(void **state)
         assert_file_is(out, "old", 3);
         assert_int_equal(scratch_count(&dir), 2);
     }
+}
+
+/* ------------------------------------------------------------------------------------------- parts, and what is along */
+
+enum { PART_BYTES = 1000, PARTS = 10, PIECES = 124 * PARTS /* of the deferred size, in units of 10 parts */ };
+
+struct in_parts {
+    uint32_t     *along; /* by piece: its number and the time it was made */
+    atomic_size_t made;
+    bool          fail;
+};
+
+static qonnx_status make_part(const void *context, struct qn_piece piece, uint8_t *bytes, qonnx_error *err)
+{
+    struct in_parts *p = (struct in_parts *)(uintptr_t)context;
+    const size_t     from = piece.part * PART_BYTES, left = piece.size > from ? piece.size - from : 0,
+                 number = piece.offset / PART_BYTES + piece.part;
+
+    if (p->fail && number == 57) return qn_fail(err, QONNX_E_UNSUPPORTED, "piece %zu", number);
+    for (size_t i = 0; i < (left < PART_BYTES ? left : PART_BYTES); i++)
+        bytes[from + i] = byte_at(piece.offset + from + i);
+    p->along[number] = (uint32_t)number;
+    atomic_fetch_add(&p->made, 1);
+    return QONNX_OK;
+}
+
+/* The second tensor is made in parts, and the third along with it; or the first, so that it is written before. */
+static void defer_both(struct in_parts *p, size_t along)
+{
+    Onnx__GraphProto  *graph = model.pb->graph;
+    struct qn_deferred d = {
+        .size = deferred_size, .unit = PARTS * PART_BYTES, .parts = PARTS, .make = make_part, .context = p
+    };
+
+    d.source = graph->initializer[1]->raw_data.data;
+    d.source_size = graph->initializer[1]->raw_data.len;
+    graph->initializer[1]->raw_data.data = qn_model_defer(&model, &d);
+    graph->initializer[1]->raw_data.len = deferred_size;
+    graph->initializer[1]->dims[0] = (int64_t)deferred_size;
+    d = (struct qn_deferred){ .size = PIECES * sizeof *p->along, .along = graph->initializer[1]->raw_data.data };
+    p->along = (uint32_t *)(void *)qn_model_defer(&model, &d);
+    graph->initializer[along]->raw_data.data = (uint8_t *)p->along;
+    graph->initializer[along]->raw_data.len = d.size;
+    graph->initializer[along]->dims[0] = (int64_t)d.size;
+}
+
+static void check_parts(const char *path, size_t along)
+{
+    const Onnx__TensorProto *tensor;
+    uint32_t                 number;
+
+    open_model(path, false);
+    tensor = model.pb->graph->initializer[1];
+    assert_int_equal(tensor->raw_data.len, deferred_size);
+    for (size_t k = 0; k < deferred_size; k++) assert_int_equal(tensor->raw_data.data[k], byte_at(k));
+    tensor = model.pb->graph->initializer[along];
+    assert_int_equal(tensor->raw_data.len, PIECES * sizeof number);
+    for (uint32_t k = 0; k < PIECES; k++) {
+        memcpy(&number, tensor->raw_data.data + k * sizeof number, sizeof number);
+        assert_int_equal(number, k);
+    }
+}
+
+static void parts_of_units_and_what_is_made_along_are_written_in_any_order(void **state)
+{
+    const char *in = write_model("in.onnx", sizes), *out = scratch_path(&dir, "out.onnx");
+
+    (void)state;
+    for (int threads = 1; threads <= 5; threads += 2)
+        for (size_t along = 0; along <= 2; along += 2)
+            for (int external = QN_EXTERNAL_ALWAYS; external <= QN_EXTERNAL_NEVER; external++) {
+                const struct qn_save_options options = { .sha256 = 1,
+                                                         .threads = threads,
+                                                         .external = (enum qn_external)external };
+                struct in_parts              p = { NULL };
+                struct qn_save_result        result;
+                for (int again = 0; again < 2; again++) { /* what was given back is made again */
+                    if (!again) {
+                        open_model(in, false);
+                        defer_both(&p, along);
+                    }
+                    assert_int_equal(qn_model_save(&model, out, &options, &result, NULL), QONNX_OK);
+                    assert_digest_is_of(&result.input, in);
+                    assert_digest_is_of(&result.output, out);
+                }
+                assert_int_equal(p.made, along ? 2 * PIECES : 3 * PIECES); /* once just for it when it comes first */
+                check_parts(out, along);
+            }
+}
+
+static void what_is_made_along_is_there_when_all_is_made(void **state)
+{
+    struct in_parts p = { NULL };
+
+    (void)state;
+    open_model(write_model("in.onnx", sizes), false);
+    defer_both(&p, 2);
+    for (int again = 0; again < 2; again++) {
+        assert_int_equal(qn_model_make_deferred(&model, NULL), QONNX_OK);
+        assert_int_equal(p.made, PIECES);
+        for (uint32_t i = 0; i < PIECES; i++) assert_int_equal(p.along[i], i);
+    }
+    assert_int_equal(qn_model_save(&model, scratch_path(&dir, "out.onnx"), &(struct qn_save_options){ .threads = 2 },
+                                   NULL, NULL),
+                     QONNX_OK);
+    assert_int_equal(p.made, PIECES);
+    assert_int_equal(p.along[7], 7); /* somebody else may read it */
+    check_parts(scratch_path(&dir, "out.onnx"), 2);
+}
+
+static void a_part_that_cannot_be_made_ends_the_save(void **state)
+{
+    const char *in = write_model("in.onnx", sizes), *out = scratch_write(&dir, "out.onnx", "old", 3);
+
+    (void)state;
+    for (int threads = 1; threads <= 4; threads++)
+        for (size_t along = 0; along <= 2; along += 2) {
+            struct in_parts p = { .fail = true };
+            qonnx_error     err = { 0 };
+            open_model(in, false);
+            defer_both(&p, along);
+            assert_int_equal(qn_model_save(&model, out, &(struct qn_save_options){ .threads = threads }, NULL, &err),
+                             QONNX_E_UNSUPPORTED);
+            assert_string_equal(err.message, "piece 57");
+            assert_file_is(out, "old", 3);
+            assert_int_equal(scratch_count(&dir), 2);
+        }
 }
 
 /* ------------------------------------------------------------------------------------------------ files of data */
@@ -340,6 +468,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_deferred_is_written_as_if_it_had_been_there, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_deferred_can_be_made_in_place, setup, teardown),
         cmocka_unit_test_setup_teardown(a_unit_that_cannot_be_made_ends_the_save, setup, teardown),
+        cmocka_unit_test_setup_teardown(parts_of_units_and_what_is_made_along_are_written_in_any_order, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(what_is_made_along_is_there_when_all_is_made, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_part_that_cannot_be_made_ends_the_save, setup, teardown),
         cmocka_unit_test_setup_teardown(data_in_a_file_are_read_back, setup, teardown),
         cmocka_unit_test_setup_teardown(shards_end_where_they_would_be_too_large, setup, teardown),
         cmocka_unit_test_setup_teardown(small_tensors_stay_in_the_model, setup, teardown),

@@ -126,7 +126,7 @@ static void blocks_are_taken_by_the_next_plan_of_the_same_form(void **state)
     list[f.layer] = rounded;
     plan_anew(&f, list);
     assert_ptr_equal(node_of(&f.p, "a")->rounded, rounded);
-    assert_true(node_of(&f.p, "a")->blocks->lost->noise == rounded->blocks->lost.noise);
+    assert_true(node_of(&f.p, "a")->lost->sums.noise == rounded->blocks->lost.noise);
     assert_false(qn_round_wanted(&f.p.plan, f.layer, &window));
     f.p.settings.weight_symmetric = true;
     plan_anew(&f, list);

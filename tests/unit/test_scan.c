@@ -48,7 +48,8 @@ static void slabs_say_what_the_whole_says(void **state)
         const struct qn_layout layout = layouts[l];
         struct qn_qparams      params;
         struct qn_error_sums   sums, first = { 0 }, whole;
-        size_t clamped;
+        size_t                 clamped;
+        double                 power;
         bool                   finite = false;
         assert_int_equal(qn_channel_absmax(values, layout, wanted, 2, NULL), QONNX_OK);
         assert_int_equal(qn_qparams_init(&params, &arena, qn_qtype_find("int8"), 8, true, layout.channels > 1 ? 1 : -1,
@@ -58,11 +59,12 @@ static void slabs_say_what_the_whole_says(void **state)
         assert_int_equal(qn_quantization_error(values, layout, &params, NULL, &whole, 2, NULL), QONNX_OK);
         for (int threads = 1; threads < 4; threads++) {
             const struct qn_scanned scanned = { &model, tensor, layout, threads };
-            assert_int_equal(qn_scan_absmax(&scanned, absmax, &finite, NULL), QONNX_OK);
+            assert_int_equal(qn_scan_absmax(&scanned, absmax, &finite, &power, NULL), QONNX_OK);
             assert_true(finite);
             assert_memory_equal(absmax, wanted, layout.channels * sizeof *absmax);
             assert_int_equal(qn_scan_error(&scanned, &params, &sums, &clamped, NULL), QONNX_OK);
             assert_true(fabs(sums.noise / whole.noise - 1) < 1e-9 && fabs(sums.signal / whole.signal - 1) < 1e-9);
+            assert_true(fabs(power / whole.signal - 1) < 1e-4);
             if (threads == 1) first = sums;
             assert_memory_equal(&sums, &first, sizeof sums); /* to the last bit */
         }
@@ -109,12 +111,30 @@ static void one_value_that_is_not_finite_is_seen(void **state)
             const struct qn_scanned scanned = { &model, tensor, QN_LAYOUT_FLAT(COUNT), 2 };
             const float             kept = values[places[k]];
             float                   absmax;
+            double                  power;
             bool                    finite = true;
             values[places[k]] = odd[i];
-            assert_int_equal(qn_scan_absmax(&scanned, &absmax, &finite, NULL), QONNX_OK);
+            assert_int_equal(qn_scan_absmax(&scanned, &absmax, &finite, &power, NULL), QONNX_OK);
             values[places[k]] = kept;
             assert_false(finite);
         }
+}
+
+static void squares_that_overflow_are_no_infinities(void **state)
+{
+    Onnx__TensorProto *tensor =
+        qn_tensor_new(&arena, "w", QN_FLOAT, 1, (const int64_t[]){ COUNT }, values, COUNT * sizeof *values);
+    const struct qn_scanned scanned = { &model, tensor, QN_LAYOUT_FLAT(COUNT), 2 };
+    const float             kept = values[5];
+    float                   absmax;
+    double                  power;
+    bool                    finite = false;
+
+    (void)state;
+    values[5] = 1e30f;
+    assert_int_equal(qn_scan_absmax(&scanned, &absmax, &finite, &power, NULL), QONNX_OK);
+    values[5] = kept;
+    assert_true(finite && absmax == 1e30f && power > 0 && power < 1e9); /* those around it are left out */
 }
 
 static void what_is_not_made_of_numbers_is_an_error(void **state)
@@ -124,10 +144,11 @@ static void what_is_not_made_of_numbers_is_an_error(void **state)
     const struct qn_scanned scanned = { &model, tensor, QN_LAYOUT_FLAT(4), 1 };
     qonnx_error             err = { 0 };
     float                   absmax;
+    double                  power;
     bool                    finite;
 
     (void)state;
-    assert_int_equal(qn_scan_absmax(&scanned, &absmax, &finite, &err), QONNX_E_UNSUPPORTED);
+    assert_int_equal(qn_scan_absmax(&scanned, &absmax, &finite, &power, &err), QONNX_E_UNSUPPORTED);
     assert_string_equal(err.message, "'w' cannot be read as float");
 }
 
@@ -137,6 +158,7 @@ int main(void)
         cmocka_unit_test(slabs_say_what_the_whole_says),
         cmocka_unit_test(parts_have_the_codes_of_the_whole),
         cmocka_unit_test(one_value_that_is_not_finite_is_seen),
+        cmocka_unit_test(squares_that_overflow_are_no_infinities),
         cmocka_unit_test(what_is_not_made_of_numbers_is_an_error),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -195,11 +195,21 @@ static bool same_codes(const struct qn_around *w, qn_value_id value, const struc
     return qn_tensor_count(w->plan->graph->values[value].init, &count, NULL) == QONNX_OK && memcmp(a, b, count * type->code_size) == 0;
 }
 
-static const char *find_written(const struct qn_around *w, qn_value_id value, qn_node_id scope, const struct qn_qparams *params, const void *codes)
+/* What is written already loses what it did. */
+static void share_loss(const struct qn_around *w, qn_node_id node, const struct qn_written *other)
 {
+    if (w->plan->nodes[node].lost) w->plan->nodes[node].lost->same = other->lost;
+}
+
+static const char *find_written(const struct qn_around *w, qn_node_id node, qn_value_id value, const struct qn_qparams *params, const void *codes)
+{
+    const qn_node_id scope = w->plan->graph->scopes[node];
+
     for (size_t i = 0; i < w->written.count; i++) {
         const struct qn_written *other = &w->written.list[i];
-        if (other->value == value && other->scope == scope && other->params && same_params(other->params, params) && same_codes(w, value, params->type, other->codes, codes)) return other->names[0];
+        if (other->value != value || other->scope != scope || !other->params || !same_params(other->params, params) || !same_codes(w, value, params->type, other->codes, codes)) continue;
+        share_loss(w, node, other);
+        return other->names[0];
     }
     return NULL;
 }
@@ -212,7 +222,7 @@ struct qn_written *qn_around_find_blocks(const struct qn_around *w, qn_node_id n
     for (size_t i = 0; i < w->written.count; i++) {
         struct qn_written *other = &w->written.list[i];
         if (other->value == value && other->scope == w->plan->graph->scopes[node] && other->blocks && qn_block_form_same(&other->blocks->form, &blocks->form)) {
-            *blocks->lost = *other->blocks->lost;
+            share_loss(w, node, other);
             return other;
         }
     }
@@ -232,7 +242,7 @@ struct qn_written *qn_around_new_blocks(struct qn_around *w, qn_node_id node)
 {
     struct qn_written *made = new_written(w);
 
-    if (made) *made = (struct qn_written){ .value = qn_node_input(w->plan->graph, node, 1), .scope = w->plan->graph->scopes[node], .blocks = w->plan->nodes[node].blocks };
+    if (made) *made = (struct qn_written){ .value = qn_node_input(w->plan->graph, node, 1), .scope = w->plan->graph->scopes[node], .blocks = w->plan->nodes[node].blocks, .lost = w->plan->nodes[node].lost };
     return made;
 }
 
@@ -272,13 +282,13 @@ static qonnx_status write_weight(struct qn_around *w, qn_node_id n, size_t slot)
     qn_value_id              value = qn_node_input(w->plan->graph, n, slot);
     qn_node_id               scope = w->plan->graph->scopes[n];
     const void              *codes = slot == 1 ? w->plan->nodes[n].weight_codes : NULL;
-    const char              *out = find_written(w, value, scope, params, codes);
+    const char              *out = find_written(w, n, value, params, codes);
     struct qn_written       *made;
 
     if (!out) {
         QN_TRY(w->style->weight(w, n, slot, &out));
         if (!(made = new_written(w))) return qn_fail_nomem(w->err);
-        *made = (struct qn_written){ .value = value, .scope = scope, .params = params, .codes = codes, .names = { out } };
+        *made = (struct qn_written){ .value = value, .scope = scope, .params = params, .lost = w->plan->nodes[n].lost, .codes = codes, .names = { out } };
     }
     qn_edit_set_input(w->edit, n, slot, out);
     return QONNX_OK;

@@ -39,6 +39,7 @@ struct qn_written {
     qn_node_id                  scope;
     const struct qn_qparams    *params;
     const struct qn_block_plan *blocks; /* instead of params */
+    const struct qn_loss       *lost;   /* of its first reader */
     bool                        dynamic; /* an activation, which gets its codes as the model runs */
     const void                 *codes;  /* the plan's, NULL for the nearest */
     const char                 *names[3]; /* of the dequantized value; or of codes, scales and zero points */
