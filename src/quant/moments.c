@@ -46,6 +46,7 @@ void qn_moments_init(struct qn_moments *m, const struct qn_stats *stats, struct 
     struct qn_moment           sum = { 0 };
 
     m->width = qn_histogram_width(h);
+    m->inverse = 1 / m->width;
     m->first = (int)(qn_histogram_edge(h, 0) / m->width);
     m->total = (double)qn_histogram_total(h);
     m->low = fmax(stats->min, useful.min);
@@ -68,17 +69,21 @@ void qn_moments_init(struct qn_moments *m, const struct qn_stats *stats, struct 
 
 struct qn_moment qn_moments_all(const struct qn_moments *m) { return m->below[BINS]; }
 
+/* As fmin and fmax, which are calls, for what is no NaN. */
+static double smaller(double a, double b) { return a < b ? a : b; }
+static double larger(double a, double b) { return a > b ? a : b; }
+
 struct qn_moment qn_moments_below(const struct qn_moments *m, double x)
 {
-    const double place = floor(x / m->width) - m->first;
+    const double place = x * m->inverse - m->first;
     size_t       i;
     double       low, high;
 
     if (!(place >= 0)) return m->below[0];
     if (place >= BINS) return m->below[BINS];
     i = (size_t)place;
-    low = bin_low(m, i);
-    high = bin_high(m, i);
+    low = larger((m->first + (double)i) * m->width, m->low);
+    high = smaller((m->first + (double)i + 1) * m->width, m->high);
     if (!(x > low)) return m->below[i];
     if (!(x < high)) return m->below[i + 1];
     return more(m->below[i], spread((m->below[i + 1].count - m->below[i].count) * (x - low) / (high - low), low, x));
@@ -120,7 +125,7 @@ double qn_moments_last(const struct qn_moments *m, double count)
 /* Sum of the squared distances to a point. */
 static double distance(struct qn_moment of, double point)
 {
-    return fmax(of.sum2 - 2 * point * of.sum + point * point * of.count, 0);
+    return larger(of.sum2 - 2 * point * of.sum + point * point * of.count, 0);
 }
 
 /* Codes finer than bins: rounding errors are even. */
@@ -141,17 +146,24 @@ static double outer_noise(const struct qn_moments *m, double bottom, double top)
 
 double qn_moments_noise(const struct qn_moments *m, double scale, double bottom, double top)
 {
-    const double first = fmin(fmax(rint(m->low / scale), bottom), top),
-                 last = fmin(fmax(rint(m->high / scale), bottom), top);
+    return qn_moments_noise_below(m, scale, bottom, top, INFINITY);
+}
+
+double qn_moments_noise_below(const struct qn_moments *m, double scale, double bottom, double top, double limit)
+{
+    const double first = fmin(fmax(rint(m->low / scale), bottom), top), last = fmin(fmax(rint(m->high / scale), bottom), top), most = limit * m->total;
     struct qn_moment before = { 0 }, upto;
     double           sum = outer_noise(m, bottom * scale, top * scale);
 
     if (!(m->low <= m->high)) return sum / m->total;
     if (last - first > 2 * BINS) return (sum + fine_noise(m, scale, bottom, top)) / m->total;
-    for (double k = first; k <= last; k++) {
-        upto = k < last ? qn_moments_below(m, (k + 0.5) * scale) : qn_moments_all(m);
+    upto = qn_moments_below(m, (last - 0.5) * scale);
+    if (last > first) sum += distance(less(qn_moments_all(m), upto), last * scale); /* what is cut off tells most */
+    for (double k = first; k < last && sum <= most; k++) {
+        upto = qn_moments_below(m, (k + 0.5) * scale);
         sum += distance(less(upto, before), k * scale);
         before = upto;
     }
+    if (last <= first) sum += distance(qn_moments_all(m), last * scale);
     return sum / m->total;
 }

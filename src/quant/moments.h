@@ -16,7 +16,7 @@ struct qn_moments {
     double           total;     /* values counted, with zeros and those outside of what is useful: */
     double           beneath, beyond;
     struct qn_range  useful;
-    double           width;                        /* of a bin */
+    double           width, inverse;               /* of a bin, a power of two; 1 / width */
     int              first;                        /* bin i starts at (first + i) * width */
     struct qn_moment below[QN_HISTOGRAM_BINS + 1]; /* of the values in the bins before i, zeros left out */
 };
@@ -33,5 +33,7 @@ double           qn_moments_last(const struct qn_moments *m, double count);
 
 /* Mean squared error of a value when each goes to the nearest of the points k * scale, k from bottom to top. */
 double qn_moments_noise(const struct qn_moments *m, double scale, double bottom, double top);
+/* The same where only less than `limit` is of interest; else any value that is not less. */
+double qn_moments_noise_below(const struct qn_moments *m, double scale, double bottom, double top, double limit);
 
 #endif

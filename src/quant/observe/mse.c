@@ -27,7 +27,7 @@ static bool consider(struct search *s, double low, double high)
     double  noise;
 
     qn_observe_params(s->goal, range_at(s, low, high), &scale, &zero_point);
-    noise = qn_moments_noise(s->m, scale, (double)s->goal->lo - zero_point, (double)s->goal->hi - zero_point);
+    noise = qn_moments_noise_below(s->m, scale, (double)s->goal->lo - zero_point, (double)s->goal->hi - zero_point, s->noise);
     if (!(noise < s->noise)) return false;
     s->noise = noise;
     s->low = low;
