@@ -109,28 +109,33 @@ static double cost_of(const struct qn_pair_task *task, size_t output, size_t at,
     return (double)task->importance[channel] * error * error;
 }
 
-static void fix_pair(const struct job *job, size_t output, const struct cursor *pair)
+/* A pair of positions in the weights of any output; its corners are those of the outputs' group. */
+struct pair {
+    size_t                 offset[2], channel[2]; /* from the output's first weight, and from its first channel */
+    struct qn_pair_corners corners;
+};
+
+static void fix_pair(const struct job *job, size_t output, size_t first, const struct pair *pair)
 {
     const struct qn_pair_task *task = job->task;
-    const struct qn_products  *p = &task->products;
-    const size_t               first = qn_products_first_channel(p, output);
-    struct qn_pair_corners     corners;
-    size_t                     at[2], channel[2];
-    int8_t                     before[2];
+    const size_t               start = output * task->products.out_stride;
+    const size_t               at[2] = { start + pair->offset[0], start + pair->offset[1] };
+    const size_t               channel[2] = { first + pair->channel[0], first + pair->channel[1] };
+    const int8_t               before[2] = { job->codes[at[0]], job->codes[at[1]] };
 
-    for (int i = 0; i < 2; i++) {
-        at[i] = output * p->out_stride + pair[i].tap * p->tap_stride + pair[i].channel * p->in_stride;
-        channel[i] = first + pair[i].channel;
-        before[i] = job->codes[at[i]];
-    }
-    corners = qn_pair_corners(&task->inputs, channel[0], channel[1], pair[0].tap == pair[1].tap);
-    if (fits(&corners, before[0], before[1])) return;
-    move(task, &corners, output, at, channel, job->codes);
+    if (fits(&pair->corners, before[0], before[1])) return;
+    move(task, &pair->corners, output, at, channel, job->codes);
     for (int i = 0; i < 2; i++) {
         job->moved[output] += job->codes[at[i]] != before[i];
         job->cost[output] += cost_of(task, output, at[i], channel[i], job->codes[at[i]]) -
                              cost_of(task, output, at[i], channel[i], before[i]);
     }
+}
+
+static void take_place(struct pair *pair, int i, const struct cursor *at, const struct qn_products *p)
+{
+    pair->offset[i] = at->tap * p->tap_stride + at->channel * p->in_stride;
+    pair->channel[i] = at->channel;
 }
 
 /* Outputs side by side, whose codes may be neighbours in memory. */
@@ -139,18 +144,28 @@ static qonnx_status fix_tile(void *context, size_t index, int worker, qonnx_erro
     const struct job         *job = context;
     const struct qn_products *p = &job->task->products;
     const size_t              begin = index * TILE, end = p->outputs - begin < TILE ? p->outputs : begin + TILE;
-    size_t                    tight[TILE], count = 0;
-    struct cursor             pair[2] = { { 0, 0 }, { 0, 0 } };
+    size_t                    tight[TILE], first[TILE], count = 0;
+    struct cursor             at = { 0, 0 };
 
     (void)worker, (void)err;
-    for (size_t o = begin; o < end; o++)
-        if (job->task->tight[o]) tight[count++] = o;
+    for (size_t o = begin; o < end; o++) {
+        if (!job->task->tight[o]) continue;
+        first[count] = qn_products_first_channel(p, o);
+        tight[count++] = o;
+    }
     for (size_t k = 0; count && k + 1 < job->positions; k += 2) {
-        pair[1] = pair[0];
-        advance(&pair[1], p);
-        for (size_t i = 0; i < count; i++) fix_pair(job, tight[i], pair);
-        pair[0] = pair[1];
-        advance(&pair[0], p);
+        const struct cursor before = at;
+        struct pair         pair;
+        take_place(&pair, 0, &at, p);
+        advance(&at, p);
+        take_place(&pair, 1, &at, p);
+        for (size_t i = 0; i < count; i++) {
+            if (!i || first[i] != first[i - 1])
+                pair.corners = qn_pair_corners(&job->task->inputs, first[i] + pair.channel[0],
+                                               first[i] + pair.channel[1], before.tap == at.tap);
+            fix_pair(job, tight[i], first[i], &pair);
+        }
+        advance(&at, p);
     }
     return QONNX_OK;
 }
