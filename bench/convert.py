@@ -7,11 +7,15 @@
   bare Python   the same in a Python loop
   ORT           onnxruntime.quantization: quant_pre_process and quantize_static, MinMax, per channel
 
+With --stages then the parts of a conversion: CPU seconds of each stage, how often it was entered, and its share of bare C.
+
 CPU seconds are of all threads, user and system; each figure is the median of interleaved runs, the ratios are of these
 medians. Processes use one thread for a run of a model. Memory is the greatest peak."""
 import argparse
 import json
 import os
+import statistics
+import subprocess
 import sys
 import tempfile
 
@@ -85,6 +89,25 @@ def cells(name, samples, costs, failure):
     return row + [failure, "", ""]
 
 
+def stages(settings, folder, out, bare_cost):
+    """Medians of what bench_samples convert tells, as lines of a table; what no stage covers is starting and ending."""
+    model, data = os.path.join(folder, "model.onnx"), os.path.join(folder, "calib.npz")
+    found, wholes = {}, []
+    for _ in range(settings.rounds):
+        command = [settings.samples, "convert", model, data, os.path.join(out, "stages.onnx")]
+        before = os.times()
+        lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+        after = os.times()
+        wholes.append(after.children_user + after.children_system - before.children_user - before.children_system)
+        for line in lines:
+            seconds, times, name = line.split(" ", 2)
+            found.setdefault(name, (times, []))[1].append(float(seconds))
+    rows = [(name, times, statistics.median(seconds)) for name, (times, seconds) in found.items()]
+    whole = statistics.median(wholes)
+    rows += [("the rest", "", max(whole - sum(row[2] for row in rows), 0)), ("all", "", whole)]
+    return [f"| {name} | {times} | {seconds:.3f} | {seconds / bare_cost:.2f}× |" for name, times, seconds in rows]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     root = os.path.join(HERE, "..")
@@ -94,6 +117,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--no-peer", dest="peer", action="store_false", help="leave onnxruntime.quantization out")
+    parser.add_argument("--stages", action="store_true", help="list what each stage of a conversion costs")
     parser.add_argument("names", nargs="*")
     settings = parser.parse_args()
     with open(os.path.join(settings.corpus, "manifest.json"), encoding="utf-8") as file:
@@ -112,6 +136,9 @@ def main():
             costs = measure.interleaved(chosen, settings.rounds)
             count = measure.sample_count(os.path.join(settings.corpus, name, "calib.npz"))
             print("| " + " | ".join(cells(name, count, costs, failure)) + " |", flush=True)
+            if settings.stages:
+                print(f"\n| stage of {name} | times | CPU s | / bare C |\n| --- | --- | --- | --- |")
+                print("\n".join(stages(settings, os.path.join(settings.corpus, name), out, measure.median(costs["bare C"], "cpu"))) + "\n", flush=True)
 
 
 if __name__ == "__main__":

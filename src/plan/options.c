@@ -132,7 +132,7 @@ static const struct row rows[] = {
     { { "pass",         "NAME",        NULL,      "run these float passes instead of the default ones",                                                   "Quantization", "qd", true, true }, LIST, AT(pass) },
     { { "min-sqnr",     "DB",          "10",      "leave as many nodes in float as it takes for every output to keep this much of the signal on a few calibration samples", "Quantization", "q" }, INT, AT(min_sqnr), 0, 100 },
     { { "max-drop",     "POINTS",      "100",     "the same for choices: of 100 (the largest value in each row of an output) at most so many may be others than in float, on all calibration samples up to 256", "Quantization", "q" }, REAL, AT(max_drop), 0, QN_DROP_ANY },
-    { { "candidates",   "N",           "16",      "models to make and run while choosing methods and what stays in float; more may be needed to reach --min-sqnr", "Quantization", "q", false, true }, INT, AT(candidates), 0, 100000 },
+    { { "candidates",   "N",           "12",      "models to make and run while choosing methods and what stays in float; more may be needed to reach --min-sqnr", "Quantization", "q", false, true }, INT, AT(candidates), 0, 100000 },
     { { "duplicate",    "WHEN",        "off",     "spread channels with outliers that a MatMul or Gemm reads over copies of themselves, for 3 % more weights at most", "Quantization", "q", false, true }, TEXT, AT(duplicate), .choice = duplicate_choice },
     { { "node-sqnr",    "DB",          "20",      "leave a layer in float when quantizing what it reads or writes keeps less than this on the calibration data; 0 never does", "Quantization", "q", false, true }, INT, AT(node_sqnr), 0, 100 },
 

@@ -26,7 +26,7 @@ static const struct qn_preset presets[] = {
       .trials = { { "bias-correction", "on" }, { "observer", "mse" }, { "observer", "minmax" }, { "bias-correction", "off" } } },
     { "int8-best", "int8, with more time spent on accuracy: weights are rounded by the error of each layer's output where that helps",
       .values = {
-        { "format", "qdq" }, { "target", "generic" }, { "observer", "auto" }, { "per-channel", "on" }, { "min-sqnr", "25" }, { "duplicate", "auto" },
+        { "format", "qdq" }, { "target", "generic" }, { "observer", "auto" }, { "per-channel", "on" }, { "min-sqnr", "25" }, { "duplicate", "auto" }, { "candidates", "16" },
       },
       .trials = { { "bias-correction", "on" }, { "observer", "mse" }, { "observer", "minmax" }, { "bias-correction", "off" }, { "rounding", "nearest" }, { "rounding", "second-order" } } },
     { "int8-weights", "8-bit weights only, per channel, for a file of a fourth of the size; activations stay as they are, and no samples are needed",
