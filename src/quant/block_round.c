@@ -60,13 +60,26 @@ QN_CLONES static void add_products(double (*restrict sums)[LANES], const double 
         for (size_t j = 0; j < LANES; j++) sums[c][j] += l[c] * e[j];
 }
 
+/* The same of four rows of L that lie that far apart, one after the other. */
+QN_CLONES static void add_four_products(double (*restrict sums)[LANES], const double *restrict l, size_t apart,
+                                        size_t n, double (*restrict e)[LANES])
+{
+    const double *restrict l1 = l + apart, *restrict l2 = l1 + apart, *restrict l3 = l2 + apart;
+    for (size_t c = 0; c < n; c++)
+        for (size_t j = 0; j < LANES; j++)
+            sums[c][j] = sums[c][j] + l[c] * e[0][j] + l1[c] * e[1][j] + l2[c] * e[2][j] + l3[c] * e[3][j];
+}
+
 /* For each variable of the block the sum over those behind it of L[i][c] e[i]. */
 static void sum_behind(const struct batch *batch, struct span span, double (*sums)[LANES])
 {
     const struct qn_form *form = batch->job->form;
+    size_t                i = span.end;
 
     memset(sums, 0, (span.end - span.first) * sizeof *sums);
-    for (size_t i = span.end; i < form->k; i++)
+    for (; i + 3 < form->k; i += 4)
+        add_four_products(sums, form->factor + i * form->k + span.first, form->k, span.end - span.first, batch->e + i);
+    for (; i < form->k; i++)
         add_products(sums, form->factor + i * form->k + span.first, span.end - span.first, batch->e[i]);
 }
 

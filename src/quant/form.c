@@ -13,10 +13,17 @@
 /* A batch of rows shares each row of H and L while it is in the cache. */
 enum { BATCH = 4, SWEEPS = 16, REFITS = 2, PAIRS_UP_TO = 64 };
 
-/* y += a x; the only loop that counts. */
+/* y += a x; this and the next are the only loops that count. */
 QN_CLONES static void add_scaled(double *restrict y, double a, const double *restrict x, size_t n)
 {
     for (size_t i = 0; i < n; i++) y[i] += a * x[i];
+}
+
+/* The same of four rows that lie n apart, one after the other: y is fetched and stored once. */
+QN_CLONES static void add_four(double *restrict y, const double *restrict a, const double *restrict x, size_t n)
+{
+    const double *restrict x1 = x + n, *restrict x2 = x1 + n, *restrict x3 = x2 + n;
+    for (size_t i = 0; i < n; i++) y[i] = y[i] + a[0] * x[i] + a[1] * x1[i] + a[2] * x2[i] + a[3] * x3[i];
 }
 
 /* ---- the form ---- */
@@ -134,9 +141,10 @@ static double loss_at(const struct row *row, size_t k)
 static void gradients(const struct qn_form *form, struct row *rows, size_t count, double *loss)
 {
     for (size_t r = 0; r < count; r++) memset(rows[r].g, 0, form->k * sizeof(double));
-    for (size_t i = 0; i < form->k; i++)
-        for (size_t r = 0; r < count; r++)
-            if (rows[r].e[i] != 0) add_scaled(rows[r].g, rows[r].e[i], form->h + i * form->k, form->k);
+    for (size_t i = 0; i + 3 < form->k; i += 4)
+        for (size_t r = 0; r < count; r++) add_four(rows[r].g, rows[r].e + i, form->h + i * form->k, form->k);
+    for (size_t i = form->k / 4 * 4; i < form->k; i++)
+        for (size_t r = 0; r < count; r++) add_scaled(rows[r].g, rows[r].e[i], form->h + i * form->k, form->k);
     for (size_t r = 0; r < count; r++) loss[r] = loss_at(&rows[r], form->k);
 }
 
@@ -250,8 +258,11 @@ static bool refit_block(const struct qn_form *form, const struct qn_form_rows *t
     float        s;
 
     memset(room, 0, k * sizeof *room);
-    for (size_t i = first; i < end; i++)
-        if (row->codes[i]) add_scaled(room, row->codes[i], form->h + i * k, k);
+    for (size_t i = first; i + 3 < end; i += 4) {
+        const double codes[4] = { row->codes[i], row->codes[i + 1], row->codes[i + 2], row->codes[i + 3] };
+        add_four(room, codes, form->h + i * k, k);
+    }
+    for (size_t i = first + (end - first) / 4 * 4; i < end; i++) add_scaled(room, row->codes[i], form->h + i * k, k);
     for (size_t i = first; i < end; i++) {
         along += row->codes[i] * row->g[i];
         curve += row->codes[i] * room[i];
