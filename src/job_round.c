@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Second-order rounding: the float model runs over the data again while sums of products of its layers' inputs are
  * gathered, in as many passes as memory asks for. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,7 @@ static int by_input(const void *a, const void *b)
 {
     const struct waiting *x = a, *y = b;
     if (x->input != y->input) return x->input < y->input ? -1 : 1;
+    if (x->window.first != y->window.first) return x->window.first < y->window.first ? -1 : 1;
     return x->layer < y->layer ? -1 : x->layer > y->layer;
 }
 
@@ -35,18 +37,39 @@ static bool any_wanted(const struct qn_job *job)
     return false;
 }
 
+/* Columns whose sums and form, a matrix each and its factor, take no more than the limit. */
+static size_t columns_within(size_t limit) { return (size_t)sqrt((double)limit / (3 * sizeof(double))); }
+
+static qonnx_status add_waiting(struct qn_job *job, struct waiting **list, size_t *count, size_t *room, qn_node_id layer, const struct qn_window *window)
+{
+    struct waiting *grown = qn_arena_grow(&job->arena, *list, *count, room, sizeof *grown);
+
+    if (!grown) return qn_fail_nomem(job->err);
+    *list = grown;
+    grown[*count] = (struct waiting){ .layer = layer, .input = qn_node_input(&job->graph, layer, 0), .window = *window, .bytes = qn_gram_bytes(window) };
+    if (grown[*count].bytes <= SIZE_MAX / 4) ++*count;
+    return QONNX_OK;
+}
+
+/* A layer that would take too much memory comes in parts, where it can. */
 static qonnx_status find_layers(struct qn_job *job, struct waiting **list, size_t *count)
 {
+    size_t room = 0;
+
+    *list = NULL;
     *count = 0;
-    if (!(*list = qn_arena_array(&job->arena, job->graph.node_count, sizeof **list))) return qn_fail_nomem(job->err);
     for (qn_node_id n = 0; n < job->graph.node_count; n++) {
-        struct waiting *w = &(*list)[*count];
-        memset(w, 0, sizeof *w);
-        if (!qn_round_wanted(&job->plan, n, &w->window)) continue;
-        w->layer = n;
-        w->input = qn_node_input(&job->graph, n, 0);
-        w->bytes = qn_gram_bytes(&w->window);
-        if (w->bytes <= SIZE_MAX / 4) ++*count;
+        struct qn_window window;
+        size_t           columns, part;
+        if (!qn_round_wanted(&job->plan, n, &window)) continue;
+        columns = qn_window_columns(&window);
+        part = qn_round_part(&job->plan, n, &window, columns_within((size_t)job->settings.mem_limit << 20));
+        if (part < columns) window.width = columns;
+        for (size_t first = 0; first < columns; first += part) {
+            if (window.width) window.channels = columns - first < part ? columns - first : part;
+            window.first = first;
+            QN_TRY(add_waiting(job, list, count, &room, n, &window));
+        }
     }
     if (*count) qsort(*list, *count, sizeof **list, by_input);
     return QONNX_OK;

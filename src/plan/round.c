@@ -217,38 +217,78 @@ static qonnx_status new_rounded_blocks(const struct qn_matrix *m, const struct q
     return qn_arena_failed(arena) ? qn_fail_nomem(err) : QONNX_OK;
 }
 
-static qonnx_status round_blocks(const struct qn_plan *plan, qn_node_id layer, const struct qn_gram *gram, struct qn_arena *arena, struct qn_rounded *out, qonnx_error *err)
+/* What was found for some of the depth, in its place among all of it. */
+static void place_part(const struct qn_block_rounded *part, const struct qn_matrix *depth, size_t first, const struct qn_matrix *all, const struct qn_block_form *form, struct qn_block_rounded *made)
+{
+    const size_t from = qn_block_count(depth, form), count = qn_block_count(all, form), at = first / form->block;
+    const size_t from_bytes = qn_block_row_bytes(depth, form), bytes = qn_block_row_bytes(all, form), byte = first * (size_t)form->bits / 8;
+
+    for (size_t i = 0; i < all->outputs; i++) {
+        memcpy(made->scale + i * count + at, part->scale + i * from, from * sizeof *part->scale);
+        if (made->zero) memcpy(made->zero + i * count + at, part->zero + i * from, from);
+        memcpy(made->codes + i * bytes + byte, part->codes + i * from_bytes, from_bytes);
+    }
+    made->lost.signal += part->lost.signal;
+    made->lost.noise += part->lost.noise;
+    made->given += part->given;
+    made->left += part->left;
+}
+
+static qonnx_status round_part(const struct qn_plan *plan, const struct qn_matrix *all, const struct qn_gram *gram, const struct qn_block_form *blocks, struct qn_arena *scratch, struct qn_block_rounded *made, qonnx_error *err)
 {
     const int                threads = qn_settings_threads(plan->settings);
-    struct qn_arena          scratch = { 0 };
-    struct qn_block_rounded *made;
-    struct qn_matrix         m;
+    const size_t             first = gram->window.first;
+    struct qn_matrix         m = *all;
+    struct qn_block_rounded *part;
     struct qn_form           form;
     qonnx_status             status;
 
-    out->form = plan->nodes[layer].blocks->form;
-    status = qn_block_weight_matrix(plan->graph, layer, &scratch, &m, err);
-    if (status == QONNX_OK) status = new_rounded_blocks(&m, &out->form, arena, &made, err);
-    if (status == QONNX_OK) {
-        status = qn_form_init(&form, gram, 0, false, (double)plan->settings->damping / 100, threads, err);
-        if (status == QONNX_OK) {
-            status = qn_block_round(&form, &m, &out->form, made, threads, err);
-            qn_form_release(&form);
-        }
-        out->blocks = made;
-        out->rows = gram->rows;
-        out->gain = made->left > 0 && made->given > 0 ? 10 * log10(made->given / made->left) : 0;
-    }
-    qn_arena_release(&scratch);
+    m.w = (const char *)all->w + first * all->depth_stride * sizeof(float);
+    m.depth = gram->k;
+    QN_TRY(new_rounded_blocks(&m, blocks, scratch, &part, err));
+    QN_TRY(qn_form_init(&form, gram, 0, false, (double)plan->settings->damping / 100, threads, err));
+    status = qn_block_round(&form, &m, blocks, part, threads, err);
+    qn_form_release(&form);
+    if (status == QONNX_OK) place_part(part, &m, first, all, blocks, made);
     return status;
+}
+
+/* The depth that the sums are of, beside what was rounded of it before. */
+static qonnx_status round_blocks(const struct qn_plan *plan, qn_node_id layer, const struct qn_gram *gram, struct qn_arena *arena, struct qn_rounded *out, qonnx_error *err)
+{
+    struct qn_arena          scratch = { 0 };
+    struct qn_block_rounded *made = out->blocks;
+    struct qn_matrix         m;
+    qonnx_status             status;
+
+    out->form = plan->nodes[layer].blocks->form;
+    out->rows = gram->rows;
+    status = qn_block_weight_matrix(plan->graph, layer, &scratch, &m, err);
+    if (status == QONNX_OK && !made) status = new_rounded_blocks(&m, &out->form, arena, &made, err);
+    if (status == QONNX_OK) status = round_part(plan, &m, gram, &out->form, &scratch, made, err);
+    qn_arena_release(&scratch);
+    QN_TRY(status);
+    out->blocks = made;
+    out->gain = made->left > 0 && made->given > 0 ? 10 * log10(made->given / made->left) : 0;
+    return QONNX_OK;
 }
 
 /* ---- layers ---- */
 
+size_t qn_round_part(const struct qn_plan *plan, qn_node_id layer, const struct qn_window *window, size_t columns)
+{
+    const struct qn_block_plan *blocks = plan->nodes[layer].blocks;
+    const size_t                all = qn_window_columns(window);
+
+    if (!blocks || columns >= all) return all;
+    columns -= columns % blocks->form.block;
+    return columns ? columns : blocks->form.block < all ? blocks->form.block : all;
+}
+
 qonnx_status qn_round_layer(const struct qn_plan *plan, qn_node_id layer, const struct qn_gram *gram, struct qn_arena *arena, const struct qn_rounded **rounded, qonnx_error *err)
 {
     struct rows        r = { .threads = qn_settings_threads(plan->settings) };
-    struct qn_rounded *out = qn_arena_alloc(arena, sizeof *out);
+    struct qn_rounded *out = gram->window.first ? (void *)(uintptr_t)*rounded : qn_arena_alloc(arena, sizeof *out);
     qonnx_status       status;
 
     if (!out) return qn_fail_nomem(err);

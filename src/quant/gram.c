@@ -160,7 +160,7 @@ static void gather(const struct qn_gram *gram, const struct qn_gram_room *room, 
 
     for (size_t c = 0; c < channels; c++)
         for (size_t t = 0; t < taps; t++) {
-            const float   *plane = x + (group * channels + c) * positions->channel_stride;
+            const float   *plane = x + (gram->window.first + group * channels + c) * positions->channel_stride;
             const int64_t *places = room->places + t * BLOCK;
             for (size_t i = 0; i < n; i++) line[i] = places[i] < 0 ? 0 : plane[places[i]];
             for (size_t i = n; i < filled_up(n); i++) line[i] = 0;

@@ -3,7 +3,7 @@
 
 bool qn_window_same(const struct qn_window *a, const struct qn_window *b)
 {
-    if (a->dims != b->dims || a->groups != b->groups || a->channels != b->channels || a->pad != b->pad) return false;
+    if (a->first != b->first || a->width != b->width || a->dims != b->dims || a->groups != b->groups || a->channels != b->channels || a->pad != b->pad) return false;
     for (int i = 0; i < a->dims; i++)
         if (a->kernel[i] != b->kernel[i] || a->stride[i] != b->stride[i] || a->dilation[i] != b->dilation[i] ||
             a->before[i] != b->before[i] || a->after[i] != b->after[i])
@@ -57,11 +57,12 @@ bool qn_window_over(const struct qn_window *window, int rank, const int64_t *dim
 
     *positions = (struct qn_positions){ .window = window };
     if (!window->dims) {
-        if (rank < 1 || dims[rank - 1] < 0 || (size_t)dims[rank - 1] != window->channels) return false;
+        const size_t width = window->width ? window->width : window->channels;
+        if (rank < 1 || dims[rank - 1] < 0 || (size_t)dims[rank - 1] != width) return false;
         for (int i = 0; i < rank - 1; i++) rows *= (size_t)dims[i]; /* of a tensor that exists */
         positions->rows = rows;
         positions->channel_stride = 1;
-        positions->batch_stride = window->channels;
+        positions->batch_stride = width;
         return true;
     }
     if (rank != window->dims + 2 || __builtin_mul_overflow(window->groups, window->channels, &channels) ||

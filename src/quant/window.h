@@ -12,11 +12,13 @@ enum { QN_WINDOW_DIMS = 3 };
 
 enum qn_window_pad { QN_PAD_GIVEN, QN_PAD_SAME_UPPER, QN_PAD_SAME_LOWER };
 
-/* dims = 0: a matrix product, the last axis holds the `channels` columns. Else a convolution over [batch, groups ×
+/* dims = 0: a matrix product, the last axis holds the `channels` columns, or, with `width` of them, these from `first`
+ * on. Else a convolution over [batch, groups ×
  * channels, dims…]. */
 struct qn_window {
     int                dims;
     size_t             groups, channels; /* of one group */
+    size_t             first, width;     /* width 0: there are no others */
     enum qn_window_pad pad;
     int64_t            kernel[QN_WINDOW_DIMS], stride[QN_WINDOW_DIMS], dilation[QN_WINDOW_DIMS];
     int64_t            before[QN_WINDOW_DIMS], after[QN_WINDOW_DIMS]; /* of padding, when given */

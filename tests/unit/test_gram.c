@@ -118,6 +118,36 @@ static void matrix_products_take_each_vector_of_the_last_axis(void **state)
     qn_gram_release(&gram);
 }
 
+static void some_columns_have_the_sums_that_they_have_among_all(void **state)
+{
+    enum { ROWS = 20, WIDTH = 9, FIRST = 3, SOME = 5 };
+    const struct qn_window all = { .groups = 1, .channels = WIDTH };
+    const struct qn_window some = { .groups = 1, .channels = SOME, .first = FIRST, .width = WIDTH };
+    struct qn_gram_room    room = { 0 };
+    struct qn_gram         whole, part;
+    struct rng             rng = { 8 };
+    float                  x[ROWS * WIDTH];
+
+    (void)state;
+    for (int i = 0; i < ROWS * WIDTH; i++) x[i] = rng_between(&rng, -1, 1);
+    assert_false(qn_window_same(&all, &some));
+    assert_int_equal(qn_gram_init(&whole, &all, 1, SIZE_MAX, NULL), QONNX_OK);
+    assert_int_equal(qn_gram_init(&part, &some, 1, SIZE_MAX, NULL), QONNX_OK);
+    assert_int_equal(qn_gram_add(&whole, &room, x, 2, (const int64_t[]){ ROWS, WIDTH }, 0, NULL), QONNX_OK);
+    assert_int_equal(qn_gram_add(&part, &room, x, 2, (const int64_t[]){ ROWS, WIDTH }, 0, NULL), QONNX_OK);
+    assert_int_equal(part.rows, ROWS);
+    for (size_t i = 0; i < SOME; i++) {
+        assert_true(qn_gram_mean(&part, 0, i) == qn_gram_mean(&whole, 0, FIRST + i));
+        for (size_t j = 0; j <= i; j++)
+            assert_true(qn_gram_at(&part, 0, i, j) == qn_gram_at(&whole, 0, FIRST + i, FIRST + j));
+    }
+    assert_int_equal(qn_gram_add(&part, &room, x, 2, (const int64_t[]){ ROWS, SOME }, 0, NULL), QONNX_OK);
+    assert_int_equal(part.rows, ROWS); /* another width does not fit */
+    qn_gram_room_release(&room);
+    qn_gram_release(&whole);
+    qn_gram_release(&part);
+}
+
 static void automatic_padding_is_as_the_operator_says(void **state)
 {
     struct qn_window w = { .dims = 1, .groups = 1, .channels = 1, .kernel = { 4 }, .stride = { 2 }, .dilation = { 1 } };
@@ -274,6 +304,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_are_those_of_the_rows_a_convolution_reads),
         cmocka_unit_test(matrix_products_take_each_vector_of_the_last_axis),
+        cmocka_unit_test(some_columns_have_the_sums_that_they_have_among_all),
         cmocka_unit_test(automatic_padding_is_as_the_operator_says),
         cmocka_unit_test(order_and_threads_change_nothing),
         cmocka_unit_test(every_column_of_an_image_is_seen_over_the_samples),

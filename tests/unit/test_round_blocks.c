@@ -141,6 +141,23 @@ static void blocks_are_taken_by_the_next_plan_of_the_same_form(void **state)
     planned_close(&f.p);
 }
 
+static void layers_in_blocks_can_be_rounded_in_parts(void **state)
+{
+    static const float     sizes[4] = { 1, 1, 1, 1 };
+    const struct qn_window window = { .groups = 1, .channels = 100 };
+    struct fixture         f;
+
+    (void)state;
+    begin(&f, OPTIONS("preset", "int4", "calib", "data", "rounding", "second-order"), sizes);
+    assert_int_equal(qn_round_part(&f.p.plan, f.layer, &window, 200), 100);
+    assert_int_equal(qn_round_part(&f.p.plan, f.layer, &window, 70), 64);
+    assert_int_equal(qn_round_part(&f.p.plan, f.layer, &window, 5), 32);
+    planned_close(&f.p);
+    begin(&f, OPTIONS("preset", "int8-weights", "calib", "data", "rounding", "second-order"), sizes);
+    assert_int_equal(qn_round_part(&f.p.plan, f.layer, &window, 70), 100);
+    planned_close(&f.p);
+}
+
 static void what_was_never_seen_is_not_rounded_by(void **state)
 {
     struct fixture   f;
@@ -183,6 +200,7 @@ int main(void)
         cmocka_unit_test(a_layer_that_stays_float_is_looked_into_only_where_data_are_of_use),
         cmocka_unit_test(errors_count_by_the_mean_square_of_the_channel),
         cmocka_unit_test(blocks_are_taken_by_the_next_plan_of_the_same_form),
+        cmocka_unit_test(layers_in_blocks_can_be_rounded_in_parts),
         cmocka_unit_test(what_was_never_seen_is_not_rounded_by),
         cmocka_unit_test(whole_channels_of_float_layers_are_rounded_too),
     };
