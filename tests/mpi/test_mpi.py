@@ -65,7 +65,7 @@ class Ranks(unittest.TestCase):
             time.sleep(0.002)
 
     def start(self, ranks, *words):
-        return subprocess.Popen(self.words(ranks, *words), cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(self.words(ranks, *words), cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def errors_of_ours(self, said):
         return [line for line in said.splitlines() if line.startswith("qonnx-quantize: error:")]
@@ -96,9 +96,9 @@ class Ranks(unittest.TestCase):
         victim = self.pid_of(1)
         self.assertIsNotNone(victim, "it was too fast to be killed")
         os.kill(victim, signal.SIGKILL)
-        said = child.communicate(timeout=120)[1]
+        said = child.communicate(timeout=120)[0]
         self.assertNotEqual(child.returncode, 0)
-        self.assertIn("signal 9" if "signal 9" in said else "KILLED BY SIGNAL: 9", said)
+        self.assertIn("signal 9", said)
         self.assertFalse((self.folder / "stats").exists())
         said = self.run_program(3, *words, "--resume")
         self.assertIn("over 2560 of 2560 samples", said)
@@ -123,7 +123,7 @@ class Ranks(unittest.TestCase):
         busy = self.pid_of(0)  # is held where it is, as if it had hours to go
         if busy:
             os.kill(busy, signal.SIGSTOP)
-        said = child.communicate(timeout=120)[1]
+        said = child.communicate(timeout=120)[0]
         self.assertEqual(child.returncode, 5, said)
         self.assertEqual(len(self.errors_of_ours(said)), 1, said)
         self.assertIn("b.npz", self.errors_of_ours(said)[0])

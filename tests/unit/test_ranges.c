@@ -244,6 +244,26 @@ static void zero_bytes_are_no_text(void **state)
     qn_ranges_release(&f.ranges);
 }
 
+static void running_out_of_memory_is_an_error_and_nothing_else(void **state)
+{
+    static const char cache[] = "TRT-1\na: 3c010a14\nb: 3c010a14\nc: 3c010a14\n";
+    static const char named[] = "{\"activation_encodings\": {\"a\": [{\"scale\": 1, \"offset\": 0, \"bitwidth\": 8}], \"b\": [{\"min\": 0, \"max\": 1}]}}";
+    size_t            failures = 0;
+
+    (void)state;
+    for (size_t nth = 1; nth < 40; nth++) {
+        struct file  f;
+        qonnx_status status;
+        qn_arena_inject_failure(nth, false);
+        status = read_text(&f, nth % 2 ? qn_ranges_read_tensorrt : qn_ranges_read_aimet, nth % 2 ? cache : named);
+        qn_arena_inject_failure(0, false);
+        assert_true(status == QONNX_OK || status == QONNX_E_NOMEM);
+        failures += status == QONNX_E_NOMEM;
+        qn_ranges_release(&f.ranges);
+    }
+    assert_true(failures > 2);
+}
+
 static void all_kinds_are_found_by_name(void **state)
 {
     const struct qn_encoding_kind *kind, *found;
@@ -355,6 +375,7 @@ int main(void)
         cmocka_unit_test(table_of_ncnn_has_codes_a_unit),
         cmocka_unit_test(what_is_no_such_file_is_told_with_its_place),
         cmocka_unit_test(zero_bytes_are_no_text),
+        cmocka_unit_test(running_out_of_memory_is_an_error_and_nothing_else),
         cmocka_unit_test(all_kinds_are_found_by_name),
         cmocka_unit_test(codes_are_taken_as_they_are),
         cmocka_unit_test(codes_that_the_tensor_cannot_have_count_as_their_range),
