@@ -5,7 +5,7 @@
 
 #include "quant/simd.h"
 
-enum { LANES = QN_TILE_LANES };
+enum { LANES = QN_TILE_LANES, AHEAD = 2 /* rows */ };
 
 struct qn_tile qn_tile_new(const struct qn_block_form *form)
 {
@@ -19,15 +19,18 @@ static const char *at(const struct qn_matrix *m, size_t output, size_t depth)
     return (const char *)m->w + (output * m->out_stride + depth * m->depth_stride) * sizeof(float);
 }
 
-/* Row after row as they follow each other in memory: each is read from its front to its end. */
+/* Row after row as they follow each other in memory; rows are far apart, so the next one is asked for in time. */
 static void load_rows(const struct qn_matrix *m, size_t output, size_t depth, size_t rows, size_t deep, size_t outputs,
                       float (*panel)[LANES])
 {
     for (size_t k = 0; k < deep; k++) {
-        const char *from = at(m, output, depth + k);
-        for (size_t n = 0; n < outputs; n += LANES)
+        const char *from = at(m, output, depth + k), *next = at(m, output, depth + (k + AHEAD < deep ? k + AHEAD : k));
+        for (size_t n = 0; n < outputs; n += LANES) {
+            for (size_t line = 0; line < LANES * sizeof(float) && outputs - n >= LANES; line += 64)
+                __builtin_prefetch(next + n * sizeof(float) + line);
             memcpy(panel[n / LANES * rows + k], from + n * sizeof(float),
                    (outputs - n < LANES ? outputs - n : LANES) * sizeof(float));
+        }
     }
 }
 
