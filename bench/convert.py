@@ -39,7 +39,7 @@ def bare(model, data):
         session.run(None, {name: samples[name][i] for name in names})
 
 
-def peer(model, data, target):
+def peer(model, data, target, method="MinMax"):
     """The nearest thing that ONNX Runtime's own package has."""
     import tempfile
     import numpy as np
@@ -62,7 +62,7 @@ def peer(model, data, target):
         except Exception:  # noqa: BLE001  symbolic shape inference fails on some models
             quant_pre_process(model, prepared, skip_symbolic_shape=True)
         quantize_static(prepared, target, Reader(), quant_format=QuantFormat.QDQ, per_channel=True, activation_type=QuantType.QUInt8,
-                        weight_type=QuantType.QInt8, calibrate_method=CalibrationMethod.MinMax)
+                        weight_type=QuantType.QInt8, calibrate_method=CalibrationMethod[method])
 
 
 def commands(settings, folder, out):

@@ -26,8 +26,8 @@ if(QN_ORT)
   add_test(NAME e2e_bench_runtimes # so does this one; what other runtimes say is not for tests to depend on
     COMMAND ${QN_PYTHON} -B ${CMAKE_SOURCE_DIR}/bench/runtimes.py --program $<TARGET_FILE:qonnx-quantize> --limit 2 --pairs 3 mnist_resnet)
   add_test(NAME e2e_rivals COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_rivals.py $<TARGET_FILE:qonnx-quantize>)
-  add_test(NAME e2e_bench_stream
-    COMMAND ${QN_PYTHON} -B ${CMAKE_SOURCE_DIR}/bench/stream.py $<TARGET_FILE:qonnx-quantize> --presets int8-weights --scale 0.03 --runs 1 --limit 1000)
+  add_test(NAME e2e_bench_scale
+    COMMAND ${QN_PYTHON} -B ${CMAKE_SOURCE_DIR}/bench/scale.py --program $<TARGET_FILE:qonnx-quantize> --parts large,same --scale 0.03 --rounds 1 --no-rivals --no-bars)
   add_test(NAME e2e_saturation
     COMMAND ${QN_PYTHON} -B ${CMAKE_SOURCE_DIR}/bench/saturation.py --program $<TARGET_FILE:qonnx-quantize> --samples 32)
   foreach(model IN ITEMS mnist_resnet chargpt)
