@@ -64,12 +64,14 @@ static void say(const char *text)
 
 static void on_bus_error(int number, siginfo_t *info, void *context)
 {
-    uintptr_t at = (uintptr_t)info->si_addr, page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    static atomic_flag said = ATOMIC_FLAG_INIT;
+    uintptr_t          at = (uintptr_t)info->si_addr, page = (uintptr_t)sysconf(_SC_PAGESIZE);
 
     (void)context;
     for (size_t i = 0; i < GUARD_SLOTS; i++) {
         uintptr_t start = atomic_load(&guarded[i].start), end = atomic_load(&guarded[i].end);
         if (!start || at < start || at >= (end + page - 1) / page * page) continue;
+        while (atomic_flag_test_and_set(&said)) pause(); /* another thread met it first, and ends the process */
         say(guard_program);
         say(": ");
         say(atomic_load(&guarded[i].path));
