@@ -230,7 +230,7 @@ static void take_found(const struct part *p, struct desk *desk, size_t output, s
         lanes->scale[j] = found->scale[at];
         lanes->zero[j] = found->zero ? (float)found->zero[at] : 0;
         for (size_t k = 0; k < p->form->block; k++)
-            desk->codes[k][j] = (uint8_t)(from[k / per] >> (k % per * bits) & ((1u << bits) - 1));
+            desk->codes[k][j] = (uint8_t)((unsigned)from[k / per] >> (k % per * bits) & ((1u << bits) - 1));
     }
 }
 
