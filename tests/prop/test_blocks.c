@@ -175,7 +175,7 @@ static void what_is_packed_is_what_was_found(void **state)
         const bool                  pads = round & 2;
         const struct qn_block_place place = { pads ? blocks * f->block : m.depth, 1, blocks, 1, pads };
         const struct qn_block_cut   cut = qn_block_cut(&m, f, place);
-        const uint8_t               flip = pads ? 0 : (uint8_t)(1 << (f->bits - 1));
+        const uint8_t               flip = (uint8_t)(pads ? 0 : 1u << (f->bits - 1));
         struct qn_error_sums        lost = { 0, 0 };
         if (m.depth_stride != 1 && !pads) continue;
         pack(&m, f, padded(&m, f), false, &one);
