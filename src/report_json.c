@@ -278,8 +278,9 @@ static json_t *weight(struct sidecar *s, qn_node_id n, size_t slot, const struct
 static json_t *weight_in_blocks(struct sidecar *s, qn_node_id n)
 {
     const struct qn_block_form *form = &s->plan->nodes[n].blocks->form;
-    const bool                  is_signed = form->symmetric && strcmp(s->report->settings->format, "qoperator") != 0;
-    json_t                     *object = tensor(s, input_name(s, n, 1), "weight");
+    const bool                  table = s->plan->nodes[n].rule->kind == QN_KIND_TABLE;
+    const bool                  is_signed = form->symmetric && !table && strcmp(s->report->settings->format, "qoperator") != 0;
+    json_t                     *object = tensor(s, input_name(s, n, qn_plan_weight_slot(&s->plan->nodes[n])), "weight");
 
     put_type(s, object, qn_qtype_for(form->bits, is_signed, form->bits)->name, form->bits, is_signed, false);
     put(s, object, "axis", json_integer(qn_block_axis(s->plan->graph, n)));

@@ -21,10 +21,24 @@ static bool turned_wrong(const struct qn_weight_form *form, const struct qn_laye
     return form->bits == 2 && shape->weight.out_stride == 1 && shape->weight.outputs % 4;
 }
 
+int qn_table_bits(const char *embeddings)
+{
+    return strcmp(embeddings, "int4-blocks") == 0 ? 4 : strcmp(embeddings, "int8-blocks") == 0 ? 8 : 0;
+}
+
+static bool is_table(const struct qn_plan *plan, qn_node_id node)
+{
+    return plan->nodes[node].rule->kind == QN_KIND_TABLE;
+}
+
 bool qn_block_weight_wanted(const struct qn_plan *plan, qn_node_id node)
 {
     const struct qn_weight_form *form = &plan->nodes[node].form;
     struct qn_layer_shape        shape;
+
+    if (is_table(plan, node))
+        return qn_table_bits(form->embeddings) &&
+               qn_node_constant(plan->graph, node, 0)->dims[1] * qn_table_bits(form->embeddings) % 8 == 0;
 
     if (!form->block || !plan->nodes[node].rule->blocks || !qn_layer_shape(plan->graph, node, &shape))
         return false;
@@ -32,21 +46,41 @@ bool qn_block_weight_wanted(const struct qn_plan *plan, qn_node_id node)
                                                             : !turned_wrong(form, &shape);
 }
 
+struct qn_block_form qn_block_form_of(const struct qn_plan *plan, qn_node_id node)
+{
+    enum { USUAL = 32 };
+    const struct qn_weight_form *form = &plan->nodes[node].form;
+    struct qn_block_form         blocks = { form->bits, form->symmetric, form->block, form->range };
+
+    if (is_table(plan, node)) blocks.bits = qn_table_bits(form->embeddings);
+    if (!blocks.block) blocks.block = USUAL;
+    return blocks;
+}
+
 int qn_block_axis(const struct qn_graph *graph, qn_node_id node)
 {
     struct qn_layer_shape shape;
+
+    if (qn_node_is(graph, node, "Gather")) return 1;
     return qn_layer_shape(graph, node, &shape) && shape.weight.in_stride == 1 ? 1 : 0;
 }
 
 qonnx_status qn_block_weight_matrix(const struct qn_graph *graph, qn_node_id node, struct qn_arena *arena,
                                     struct qn_matrix *matrix, qonnx_error *err)
 {
-    const Onnx__TensorProto *t = qn_node_constant(graph, node, 1);
-    struct qn_layer_shape    shape;
+    const bool               table = qn_node_is(graph, node, "Gather");
+    const Onnx__TensorProto *t = qn_node_constant(graph, node, table ? 0 : 1);
+    struct qn_layer_shape    shape = { 0 };
     const float             *values;
     size_t                   count;
 
-    if (!qn_layer_shape(graph, node, &shape)) return qn_fail(err, QONNX_E_INTERNAL, "a weight in blocks is no matrix");
+    if (table)
+        shape.weight = (struct qn_products){ .outputs = (size_t)t->dims[0],
+                                             .channels = (size_t)t->dims[1],
+                                             .out_stride = (size_t)t->dims[1],
+                                             .in_stride = 1 };
+    else if (!qn_layer_shape(graph, node, &shape))
+        return qn_fail(err, QONNX_E_INTERNAL, "a weight in blocks is no matrix");
     *matrix = (struct qn_matrix){ .outputs = shape.weight.outputs,
                                   .depth = shape.weight.channels,
                                   .out_stride = shape.weight.out_stride,

@@ -6,6 +6,7 @@
 #include "onnx/attr.h"
 #include "onnx/dtype.h"
 #include "onnx/scopes.h"
+#include "plan/block_weight.h"
 #include "plan/match.h"
 #include "plan/overrides.h"
 #include "plan/planner.h"
@@ -74,10 +75,11 @@ static const struct qn_rule any_operator = { .op = "", .kind = QN_KIND_POINTWISE
 static enum qn_reason check_wanted(const struct qn_planner *p, const struct qn_rule *rule, const struct qn_weight_form *form)
 {
     const struct qn_settings *s = p->settings;
-    bool                      foreign = strcmp(s->format, "qonnx") == 0;
+    bool                      foreign = strcmp(s->format, "qonnx") == 0, own = s->target_row->own_operators && !foreign && strcmp(s->format, "qcdq") != 0;
 
-    if (rule->kind == QN_KIND_TABLE && (foreign || form->type->floating || strcmp(form->embeddings, "int8") != 0)) return QN_REASON_EMBEDDING;
-    if (rule->kind == QN_KIND_RECURRENT && rule->twin && (foreign || strcmp(s->format, "qcdq") == 0 || !s->target_row->dynamic_lstm)) return QN_REASON_NOT_PORTABLE;
+    if (rule->kind == QN_KIND_TABLE && (foreign || form->type->floating || strcmp(form->embeddings, "float") == 0)) return QN_REASON_EMBEDDING;
+    if (rule->kind == QN_KIND_TABLE && qn_table_bits(form->embeddings) && !own) return QN_REASON_NOT_PORTABLE;
+    if (rule->kind == QN_KIND_RECURRENT && rule->twin && !own) return QN_REASON_NOT_PORTABLE;
     return QN_REASON_NOT_NEEDED;
 }
 

@@ -16,10 +16,10 @@ static const struct qn_rung rungs[] = {
         { "weight-symmetric", "on" },
         { "weight-range", "minmax" },
         { "embeddings", "int8" } } },
-    { "4 bits, blocks of 16", { { "weight-bits", "4" }, { "block-size", "16" } } },
-    { "4 bits, blocks of 32", { { "weight-bits", "4" }, { "block-size", "32" } } },
-    { "4 bits, blocks of 64", { { "weight-bits", "4" }, { "block-size", "64" } } },
-    { "4 bits, blocks of 128", { { "weight-bits", "4" }, { "block-size", "128" } } },
+    { "4 bits, blocks of 16", { { "weight-bits", "4" }, { "block-size", "16" }, { "embeddings", "int4-blocks" } } },
+    { "4 bits, blocks of 32", { { "weight-bits", "4" }, { "block-size", "32" }, { "embeddings", "int4-blocks" } } },
+    { "4 bits, blocks of 64", { { "weight-bits", "4" }, { "block-size", "64" }, { "embeddings", "int4-blocks" } } },
+    { "4 bits, blocks of 128", { { "weight-bits", "4" }, { "block-size", "128" }, { "embeddings", "int4-blocks" } } },
     { "2 bits, blocks of 32", { { "weight-bits", "2" }, { "block-size", "32" } } },
     { "2 bits, blocks of 64", { { "weight-bits", "2" }, { "block-size", "64" } } },
     { "2 bits, blocks of 128", { { "weight-bits", "2" }, { "block-size", "128" } } },
@@ -72,6 +72,14 @@ qonnx_status qn_ladder_parse(struct qn_settings *s, qonnx_error *err)
 
 /* ---- forms ---- */
 
+static bool says(const struct qn_rung *rung, const char *option)
+{
+    bool any = false;
+
+    for (size_t i = 0; rung->values[i].option; i++) any |= strcmp(rung->values[i].option, option) == 0;
+    return any;
+}
+
 bool qn_rung_form(const struct qn_rung *rung, struct qn_plan *plan, qn_node_id node, struct qn_weight_form *form)
 {
     struct qn_node_plan        *row = &plan->nodes[node];
@@ -81,9 +89,11 @@ bool qn_rung_form(const struct qn_rung *rung, struct qn_plan *plan, qn_node_id n
 
     while (rung->values[count].option) count++;
     if (qn_overrides_apply(plan->settings, rung->values, count, form, NULL) != QONNX_OK) return false;
+    if (row->rule->kind == QN_KIND_TABLE && !says(rung, "embeddings")) return false;
     if (!form->block) return true;
+    if (row->rule->kind == QN_KIND_TABLE && !plan->settings->target_row->own_operators) return false;
     /* fewer bits would ask for an opset that the model was not raised to */
-    if (strcmp(plan->settings->format, "qdq") == 0 && form->bits < qn_overrides_widest(plan->settings).bits)
+    if (row->rule->kind != QN_KIND_TABLE && strcmp(plan->settings->format, "qdq") == 0 && form->bits < qn_overrides_widest(plan->settings).bits)
         return false;
     row->form = *form;
     fits = qn_block_weight_wanted(plan, node);

@@ -8,6 +8,7 @@
 
 #include "base/numerals.h"
 #include "base/pool.h"
+#include "plan/block_weight.h"
 #include "plan/ladder.h"
 #include "plan/overrides.h"
 #include "plan/presets.h"
@@ -68,7 +69,8 @@ CHOICES(format_choice, { "qdq", "QuantizeLinear/DequantizeLinear around float op
 CHOICES(act_choice, { "uint8", "0 … 255 with a zero point" }, { "int8", "-128 … 127 with a zero point where the target takes one" })
 CHOICES(weight_choice, { "int8", "-127 … 127 around zero" }, { "float16", "half as large, where only weights change; a Cast makes them floats again" },
         { "bfloat16", "the same with float32's range and 8 bits of precision" }, { "float8e4m3fn", "a fourth, with a scale for each output channel" })
-CHOICES(embeddings_choice, { "float", "as they are" }, { "int8", "int8 with a scale for each column: a fourth of the size" })
+CHOICES(embeddings_choice, { "float", "as they are" }, { "int8", "int8 with a scale for each column: a fourth of the size" },
+        { "int8-blocks", "8 bits in blocks of a row's neighbours, for ONNX Runtime (GatherBlockQuantized)" }, { "int4-blocks", "4 bits, likewise: a seventh of the size" })
 CHOICES(rounding_choice, { "auto", "nearest, or what the preset has on trial if the outputs keep more with it" }, { "nearest", "each weight to the code nearest to it" },
         { "small", "by the error of the layer's output where few products make one: depthwise and first convolutions" },
         { "second-order", "by the error of the layer's output: GPTQ's order, then descent; runs the data once more" })
@@ -125,7 +127,7 @@ static const struct row rows[] = {
     { { "block-size",   "N",           "0",       "where only weights become codes: so many neighbours that a MatMul or Gemm sums over share a scale, a power of two from 16 to 256; 0: a scale for each output channel", "Quantization", "qd", false, true }, INT, AT(block_size), 0, QN_BLOCK_MOST },
     { { "weight-symmetric", "on|off",  "on",      "blocks have no zero points; off: each has one, for a little more size and accuracy",                    "Quantization", "qd", false, true }, FLAG, AT(weight_symmetric) },
     { { "per-channel",  "on|off",      "on",      "one scale for each output channel of a weight",                                                        "Quantization", "qd", false, true }, FLAG, AT(per_channel) },
-    { { "embeddings",   "TYPE",        "float",   "tables that a Gather reads rows of",                                                                   "Quantization", "qd", false, true }, TEXT, AT(embeddings), .choice = embeddings_choice },
+    { { "embeddings",   "TYPE",        "float",   "tables that a Gather reads rows of; blocks are of --block-size, 32 if that is 0",                                                                   "Quantization", "qd", false, true }, TEXT, AT(embeddings), .choice = embeddings_choice },
     { { "pair-safe",    "WHEN",        "auto",    "keep the sum of two neighbouring products within 16 bits, in which x86 CPUs without VNNI form it",       "Quantization", "qd", false, true }, TEXT, AT(pair_safe), .choice = pair_choice },
     { { "weights-as",   "FORM",        "codes",   "how qcdq holds quantized weights",                                                                     "Quantization", "q", false, true }, TEXT, AT(weights_as), .choice = weights_choice },
     { { "io-type",      "TYPE",        "float",   "what the model's inputs and outputs hold: codes, where they are quantized so; scales and zero points are in the sidecar", "Quantization", "qv" }, TEXT, AT(io_type), .choice = io_choice },
@@ -460,6 +462,7 @@ static qonnx_status check_blocks(const struct qn_settings *settings, qonnx_error
         return qn_fail(err, QONNX_E_USAGE, "-o weight-type=%s: such weights go with -o activations=float and --format qdq, and without blocks", settings->weight_type);
     if (settings->acts == QN_ACTS_DYNAMIC && strcmp(settings->format, "qoperator") != 0) return qn_fail(err, QONNX_E_USAGE, "--format %s: codes that are made as the model runs have the form qoperator", settings->format);
     QN_TRY(check_data(settings, err));
+    if (qn_table_bits(settings->embeddings) && settings->weight_range_how == QN_WEIGHT_OCTAV) return qn_fail(err, QONNX_E_USAGE, "-o weight-range=octav: blocks take minmax, mse and hqq");
     if (!size) return QONNX_OK;
     if (size < QN_BLOCK_LEAST || size & (size - 1)) return qn_fail(err, QONNX_E_USAGE, "-o block-size=%lld: a block has 16, 32, 64, 128 or 256 weights", (long long)size);
     if (settings->acts != QN_ACTS_FLOAT) return qn_fail(err, QONNX_E_USAGE, "-o block-size: integer kernels take no blocks; it goes with presets for weights only");

@@ -158,7 +158,7 @@ static const struct qn_target targets[] = {
         .costs = &qn_costs_ort_x86,
         .conv_needs_output = true,
         .add_unmakes_matmul = true,
-        .dynamic_lstm = true,
+        .own_operators = true,
         .clamp_hides_result = true,
         .adds_pairs = true,
     },
@@ -173,7 +173,7 @@ static const struct qn_target targets[] = {
         .costs = &qn_costs_ort_x86,
         .conv_needs_output = true,
         .add_unmakes_matmul = true,
-        .dynamic_lstm = true,
+        .own_operators = true,
         .clamp_hides_result = true,
     },
     {
@@ -186,7 +186,7 @@ static const struct qn_target targets[] = {
         .function_kernels = true,
         .conv_needs_output = true,
         .add_unmakes_matmul = true,
-        .dynamic_lstm = true,
+        .own_operators = true,
         .clamp_hides_result = true,
     },
     {
@@ -199,7 +199,7 @@ static const struct qn_target targets[] = {
         .function_kernels = true,
         .conv_needs_output = true,
         .add_unmakes_matmul = true,
-        .dynamic_lstm = true,
+        .own_operators = true,
         .clamp_hides_result = true,
     },
     {

@@ -56,7 +56,7 @@ struct qn_target {
     bool twins_are_kernels;      /* it is ONNX Runtime: integer forms in the op table are the kernels it makes of Q/DQ */
     const struct qn_costs *costs; /* what its kernels cost (costs.h); NULL: not known, and all that can be quantized pays */
     bool adds_pairs;             /* x86 without VNNI: products of neighbours are added in 16 bits, which saturate */
-    bool dynamic_lstm;           /* runs LSTM with int8 weights, activations quantized as it runs (DynamicQuantizeLSTM) */
+    bool own_operators;          /* it is ONNX Runtime and nothing else: DynamicQuantizeLSTM, GatherBlockQuantized */
     bool clamp_hides_result;     /* a Relu or Clip behind a linear layer keeps it in float unless a lone Q follows */
     bool add_in_layer;           /* the layer before an Add computes it too: its result stays float, the other operand has codes */
     bool mul_needs_output;       /* a Mul of a layer's float result with another activation is computed wrong */

@@ -211,8 +211,7 @@ static qonnx_status weigh_channels(struct qn_solver *s, qn_node_id n, const floa
 /* Scales and codes of blocks follow from their weights alone and are made when they are written. */
 static qonnx_status solve_blocks(struct qn_solver *s, qn_node_id n)
 {
-    const struct qn_weight_form *form = &s->plan->nodes[n].form;
-    struct qn_scanned         scanned = { s->plan->graph->model, qn_node_constant(s->plan->graph, n, 1), { 0 }, s->threads };
+    struct qn_scanned         scanned = { s->plan->graph->model, qn_node_constant(s->plan->graph, n, qn_plan_weight_slot(&s->plan->nodes[n])), { 0 }, s->threads };
     struct qn_block_plan     *blocks = qn_arena_alloc(&s->plan->arena, sizeof *blocks);
     size_t                    count;
     float                     absmax;
@@ -221,7 +220,7 @@ static qonnx_status solve_blocks(struct qn_solver *s, qn_node_id n)
 
     if (!blocks) return qn_fail_nomem(s->err);
     QN_TRY(note_loss(s, n));
-    blocks->form = (struct qn_block_form){ form->bits, form->symmetric, form->block, form->range };
+    blocks->form = qn_block_form_of(s->plan, n);
     QN_TRY(qn_tensor_check(scanned.tensor, s->err));
     QN_TRY(qn_tensor_count(scanned.tensor, &count, s->err));
     scanned.layout = QN_LAYOUT_FLAT(count);
@@ -263,7 +262,7 @@ qonnx_status qn_solve_constants(struct qn_solver *s, qn_node_id n)
     struct qn_node_plan *row = &s->plan->nodes[n];
     struct qn_error_sums sums = { 0 };
 
-    if (seen_by(s, n)) s->plan->tensors[qn_node_input(s->plan->graph, n, 0)].range = qn_stats_range(seen_by(s, n));
+    if (row->rule->kind != QN_KIND_TABLE && seen_by(s, n)) s->plan->tensors[qn_node_input(s->plan->graph, n, 0)].range = qn_stats_range(seen_by(s, n));
     if (qn_block_weight_wanted(s->plan, n)) return solve_blocks(s, n);
     row->pair_raised = row->pair_moved = 0;
     row->lost = NULL;

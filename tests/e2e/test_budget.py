@@ -72,6 +72,14 @@ def check(judge, folder):
     floats = sum(int(np.prod(t.dims)) for t in onnx.load(judge.source).graph.initializer if t.data_type == onnx.TensorProto.FLOAT)
     assert judge.make(path, "--target-bpw", "9")[2]["bytes"] <= 9 * floats / 8 * 1.01 # the float passes add no more than that
 
+    # For ONNX Runtime alone tables may have 4 bits, too.
+    smallest, _, budget = judge.make(path, "--target", "ort-x86", "--target-size", "23%")
+    assert smallest <= whole * 0.23 and any(n.op_type == "GatherBlockQuantized" for n in onnx.load(path).graph.node) == any("4 bits" in w["form"] for w in budget["weights"] if w["name"] == "e.weight")
+    error = judge.program(judge.source, path, "--preset", "int4", "--target", "ort-x86", "--target-size", "1kB", status=2, env=NO_RUNTIME).stderr
+    assert int(least(error)) < budget["asked_bytes"]
+    _, _, budget = judge.make(path, "--target", "ort-x86", "--target-size", least(error))
+    assert any(n.op_type == "GatherBlockQuantized" for n in onnx.load(path).graph.node), budget
+
     # The forecast is the file; threads, data at hand and what is said of single weights.
     told = json.loads(judge.program(judge.source, "--dry-run", "--json", "--preset", "int4", "--target-size", "28%", env=NO_RUNTIME).stdout)
     size, _, _ = judge.make(path, "--target-size", "28%", "--threads", "1")

@@ -14,7 +14,8 @@ import runs
 AS_PLANNED = ("-o", "candidates=0", "-o", "node-sqnr=0", "--min-sqnr", "0", "-o", "duplicate=off", "-o", "rounding=nearest", "-o", "only-faster=off")
 SHAPES = 0.04 # of the file
 CASES = [("int8",), ("int8", "--format", "qoperator"), ("int8", "--format", "qcdq"), ("int8", "--format", "qonnx"), ("int8", "--target", "qnn"),
-         ("int8", "--io-type", "uint8"), ("int8-weights",), ("int8-weights", "-o", "embeddings=int8"), ("int8-weights", "-o", "per-channel=off"), ("int8-dynamic",),
+         ("int8", "--io-type", "uint8"), ("int8-weights",), ("int8-weights", "-o", "embeddings=int8"), ("int8-weights", "-o", "per-channel=off"),
+         ("int4", "--target", "ort-x86", "-o", "embeddings=int4-blocks"), ("int8-weights", "--target", "ort-arm", "-o", "embeddings=int8-blocks", "-o", "block-size=16"), ("int8-dynamic",),
          ("int4",), ("int4", "--format", "qdq"), ("int4", "-o", "weight-symmetric=on", "-o", "block-size=128"),
          ("int4", "--format", "qdq", "-o", "weight-symmetric=on"), ("int2",), ("int2", "--format", "qdq"), ("fp16",), ("bf16",), ("fp8",),
          ("w4a8",), ("brevitas-w8a8-pc",), ("int4", "--external-data", "always")]

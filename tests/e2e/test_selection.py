@@ -70,9 +70,41 @@ def check(selection, folder):
     assert fewer < db, "2 bits keep more than 4"
 
 
+def unpack(raw, bits, columns):
+    raw = np.asarray(raw)
+    return np.stack([raw >> s & (1 << bits) - 1 for s in range(0, 8, bits)], -1).reshape(len(raw), -1)[:, :columns].astype(np.float32)
+
+
+def tables(selection, folder):
+    """Tables in blocks: what GatherBlockQuantized reads is what its codes stand for, near the table, and the rest of the model is as without it."""
+    path = os.path.join(folder, "out.onnx")
+    source = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(selection.source).graph.initializer}["e.weight"]
+    for preset, style, bits, symmetric, least in (("int4", "qoperator", 4, "off", 20), ("int4", "qdq", 4, "on", 19), ("int8-weights", "qdq", 8, "on", 44), ("int8-weights", "qdq", 4, "on", 18)):
+        options = ("--preset", preset, "--target", "ort-x86", "--format", style, "-o", f"embeddings=int{bits}-blocks", "-o", f"weight-symmetric={symmetric}")
+        model, with_table, forms, _ = selection.make(path, *options)
+        node, = [n for n in model.graph.node if n.op_type == "GatherBlockQuantized"]
+        made, attributes = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}, {a.name: a.i for a in node.attribute}
+        assert node.domain == "com.microsoft" and attributes == {"bits": bits, "block_size": 32, "gather_axis": 0, "quantize_axis": 1}, attributes
+        assert forms[node.name] == (bits, 32) and len(node.input) == (3 if symmetric == "on" else 4)
+        blocks = source.shape[1] // 32
+        zero = unpack(made[node.input[3]], bits, blocks) if symmetric == "off" else np.float32(1 << bits - 1)
+        scale = np.repeat(made[node.input[2]], 32, 1)
+        values = (unpack(made[node.input[0]], bits, source.shape[1]) - (np.repeat(zero, 32, 1) if symmetric == "off" else zero)) * scale
+        db = runs.sqnr((source ** 2).sum(), ((values - source) ** 2).sum())
+        told, = [t["sqnr_db"] for t in runs.sidecar(path)["tensors"] if t["name"] == "e.weight"]
+        assert db > least and abs(db - told) < 0.02, f"{bits} bits keep {db:.2f} dB of the table, the sidecar says {told}"
+        _, without, _, _ = selection.make(path, *options, "--override", "e.weight:embeddings=float")
+        both = -10 * np.log10(10 ** (-without / 10) + 10 ** (-db / 10))
+        assert with_table > both - 1, f"{with_table:.1f} dB with the table in {bits} bits, {without:.1f} dB without"
+    error = selection.program(selection.source, path, "--preset", "int8-weights", "--target", "ort-x86", "-o", "embeddings=int4-blocks", "-o", "weight-range=octav", status=2, env=NO_RUNTIME).stderr
+    assert "blocks take minmax, mse and hqq" in error, error
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="qonnx-selection-") as folder:
-        check(Selection(sys.argv[1], sys.argv[2]), folder)
+        selection = Selection(sys.argv[1], sys.argv[2])
+        check(selection, folder)
+        tables(selection, folder)
     return 0
 
 

@@ -16,12 +16,12 @@ EVALUATION = 6
 MODELS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "models")
 # By preset and options: dB that every model keeps; dB that all keep together, as a mean.
 CASES = {
-    "int8-weights": [((), 28, 40), (("-o", "weight-range=mse"), 28, 40)],
+    "int8-weights": [((), 28, 40), (("-o", "weight-range=mse"), 28, 40), (("--target", "ort-x86", "-o", "embeddings=int8-blocks"), 28, 40)],
     "int8-dynamic": [((), 22, 38), (("--target", "ort-x86"), 22, 38), (("-o", "pair-safe=off"), 22, 38)],
     "fp16": [((), 60, 72)],
     "bf16": [((), 38, 52)],
     "fp8": [((), 14, 28)],
-    "int4": [((), -10, 22), (("--format", "qdq"), -10, 22), (("-o", "weight-symmetric=on", "-o", "block-size=16"), -10, 22),
+    "int4": [((), -10, 22), (("--target", "ort-x86", "-o", "embeddings=int4-blocks"), -10, 20), (("--format", "qdq"), -10, 22), (("-o", "weight-symmetric=on", "-o", "block-size=16"), -10, 22),
              (("-o", "weight-range=hqq", "-o", "block-size=128"), -10, 22),
              (("--format", "qdq", "-o", "weight-symmetric=on", "-o", "weight-range=minmax", "-o", "block-size=64"), -10, 20)],
     "int2": [((), -20, 12), (("--format", "qdq"), -20, 12)],

@@ -217,11 +217,12 @@ static const char *find_written(const struct qn_around *w, qn_node_id node, qn_v
 struct qn_written *qn_around_find_blocks(const struct qn_around *w, qn_node_id node)
 {
     const struct qn_block_plan *blocks = w->plan->nodes[node].blocks;
-    const qn_value_id           value = qn_node_input(w->plan->graph, node, 1);
+    const qn_value_id           value = qn_node_input(w->plan->graph, node, qn_plan_weight_slot(&w->plan->nodes[node]));
+    const bool                  table = w->plan->nodes[node].rule->kind == QN_KIND_TABLE;
 
     for (size_t i = 0; i < w->written.count; i++) {
         struct qn_written *other = &w->written.list[i];
-        if (other->value == value && other->scope == w->plan->graph->scopes[node] && other->blocks && qn_block_form_same(&other->blocks->form, &blocks->form)) {
+        if (other->value == value && other->scope == w->plan->graph->scopes[node] && other->blocks && other->table == table && qn_block_form_same(&other->blocks->form, &blocks->form)) {
             share_loss(w, node, other);
             return other;
         }
@@ -242,7 +243,7 @@ struct qn_written *qn_around_new_blocks(struct qn_around *w, qn_node_id node)
 {
     struct qn_written *made = new_written(w);
 
-    if (made) *made = (struct qn_written){ .value = qn_node_input(w->plan->graph, node, 1), .scope = w->plan->graph->scopes[node], .blocks = w->plan->nodes[node].blocks, .lost = w->plan->nodes[node].lost };
+    if (made) *made = (struct qn_written){ .value = qn_node_input(w->plan->graph, node, qn_plan_weight_slot(&w->plan->nodes[node])), .scope = w->plan->graph->scopes[node], .blocks = w->plan->nodes[node].blocks, .lost = w->plan->nodes[node].lost, .table = w->plan->nodes[node].rule->kind == QN_KIND_TABLE };
     return made;
 }
 
@@ -360,6 +361,7 @@ static qonnx_status write_layer(struct qn_around *w, qn_node_id n)
 
     if (row->recurrent && w->plan->settings->acts != QN_ACTS_FLOAT) return write_lstm(w, n);
     if (row->weight && row->rule->kind == QN_KIND_TABLE) return qn_emit_table(w->edit, w->plan, n, w->err);
+    if (row->blocks && row->rule->kind == QN_KIND_TABLE) return qn_nbits_table(w, n);
     if (row->weight && w->plan->settings->acts == QN_ACTS_DYNAMIC && row->rule->kind == QN_KIND_LAYER) return qn_dynamic_layer(w, n);
     if (row->blocks && w->style->blocks) return w->style->blocks(w, n);
     if (row->blocks) QN_TRY(write_blocks(w, n));

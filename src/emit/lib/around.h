@@ -40,6 +40,7 @@ struct qn_written {
     const struct qn_qparams    *params;
     const struct qn_block_plan *blocks; /* instead of params */
     const struct qn_loss       *lost;   /* of its first reader */
+    bool                        table;  /* of a Gather: blocks as its operands have them */
     bool                        dynamic; /* an activation, which gets its codes as the model runs */
     const void                 *codes;  /* the plan's, NULL for the nearest */
     const char                 *names[3]; /* of the dequantized value; or of codes, scales and zero points */
@@ -84,6 +85,8 @@ qonnx_status qn_qdq_bias(struct qn_around *w, qn_node_id node, const char **out)
 /* A weight in blocks: dequantized before the layer; or the layer as MatMulNBits. */
 qonnx_status qn_qdq_blocks(struct qn_around *w, qn_node_id node, const char **out);
 qonnx_status qn_nbits_layer(struct qn_around *w, qn_node_id node);
+/* In place of a Gather whose table is in blocks, in any format: GatherBlockQuantized. */
+QONNX_MUST_CHECK qonnx_status qn_nbits_table(struct qn_around *w, qn_node_id n);
 /* One of the same weight and form that was written before, or NULL; and a new entry, NULL when memory is out. */
 struct qn_written *qn_around_find_blocks(const struct qn_around *w, qn_node_id node);
 struct qn_written *qn_around_new_blocks(struct qn_around *w, qn_node_id node);

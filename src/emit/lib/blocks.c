@@ -177,6 +177,57 @@ qonnx_status qn_nbits_layer(struct qn_around *w, qn_node_id n)
     return QONNX_OK;
 }
 
+/* ---- GatherBlockQuantized ---- */
+
+/* Rows of codes, scales, zero points if there are any. */
+static qonnx_status table_operands(struct qn_around *w, qn_node_id n, const struct qn_matrix *m, const char **inputs)
+{
+    const struct qn_block_form *form = &w->plan->nodes[n].blocks->form;
+    const char                 *base = qn_node_constant(w->plan->graph, n, 0)->name;
+    const size_t                blocks = qn_block_count(m, form);
+    const int64_t               codes[2] = { (int64_t)m->outputs, (int64_t)m->depth * form->bits / 8 }, scales[2] = { (int64_t)m->outputs, (int64_t)blocks };
+    const size_t                zeros = (blocks * (size_t)form->bits + 7) / 8;
+    struct made                 made;
+
+    QN_TRY(make(w, n, m, (struct qn_block_place){ m->depth, 1, blocks, 1, false }, m->outputs * m->depth, zeros, 0, &made));
+    inputs[0] = add(w, base, "_quantized", QN_UINT8, 2, codes, made.codes, made.code_bytes);
+    inputs[1] = add(w, base, "_scales", QN_FLOAT, 2, scales, made.scale, made.blocks * sizeof(float));
+    inputs[2] = NULL;
+    if (form->symmetric) return QONNX_OK;
+    inputs[2] = add(w, base, "_zero_points", QN_UINT8, 2, (const int64_t[]){ (int64_t)m->outputs, (int64_t)zeros }, made.zero, made.zero_bytes);
+    return QONNX_OK;
+}
+
+qonnx_status qn_nbits_table(struct qn_around *w, qn_node_id n)
+{
+    const Onnx__NodeProto      *pb = w->plan->graph->pb->node[n];
+    const struct qn_block_form *form = &w->plan->nodes[n].blocks->form;
+    struct qn_written          *written = qn_around_find_blocks(w, n);
+    const char                 *inputs[4];
+    Onnx__NodeProto            *node;
+    struct qn_matrix            m;
+
+    QN_TRY(find_matrix(w, n, &m));
+    if (!written) {
+        if (!(written = qn_around_new_blocks(w, n))) return qn_fail_nomem(w->err);
+        QN_TRY(table_operands(w, n, &m, written->names));
+    }
+    inputs[0] = written->names[0];
+    inputs[1] = pb->input[1];
+    inputs[2] = written->names[1];
+    inputs[3] = written->names[2];
+    node = qn_node_new(w->arena, "GatherBlockQuantized", pb->name ? pb->name : "", inputs[3] ? 4 : 3, inputs, 1, (const char *const *)pb->output);
+    if (!node) return qn_fail_nomem(w->err);
+    node->domain = qn_arena_strdup(w->arena, "com.microsoft");
+    qn_attr_set_int(w->arena, node, "bits", form->bits);
+    qn_attr_set_int(w->arena, node, "block_size", (int64_t)form->block);
+    qn_attr_set_int(w->arena, node, "gather_axis", 0);
+    qn_attr_set_int(w->arena, node, "quantize_axis", 1);
+    qn_edit_replace_node(w->edit, n, node);
+    qn_edit_set_opset(w->edit, "com.microsoft", 1);
+    return QONNX_OK;
+}
+
 /* ---- dequantized ---- */
 
 /* The tensor keeps its shape, and so do scales and zero points but for the blocked axis. */

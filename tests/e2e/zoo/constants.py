@@ -151,6 +151,21 @@ def embedding_read_by_a_layer(net):
 
 
 @zoo()
+def embedding_in_blocks(net):
+    """One table, read twice, of which a row is no whole number of blocks."""
+    one = table(net, columns=50)
+    x = net.node("Gather", one, tokens(net, 50), name="embed", channels=50)
+    y = net.node("Gather", one, net.input("others", ["N", "T"], lambda rng: rng.integers(0, 50, (2, 6)), TensorProto.INT64), name="embed_too", channels=50)
+    net.output(net.linear(net.node("Tanh", net.node("Mul", x, y)), 8, 50)).expect({FLOAT_RESULT: 1}, db=18, options=["--target", "ort-x86", "-o", "embeddings=int8-blocks"])
+
+
+@zoo()
+def embedding_in_blocks_for_any_target(net):
+    x = net.node("Gather", table(net), tokens(net, 50), name="embed", channels=32)
+    net.output(net.linear(net.node("Tanh", x), 8, 32)).expect({FLOAT_RESULT: 1}, float_nodes={"embed": "not_portable"}, options=["-o", "embeddings=int4-blocks"])
+
+
+@zoo()
 def embedding_that_is_an_output(net):
     net.output(net.node("Gather", table(net), tokens(net, 50), name="embed", channels=32)).expect({}, options=CODES, db=35)
 
