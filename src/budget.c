@@ -258,7 +258,7 @@ static qonnx_status find_choices(struct budget *b, struct item *item)
         const struct qn_matrix *as;
         if (!qn_rung_form(rung, &b->job->plan, item->node, &choice.form)) continue;
         as = table && choice.form.block ? &rows : &m;
-        choice.bytes = qn_rung_bytes(&b->job->plan, &choice.form, as);
+        choice.bytes = qn_rung_bytes(&b->job->plan, item->node, &choice.form, as);
         QN_TRY(sample_loss(b, as, &choice.form, &choice.loss));
         choice.loss *= weight_of(b, item);
         add_choice(item, choice);

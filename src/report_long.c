@@ -7,6 +7,7 @@
 
 #include "onnx/dtype.h"
 #include "onnx/tensor.h"
+#include "plan/block_weight.h"
 #include "report.h"
 #include "wording.h"
 
@@ -35,6 +36,11 @@ static struct bytes bytes_of(const struct qn_plan *plan, qn_node_id n)
         const struct qn_qparams  *params = NULL;
         size_t                    count;
         if (!type || qn_tensor_count(tensor, &count, NULL) != QONNX_OK) continue;
+        if (row->blocks && slot == qn_plan_weight_slot(row)) {
+            sum.before += ((uint64_t)count * (unsigned)type->bits + 7) / 8;
+            sum.after += qn_block_weight_bytes(plan, n, &row->blocks->form);
+            continue;
+        }
         if (row->weight && slot == qn_plan_weight_slot(row)) params = row->weight;
         if (row->recurrent && slot == 2) params = row->recurrent;
         if (row->bias && qn_plan_bias(plan, n).node == n && slot == qn_plan_bias(plan, n).slot) params = row->bias;

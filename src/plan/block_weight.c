@@ -38,7 +38,7 @@ bool qn_block_weight_wanted(const struct qn_plan *plan, qn_node_id node)
 
     if (is_table(plan, node))
         return qn_table_bits(form->embeddings) &&
-               qn_node_constant(plan->graph, node, 0)->dims[1] * qn_table_bits(form->embeddings) % 8 == 0;
+               qn_node_constant(plan->graph, node, 0)->dims[1] % 8 * qn_table_bits(form->embeddings) % 8 == 0;
 
     if (!form->block || !plan->nodes[node].rule->blocks || !qn_layer_shape(plan->graph, node, &shape))
         return false;
@@ -65,26 +65,52 @@ int qn_block_axis(const struct qn_graph *graph, qn_node_id node)
     return qn_layer_shape(graph, node, &shape) && shape.weight.in_stride == 1 ? 1 : 0;
 }
 
-qonnx_status qn_block_weight_matrix(const struct qn_graph *graph, qn_node_id node, struct qn_arena *arena,
-                                    struct qn_matrix *matrix, qonnx_error *err)
+/* All but the values. */
+static bool find_matrix(const struct qn_graph *graph, qn_node_id node, struct qn_matrix *matrix)
 {
-    const bool               table = qn_node_is(graph, node, "Gather");
-    const Onnx__TensorProto *t = qn_node_constant(graph, node, table ? 0 : 1);
-    struct qn_layer_shape    shape = { 0 };
-    const float             *values;
-    size_t                   count;
+    struct qn_layer_shape shape;
 
-    if (table)
-        shape.weight = (struct qn_products){ .outputs = (size_t)t->dims[0],
-                                             .channels = (size_t)t->dims[1],
-                                             .out_stride = (size_t)t->dims[1],
-                                             .in_stride = 1 };
-    else if (!qn_layer_shape(graph, node, &shape))
-        return qn_fail(err, QONNX_E_INTERNAL, "a weight in blocks is no matrix");
+    if (qn_node_is(graph, node, "Gather")) {
+        const int64_t *dims = qn_node_constant(graph, node, 0)->dims;
+        *matrix = (struct qn_matrix){ .outputs = (size_t)dims[0],
+                                      .depth = (size_t)dims[1],
+                                      .out_stride = (size_t)dims[1],
+                                      .depth_stride = 1 };
+        return true;
+    }
+    if (!qn_layer_shape(graph, node, &shape)) return false;
     *matrix = (struct qn_matrix){ .outputs = shape.weight.outputs,
                                   .depth = shape.weight.channels,
                                   .out_stride = shape.weight.out_stride,
                                   .depth_stride = shape.weight.in_stride };
+    return true;
+}
+
+uint64_t qn_block_weight_bytes(const struct qn_plan *plan, qn_node_id node, const struct qn_block_form *form)
+{
+    const unsigned   bits = (unsigned)form->bits;
+    struct qn_matrix m;
+    uint64_t         codes, row, blocks;
+
+    if (!find_matrix(plan->graph, node, &m)) return 0;
+    codes = (uint64_t)m.outputs * m.depth;
+    row = qn_block_count(&m, form);
+    blocks = row * m.outputs;
+    if (is_table(plan, node) || strcmp(plan->settings->format, "qoperator") == 0) {
+        if (!is_table(plan, node)) codes = blocks * form->block; /* the last one of an output is filled up */
+        return codes * bits / 8 + blocks * sizeof(float) + (form->symmetric ? 0 : m.outputs * ((row * bits + 7) / 8));
+    }
+    return (codes * bits + 7) / 8 + blocks * sizeof(float) + (blocks * bits + 7) / 8;
+}
+
+qonnx_status qn_block_weight_matrix(const struct qn_graph *graph, qn_node_id node, struct qn_arena *arena,
+                                    struct qn_matrix *matrix, qonnx_error *err)
+{
+    const Onnx__TensorProto *t = qn_node_constant(graph, node, qn_node_is(graph, node, "Gather") ? 0 : 1);
+    const float             *values;
+    size_t                   count;
+
+    if (!find_matrix(graph, node, matrix)) return qn_fail(err, QONNX_E_INTERNAL, "a weight in blocks is no matrix");
     QN_TRY(qn_tensor_check(t, err));
     matrix->w = t->raw_data.data;
     if (t->has_raw_data && t->data_type == QN_FLOAT) return QONNX_OK; /* aligned or not */

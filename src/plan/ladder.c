@@ -93,7 +93,8 @@ bool qn_rung_form(const struct qn_rung *rung, struct qn_plan *plan, qn_node_id n
     if (!form->block) return true;
     if (row->rule->kind == QN_KIND_TABLE && !plan->settings->target_row->own_operators) return false;
     /* fewer bits would ask for an opset that the model was not raised to */
-    if (row->rule->kind != QN_KIND_TABLE && strcmp(plan->settings->format, "qdq") == 0 && form->bits < qn_overrides_widest(plan->settings).bits)
+    if (row->rule->kind != QN_KIND_TABLE && strcmp(plan->settings->format, "qdq") == 0 &&
+        form->bits < qn_overrides_widest(plan->settings).bits)
         return false;
     row->form = *form;
     fits = qn_block_weight_wanted(plan, node);
@@ -101,16 +102,11 @@ bool qn_rung_form(const struct qn_rung *rung, struct qn_plan *plan, qn_node_id n
     return fits;
 }
 
-uint64_t qn_rung_bytes(const struct qn_plan *plan, const struct qn_weight_form *form, const struct qn_matrix *m)
+uint64_t qn_rung_bytes(const struct qn_plan *plan, qn_node_id node, const struct qn_weight_form *form,
+                       const struct qn_matrix *m)
 {
     const struct qn_block_form blocks = { form->bits, form->symmetric, form->block, form->range };
-    const unsigned             bits = (unsigned)form->bits;
-    uint64_t                   per, all;
 
-    if (!form->block) return (uint64_t)m->outputs * m->depth + (form->per_channel ? (uint64_t)m->outputs : 1) * 5;
-    per = qn_block_count(m, &blocks);
-    all = per * m->outputs;
-    if (strcmp(plan->settings->format, "qdq") == 0)
-        return ((uint64_t)m->outputs * m->depth * bits + 7) / 8 + all * 4 + (all * bits + 7) / 8;
-    return all * form->block * bits / 8 + all * 4 + (form->symmetric ? 0 : m->outputs * ((per * bits + 7) / 8));
+    if (form->block) return qn_block_weight_bytes(plan, node, &blocks);
+    return (uint64_t)m->outputs * m->depth + (form->per_channel ? (uint64_t)m->outputs : 1) * (sizeof(float) + 1);
 }

@@ -17,7 +17,8 @@ QONNX_MUST_CHECK qonnx_status qn_ladder_parse(struct qn_settings *settings, qonn
 
 /* The form of a rung for a node's weight; false where it has none. */
 bool     qn_rung_form(const struct qn_rung *rung, struct qn_plan *plan, qn_node_id node, struct qn_weight_form *form);
-/* Bytes of codes, scales and zero points. */
-uint64_t qn_rung_bytes(const struct qn_plan *plan, const struct qn_weight_form *form, const struct qn_matrix *matrix);
+/* Bytes of codes, scales and zero points; one for each output of the matrix where there are no blocks. */
+uint64_t qn_rung_bytes(const struct qn_plan *plan, qn_node_id node, const struct qn_weight_form *form,
+                       const struct qn_matrix *matrix);
 
 #endif

@@ -39,6 +39,12 @@ def read(path):
         return file.read()
 
 
+def size_of(tensor):
+    four = tensor.data_type in (onnx.TensorProto.UINT4, onnx.TensorProto.INT4)
+    count = int(np.prod(tensor.dims))
+    return (count + 1) // 2 if four else count * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+
+
 def check(judge, folder):
     path, other = (os.path.join(folder, name) for name in ("out.onnx", "other.onnx"))
     whole = os.path.getsize(judge.source)
@@ -58,6 +64,9 @@ def check(judge, folder):
             assert size <= whole * share / 100, f"{size} bytes of {whole} are more than {share} %"
             assert budget["bytes"] == size and budget["asked_bytes"] == whole * share // 100 and budget["of"] == "files", budget
             assert all(w["bytes"] < w["next_bytes"] and w["loss"] > w["next_loss"] for w in budget["weights"] if "next_form" in w), budget
+            tensors = onnx.load(path).graph.initializer
+            for weight in budget["weights"]: # with scales and zero points
+                assert weight["bytes"] == sum(size_of(t) for t in tensors if t.name == weight["name"] or t.name.startswith(weight["name"] + "_")), weight
             if style == "qoperator":
                 kept.append(db)
     assert all(a < b + 0.5 for a, b in zip(kept, kept[1:])) and kept[0] > 8 and kept[-1] > 100, kept
@@ -79,6 +88,14 @@ def check(judge, folder):
     assert int(least(error)) < budget["asked_bytes"]
     _, _, budget = judge.make(path, "--target", "ort-x86", "--target-size", least(error))
     assert any(n.op_type == "GatherBlockQuantized" for n in onnx.load(path).graph.node), budget
+
+    report = os.path.join(folder, "report.json")
+    _, _, budget = judge.make(path, "--target", "ort-x86", "-o", "embeddings=int4-blocks", "--report", report)
+    with open(report, encoding="utf-8") as file:
+        nodes = json.load(file)["nodes"]
+    sizes = {t.name: size_of(t) for t in onnx.load(path).graph.initializer}
+    told = sum(row["bytes_after"] for row in nodes if row["decision"] == "quantized")
+    assert told == sum(size for name, size in sizes.items() if name.endswith(("_quantized", "_scales", "_zero_points"))), "the report says other sizes"
 
     # The forecast is the file; threads, data at hand and what is said of single weights.
     told = json.loads(judge.program(judge.source, "--dry-run", "--json", "--preset", "int4", "--target-size", "28%", env=NO_RUNTIME).stdout)

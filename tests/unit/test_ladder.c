@@ -67,12 +67,12 @@ static void bytes_are_those_of_codes_scales_and_zero_points(void **state)
     small_output(&p.s, "y");
     planned_make(&p, OPTIONS("preset", "int4"));
     assert_true(qn_rung_form(qn_rung_at(0), &p.plan, 0, &form));
-    assert_int_equal(qn_rung_bytes(&p.plan, &form, &m), 24 * 100 + 24 * 5);
+    assert_int_equal(qn_rung_bytes(&p.plan, 0, &form, &m), 24 * 100 + 24 * 5);
     assert_true(qn_rung_form(qn_rung_at(2), &p.plan, 0, &form));
     assert_int_equal(form.block, 32);
-    assert_int_equal(qn_rung_bytes(&p.plan, &form, &m), 24 * (4 * 32 / 2 + 4 * 4 + 2));
+    assert_int_equal(qn_rung_bytes(&p.plan, 0, &form, &m), 24 * (4 * 32 / 2 + 4 * 4 + 2));
     form.symmetric = true;
-    assert_int_equal(qn_rung_bytes(&p.plan, &form, &m), 24 * (4 * 32 / 2 + 4 * 4));
+    assert_int_equal(qn_rung_bytes(&p.plan, 0, &form, &m), 24 * (4 * 32 / 2 + 4 * 4));
     planned_close(&p);
 }
 
