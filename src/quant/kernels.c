@@ -178,20 +178,18 @@ static void scan_odd(const float *x, size_t n, size_t every, struct qn_scan *out
 
 void qn_scan(const float *x, size_t n, size_t every, struct qn_scan *out)
 {
+    const size_t   blocks = (n + BLOCK - 1) / BLOCK;
     struct sums    sums;
     struct qn_ends ends;
-    size_t         block = 0;
 
     memset(out, 0, sizeof *out);
     memset(&sums, 0, sizeof sums);
     out->min = INFINITY;
     out->max = -INFINITY;
     qn_ends_init(&ends);
-    for (size_t at = 0; at < n; at += BLOCK, block++) {
-        const size_t some = n - at < BLOCK ? n - at : BLOCK;
-        qn_ends_scan(x + at, LANES, some / LANES, &ends);
-        if (every && block % every == 0) sum_block(x + at, some, &sums, out);
-    }
+    for (size_t b = blocks; b-- > 0;) /* what was written last is still near, and what is read next then is, too */
+        qn_ends_scan(x + b * BLOCK, LANES, (b + 1 < blocks ? BLOCK : n - b * BLOCK) / LANES, &ends);
+    for (size_t b = 0; every && b < blocks; b += every) sum_block(x + b * BLOCK, b + 1 < blocks ? BLOCK : n - b * BLOCK, &sums, out);
     scan_rest(x, n, &ends);
     qn_ends_fold(&ends, 1, LANES);
     if (qn_ends_odd(&ends)) {
