@@ -107,6 +107,24 @@ void qn_ends_fold(struct qn_ends *ends, size_t width, size_t count)
     }
 }
 
+/* ---- sums of two ---- */
+
+QN_CLONES static void add(const float *restrict a, const float *restrict b, size_t n, float *restrict y)
+{
+    for (size_t i = 0; i < n; i++) y[i] = a[i] + b[i];
+}
+
+/* NaN stays. */
+QN_CLONES static void add_cut(const float *restrict a, const float *restrict b, size_t n, float *restrict y)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float value = a[i] + b[i];
+        y[i] = value < 0 ? 0 : value;
+    }
+}
+
+void qn_add(const float *a, const float *b, size_t n, bool cut, float *y) { (cut ? add_cut : add)(a, b, n, y); }
+
 /* ---- all of a tensor ---- */
 
 struct sums {

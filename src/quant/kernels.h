@@ -26,6 +26,9 @@ struct qn_scan {
  * which takes twice as long as the rest; 1 sums all, 0 none. */
 void qn_scan(const float *x, size_t n, size_t every, struct qn_scan *out);
 
+/* y[i] = a[i] + b[i], where it is negative 0 if it is to be cut. */
+void qn_add(const float *a, const float *b, size_t n, bool cut, float *y);
+
 /* What values lie between, in so many lanes: value i of a step is in lane i. */
 struct qn_ends {
     float    min[QN_LANES], max[QN_LANES]; /* mean nothing when a value was not ordinary, as does: */

@@ -65,6 +65,8 @@ enum {
     X(create_cpu_memory, 69, struct ort_status *, (int allocator, int memory, struct ort_memory **))                   \
     X(attribute_int, 86, struct ort_status *, (const struct ort_kernel_info *, const char *, int64_t *))               \
     X(context_input, 90, struct ort_status *, (const struct ort_context *, size_t, const struct ort_value **))         \
+    X(context_output, 91, struct ort_status *,                                                                         \
+      (struct ort_context *, size_t, const int64_t *dims, size_t rank, struct ort_value **))                          \
     X(release_env, 92, void, (struct ort_env *))                                                                       \
     X(release_status, 93, void, (struct ort_status *))                                                                 \
     X(release_memory, 94, void, (struct ort_memory *))                                                                 \

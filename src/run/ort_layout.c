@@ -57,8 +57,9 @@ qonnx_status qn_ort_model_open_saved(struct qn_model *saved, const char *path, c
 struct layout {
     Onnx__GraphProto   *graph;
     struct qn_names     names;
-    Onnx__NodeProto   **producers; /* by name, as are the next two */
+    Onnx__NodeProto   **producers; /* by name, as are the next three */
     Onnx__TensorProto **constants;
+    Onnx__NodeProto   **reader;  /* the last one */
     size_t             *readers; /* observers do not count */
     bool                nested;  /* some node holds a graph, which may read any value */
 };
@@ -81,7 +82,9 @@ static void index_node(struct layout *layout, Onnx__NodeProto *node)
     }
     for (size_t i = 0; i < node->n_input && !is_observer(node); i++) {
         uint32_t id = qn_names_intern(&layout->names, node->input[i]);
-        if (id != QN_NONE) layout->readers[id]++;
+        if (id == QN_NONE) continue;
+        layout->readers[id]++;
+        layout->reader[id] = node;
     }
     layout->nested |= qn_node_has_body(node);
 }
@@ -97,6 +100,7 @@ static qonnx_status layout_init(struct layout *layout, struct qn_model *model, q
     for (size_t i = 0; i < graph->n_node; i++) capacity += graph->node[i]->n_output + graph->node[i]->n_input;
     layout->producers = qn_arena_array(&model->arena, capacity, sizeof(Onnx__NodeProto *));
     layout->constants = qn_arena_array(&model->arena, capacity, sizeof(Onnx__TensorProto *));
+    layout->reader = qn_arena_array(&model->arena, capacity, sizeof(Onnx__NodeProto *));
     layout->readers = qn_arena_array(&model->arena, capacity, sizeof *layout->readers);
     for (size_t i = 0; !qn_arena_failed(&model->arena) && i < graph->n_node; i++) index_node(layout, graph->node[i]);
     for (size_t i = 0; !qn_arena_failed(&model->arena) && i < graph->n_initializer; i++) {
@@ -151,6 +155,89 @@ static void drop_unread(struct layout *layout)
     layout->graph->n_node = used;
 }
 
+/* ---- sums ---- */
+
+struct sums {
+    struct layout    *layout;
+    struct ort_watch **watch; /* by name: of the tensor that is called so and in blocks */
+    bool             *blocked;
+};
+
+static bool takes_blocked(const struct sums *s, const char *name)
+{
+    uint32_t id = qn_names_find(&s->layout->names, name);
+    return id != QN_NONE && s->blocked[id];
+}
+
+/* The number to show a tensor under, unless some node shows it already. */
+static int64_t show(struct sums *s, const char *name)
+{
+    uint32_t          id = qn_names_find(&s->layout->names, name);
+    struct ort_watch *watch = id == QN_NONE ? NULL : s->watch[id];
+
+    if (!watch || watch->shown) return -1;
+    watch->shown = true;
+    return (int64_t)watch->id;
+}
+
+/* Turns an Add, with the Relu that is all that reads it, into a sum. */
+static void make_sum(struct sums *s, Onnx__NodeProto *node, struct qn_arena *arena)
+{
+    struct layout   *layout = s->layout;
+    const uint32_t   id = qn_names_find(&layout->names, node->output[0]);
+    Onnx__NodeProto *relu = id != QN_NONE && layout->readers[id] == 1 && !s->watch[id] ? layout->reader[id] : NULL;
+    int64_t          left, right, result;
+
+    if (!is_op(relu, "", "Relu") || relu->n_output != 1) relu = NULL;
+    left = show(s, node->input[0]);
+    right = show(s, node->input[1]);
+    result = show(s, relu ? relu->output[0] : node->output[0]);
+    if (left < 0 && right < 0 && result < 0) return;
+    node->domain = qn_arena_strdup(arena, QN_OBSERVE_DOMAIN);
+    node->op_type = qn_arena_strdup(arena, QN_SUM_OP);
+    qn_attr_set_int(arena, node, "left", left);
+    qn_attr_set_int(arena, node, "right", right);
+    qn_attr_set_int(arena, node, "id", result);
+    qn_attr_set_int(arena, node, "relu", relu != NULL);
+    if (!relu) return;
+    node->output[0] = relu->output[0];
+    layout->reader[id] = NULL;
+    relu->n_output = 0; /* the mark of a node to be dropped */
+}
+
+static bool is_empty(const Onnx__NodeProto *node) { return !node->n_output && is_op(node, "", "Relu"); }
+
+static qonnx_status make_sums(struct layout *layout, struct ort_watch *watches, size_t count, struct qn_arena *arena, qonnx_error *err)
+{
+    Onnx__GraphProto *graph = layout->graph;
+    struct sums       s = { .layout = layout };
+    size_t            used = 0;
+
+    if (layout->nested) return QONNX_OK;
+    s.watch = qn_arena_array(arena, layout->names.count, sizeof(struct ort_watch *));
+    s.blocked = qn_arena_array(arena, layout->names.count, sizeof *s.blocked);
+    if (!s.watch || !s.blocked) return qn_fail_nomem(err);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t id = qn_names_find(&layout->names, watches[i].name);
+        if (watches[i].blocked && id != QN_NONE) s.watch[id] = &watches[i];
+    }
+    for (size_t i = 0; i < graph->n_node; i++) {
+        Onnx__NodeProto *node = graph->node[i];
+        bool             blocked = node->domain && !strcmp(node->domain, QN_BLOCKED_DOMAIN) && !is_op(node, QN_BLOCKED_DOMAIN, "ReorderOutput");
+        if (is_op(node, "", "Relu") && node->n_input == 1) blocked = takes_blocked(&s, node->input[0]);
+        if (is_op(node, "", "Add") && node->n_input == 2 && takes_blocked(&s, node->input[0]) && takes_blocked(&s, node->input[1])) {
+            make_sum(&s, node, arena);
+            blocked = true;
+        }
+        for (size_t o = 0; blocked && o < node->n_output; o++)
+            if (qn_names_find(&layout->names, node->output[o]) != QN_NONE) s.blocked[qn_names_find(&layout->names, node->output[o])] = true;
+    }
+    for (size_t i = 0; i < graph->n_node; i++)
+        if (!is_empty(graph->node[i])) graph->node[used++] = graph->node[i];
+    graph->n_node = used;
+    return qn_arena_failed(arena) ? qn_fail_nomem(err) : QONNX_OK;
+}
+
 qonnx_status qn_ort_model_watches(struct qn_model *model, struct ort_watch **watches, size_t *count, qonnx_error *err)
 {
     Onnx__GraphProto *graph = model->pb->graph;
@@ -163,12 +250,12 @@ qonnx_status qn_ort_model_watches(struct qn_model *model, struct ort_watch **wat
     for (size_t i = 0; i < graph->n_node; i++) {
         const Onnx__NodeProto *node = graph->node[i], *reorder;
         if (!is_observer(node)) continue;
-        list[used] = (struct ort_watch){ node->input[0], (size_t)qn_attr_int(node, "id", -1), false };
+        list[used] = (struct ort_watch){ node->input[0], (size_t)qn_attr_int(node, "id", -1), false, false };
         reorder = producer_of(&layout, node->input[0]);
         if (is_op(reorder, QN_BLOCKED_DOMAIN, "ReorderOutput") && reorder->n_input == 1 &&
             !qn_attr_int(reorder, "channels_last", 0) &&
             unpadded(&layout, reorder->input[0], qn_attr_int(reorder, "channels", 0)))
-            list[used] = (struct ort_watch){ reorder->input[0], list[used].id, true };
+            list[used] = (struct ort_watch){ reorder->input[0], list[used].id, true, false };
         else if (qn_names_find(&layout.names, node->input[0]) != QN_NONE) /* it keeps what it reads */
             layout.readers[qn_names_find(&layout.names, node->input[0])]++;
         used++;
@@ -176,5 +263,5 @@ qonnx_status qn_ort_model_watches(struct qn_model *model, struct ort_watch **wat
     drop_unread(&layout);
     *watches = list;
     *count = used;
-    return QONNX_OK;
+    return make_sums(&layout, list, used, &model->arena, err);
 }

@@ -249,7 +249,10 @@ static qonnx_status set_observers(struct ort_model *packed, Onnx__GraphProto *gr
     size_t            used = 0, next = 0;
 
     if (qn_arena_failed(&packed->arena)) return qn_fail_nomem(err);
-    for (size_t i = 0; i < count; i++) places[i].watch = watches[i];
+    for (size_t i = 0; i < count; i++)
+        if (!watches[i].shown) places[used++].watch = watches[i];
+    count = used;
+    used = 0;
     QN_TRY(find_makers(places, count, graph, &packed->arena, err));
     if (count) qsort(places, count, sizeof *places, by_scope_latest_first);
     for (size_t i = 0; i <= graph->n_node; i++) {

@@ -7,6 +7,9 @@
 
 #define QN_OBSERVE_DOMAIN "qonnx"
 #define QN_OBSERVE_OP "Observe"
+/* Adds two tensors, and shows them and the sum: attributes left, right and id say under which numbers, -1: not; relu 1:
+ * what is negative becomes 0 first. */
+#define QN_SUM_OP "Sum"
 /* Of the operators that know the runtime's blocked layout (NCHWc). */
 #define QN_BLOCKED_DOMAIN "com.microsoft.nchwc"
 
@@ -23,6 +26,7 @@ struct ort_watch {
     const char *name;
     size_t      id;
     bool        blocked; /* it is in the runtime's blocked layout */
+    bool        shown;   /* by a node that makes or reads it: it needs no observer */
 };
 
 struct ort_model {
@@ -55,7 +59,9 @@ QONNX_MUST_CHECK qonnx_status qn_ort_model_open_saved(struct qn_model *saved, co
                                                       qonnx_error *err);
 /* What a model that the runtime saved is to be watched at, found by its observer nodes. Where such a node reads a
  * tensor that was brought back from the runtime's blocked layout (NCHWc) for it alone, the blocked tensor is watched
- * instead if its blocks have no padding: the same values in another order. In the model's arena. */
+ * instead if its blocks have no padding: the same values in another order. An Add of blocked tensors becomes a sum that
+ * shows them itself, with a Relu behind it: the runtime would make it part of a convolution, were that not watched. In
+ * the model's arena. */
 QONNX_MUST_CHECK qonnx_status qn_ort_model_watches(struct qn_model *model, struct ort_watch **watches, size_t *count,
                                                    qonnx_error *err);
 

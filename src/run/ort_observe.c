@@ -32,31 +32,34 @@ static void *observer_create(const struct ort_custom_op *op, const void *api, co
     return observer;
 }
 
-/* Once one observer has failed, the others of the run do nothing. */
+void qn_ort_show(const struct ort_run_session *session, size_t id, const struct ort_value *value)
+{
+    struct qn_view view = { 0 };
+    int64_t        dims[QN_MAX_RANK];
+
+    if (!qn_ort_current.run || qn_ort_current.status != QONNX_OK) return;
+    if (id >= session->observed_count) {
+        qn_ort_current.status = qn_fail(qn_ort_current.err, QONNX_E_INTERNAL, "an observer has no id");
+        return;
+    }
+    view.name = session->observed[id];
+    qn_ort_current.status = qn_ort_view(&session->ort->api, value, &view, dims, qn_ort_current.err);
+    view.block = session->blocks[id];
+    if (qn_ort_current.status == QONNX_OK)
+        qn_ort_current.status = session->observer(qn_ort_current.run->context, id, &view, qn_ort_current.err);
+}
+
 static void observer_compute(void *kernel, struct ort_context *context)
 {
     const struct observer  *observer = kernel;
     const struct ort_value *value = NULL;
-    struct ort_run_session *session;
     const struct ort_api   *api;
-    struct qn_view          view = { 0 };
-    int64_t                 dims[QN_MAX_RANK];
 
     if (!observer || !qn_ort_current.run || qn_ort_current.status != QONNX_OK) return;
-    session = observer->session;
-    api = &session->ort->api;
-    if (observer->id >= session->observed_count) {
-        qn_ort_current.status = qn_fail(qn_ort_current.err, QONNX_E_INTERNAL, "an observer has no id");
-        return;
-    }
-    view.name = session->observed[observer->id];
+    api = &observer->session->ort->api;
     qn_ort_current.status =
         qn_ort_check(api, api->context_input(context, 0, &value), "observer input", qn_ort_current.err);
-    if (qn_ort_current.status == QONNX_OK)
-        qn_ort_current.status = qn_ort_view(api, value, &view, dims, qn_ort_current.err);
-    view.block = session->blocks[observer->id];
-    if (qn_ort_current.status == QONNX_OK)
-        qn_ort_current.status = session->observer(qn_ort_current.run->context, observer->id, &view, qn_ort_current.err);
+    qn_ort_show(observer->session, observer->id, value);
 }
 
 /* Runtimes from 1.16 on call this one, which can end the run at once. */

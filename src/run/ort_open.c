@@ -298,8 +298,10 @@ static qonnx_status register_observer(struct ort_run_session *session, qonnx_err
     const struct ort_api *api = &session->ort->api;
 
     qn_ort_fill_observer(&session->op, api->api_version);
+    qn_ort_fill_sum(&session->sum, api->api_version);
     ORT_TRY(api, create_domain(QN_OBSERVE_DOMAIN, &session->domain), "observers");
     ORT_TRY(api, domain_add(session->domain, &session->op), "observers");
+    ORT_TRY(api, domain_add(session->domain, &session->sum), "observers");
     return QONNX_OK;
 }
 

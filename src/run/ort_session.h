@@ -27,7 +27,7 @@ struct ort_run_session {
     struct ort_runtime  *ort;
     struct ort_loaded    loaded;
     struct ort_domain   *domain;
-    struct ort_custom_op op;    /* must outlive the session, as must the domain */
+    struct ort_custom_op op, sum; /* must outlive the session, as must the domain */
     struct qn_model      saved; /* what the runtime made of the model, when it runs that */
     qn_view_fn           observer;
     const char         **observed;
@@ -59,6 +59,9 @@ QONNX_MUST_CHECK qonnx_status qn_ort_view(const struct ort_api *api, const struc
 QONNX_MUST_CHECK qonnx_status qn_ort_block_size(struct qn_runtime *runtime, size_t *block, qonnx_error *err);
 
 void qn_ort_fill_observer(struct ort_custom_op *op, uint32_t api_version);
+void qn_ort_fill_sum(struct ort_custom_op *op, uint32_t api_version);
+/* Shows a value to the observer of the run that this thread is in. Once one has failed, the others do nothing. */
+void qn_ort_show(const struct ort_run_session *session, size_t id, const struct ort_value *value);
 
 /* runner.h's open and close. */
 QONNX_MUST_CHECK qonnx_status qn_ort_open(struct qn_runtime *runtime, const struct qn_model *model,

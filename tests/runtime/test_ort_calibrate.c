@@ -30,6 +30,31 @@ static void conv_model(struct qn_model *model, int64_t channels, float *weights,
     model_output(model, "r1", QN_FLOAT);
 }
 
+/* Two blocks of a residual network: c1 + r0, Relu; c2 + that, without one. */
+static void residual_model(struct qn_model *model, int64_t channels, float *weights, float *bias)
+{
+    int64_t pads[] = { 1, 1, 1, 1 };
+
+    conv_model(model, channels, weights, bias);
+    for (int64_t i = 0; i < channels; i++) bias[i] = (float)(i % 5 - 2); /* of either sign */
+    model->pb->graph->n_node--; /* the last Relu, */
+    model->pb->graph->n_output--; /* which was the output */
+    model_node(model, "Add", "a1", INPUTS("c1", "r0"));
+    model_node(model, "Relu", "s1", INPUTS("a1"));
+    qn_attr_set_ints(&model->arena, model_node(model, "Conv", "c2", INPUTS("s1", "w", "b")), "pads", 4, pads);
+    model_node(model, "Add", "s2", INPUTS("s1", "c2"));
+    model_node(model, "Relu", "y", INPUTS("s2"));
+    model_output(model, "y", QN_FLOAT);
+}
+
+static size_t count_ops(const struct qn_model *model, const char *op)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < model->pb->graph->n_node; i++) count += !strcmp(model->pb->graph->node[i]->op_type, op);
+    return count;
+}
+
 static struct qn_feed *random_images(struct scratch *scratch, const struct qn_model *model, struct qn_arena *arena,
                                      int64_t channels)
 {
@@ -152,6 +177,109 @@ static void ranges_do_not_depend_on_the_layout(void **state)
     }
 }
 
+struct values {
+    double sum[6], squares[6];
+};
+
+static qonnx_status add_values(void *context, size_t index, const struct qn_view *view, qonnx_error *err)
+{
+    struct values *values = context;
+    const float   *x = view->data;
+
+    (void)err;
+    for (size_t i = 0; i < qn_view_count(view); i++) {
+        values->sum[index] += (double)x[i];
+        values->squares[index] += (double)x[i] * (double)x[i];
+    }
+    return QONNX_OK;
+}
+
+static qonnx_status add_output(void *context, size_t index, const struct qn_view *view, qonnx_error *err)
+{
+    return add_values(context, index + 5, view, err);
+}
+
+/* What a residual network adds is shown by the node that adds it, and is what it would be without. */
+static void sums_show_their_terms_and_themselves(void **state)
+{
+    const char *const names[] = { "r0", "c1", "s1", "c2", "s2" };
+    struct scratch    scratch;
+    struct qn_model   model;
+    struct qn_feed   *feed;
+    struct qn_sample  sample = { 0 };
+    static float      weights[32 * 32 * 9], bias[32];
+    struct values     seen[2] = { { { 0 }, { 0 } }, { { 0 }, { 0 } } };
+
+    (void)state;
+    scratch_open(&scratch);
+    residual_model(&model, 32, weights, bias);
+    feed = random_images(&scratch, &model, &model.arena, 32);
+    for (int own = 0; own < 2; own++) {
+        struct qn_session *session = open_session(&model, (struct qn_session_options){ .optimize = true, .observe = names, .observe_count = 5, .observer = add_values, .any_order = own });
+        if (own) {
+            const struct qn_model *saved = &((struct ort_run_session *)session)->saved;
+            assert_non_null(saved->pb);
+            assert_int_equal(count_ops(saved, QN_SUM_OP), 2);
+            assert_int_equal(count_ops(saved, "Add"), 0);
+            assert_int_equal(count_ops(saved, "Relu"), 1); /* s2 is looked at before it */
+        }
+        assert_int_equal(qn_feed_rewind(feed, NULL), QONNX_OK);
+        for (bool done = false;;) {
+            assert_int_equal(qn_feed_next(feed, &sample, &done, NULL), QONNX_OK);
+            if (done) break;
+            assert_int_equal(ort->run(session, &(struct qn_run){ sample.views, add_output, &seen[own] }, NULL), QONNX_OK);
+        }
+        ort->close(session);
+    }
+    for (size_t i = 0; i < 6; i++) {
+        assert_true(seen[0].squares[i] > 0);
+        assert_true(fabs(seen[0].sum[i] - seen[1].sum[i]) <= 1e-5 * sqrt(seen[0].squares[i] * RUNS * 32 * SIZE * SIZE));
+        assert_true(fabs(seen[0].squares[i] - seen[1].squares[i]) <= 1e-5 * seen[0].squares[i]);
+    }
+    qn_sample_release(&sample);
+    qn_feed_close(feed);
+    qn_model_release(&model);
+    scratch_close(&scratch);
+}
+
+static qonnx_status keep_sum(void *context, size_t index, const struct qn_view *view, qonnx_error *err)
+{
+    (void)index;
+    (void)err;
+    assert_int_equal(view->size, 6 * sizeof(float));
+    memcpy(context, view->data, view->size);
+    return QONNX_OK;
+}
+
+/* Like any Add it takes terms of which one repeats. */
+static void a_sum_repeats_the_smaller_term(void **state)
+{
+    const int64_t     shape[] = { 2, 3 }, column[] = { 2, 1 };
+    const float       x[] = { 1, -2, 3, 4, -5, 6 }, b[] = { 1, -1 }, right[] = { 2, 0, 4, 3, 0, 5 };
+    const char *const names[] = { "y" };
+    float             y[6];
+
+    (void)state;
+    for (int turn = 0; turn < 2; turn++) {
+        struct qn_model    model;
+        struct qn_session *session;
+        struct qn_view     view = { "x", QN_FLOAT, 2, shape, x, sizeof x, 0 };
+        Onnx__NodeProto   *node;
+        model_init(&model);
+        model_input(&model, "x", QN_FLOAT, 2, shape, NULL);
+        model_constant(&model, "b", QN_FLOAT, 2, column, b, sizeof b);
+        node = turn ? model_node(&model, QN_SUM_OP, "y", INPUTS("b", "x")) : model_node(&model, QN_SUM_OP, "y", INPUTS("x", "b"));
+        node->domain = qn_arena_strdup(&model.arena, QN_OBSERVE_DOMAIN);
+        for (int i = 0; i < 4; i++) qn_attr_set_int(&model.arena, node, ((const char *[]){ "left", "right", "id", "relu" })[i], i < 3 ? -1 : 1);
+        model_output(&model, "y", QN_FLOAT);
+        session = open_session(&model, (struct qn_session_options){ .observe = names, .observe_count = 1, .observer = keep_sum });
+        assert_int_equal(ort->run(session, &(struct qn_run){ &view, NULL, y }, NULL), QONNX_OK);
+        for (int i = 0; i < 6; i++) assert_true(y[i] == right[i]);
+        ort->close(session);
+        qn_model_release(&model);
+    }
+}
+
 /* Observers of tensors in blocks and of plain ones see the same channels. */
 static void channels_do_not_depend_on_the_layout(void **state)
 {
@@ -255,6 +383,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranges_do_not_depend_on_the_layout),
+        cmocka_unit_test(sums_show_their_terms_and_themselves),
+        cmocka_unit_test(a_sum_repeats_the_smaller_term),
         cmocka_unit_test(channels_do_not_depend_on_the_layout),
         cmocka_unit_test(a_block_has_as_many_channels_as_the_processor_likes),
         cmocka_unit_test(calibration_gives_the_same_bytes_for_any_number_of_threads),
