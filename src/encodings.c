@@ -7,14 +7,14 @@
 #include "wording.h"
 
 static const struct qn_encoding_kind kinds[] = {
-    { "ort-cache", "onnxruntime's calibration cache", false, qn_ranges_read_ort, qn_encodings_write_ort },
-    { "aimet-0.6.1", "AIMET's encodings, or overrides for QNN", false, qn_ranges_read_aimet,
+    { "ort-cache", "onnxruntime's calibration cache", false, qn_ranges_read_ort, true, qn_encodings_write_ort },
+    { "aimet-0.6.1", "AIMET's encodings, or overrides for QNN", false, qn_ranges_read_aimet, false,
       qn_encodings_write_aimet_0_6 },
-    { "aimet-1.0.0", "the same as lists", false, qn_ranges_read_aimet, qn_encodings_write_aimet_1 },
-    { "aimet-2.0.0", "the same with QuantizeLinear's numbers", false, qn_ranges_read_aimet,
+    { "aimet-1.0.0", "the same as lists", false, qn_ranges_read_aimet, false, qn_encodings_write_aimet_1 },
+    { "aimet-2.0.0", "the same with QuantizeLinear's numbers", false, qn_ranges_read_aimet, false,
       qn_encodings_write_aimet_2 },
-    { "trt-cache", "TensorRT's calibration cache", false, qn_ranges_read_tensorrt, qn_encodings_write_tensorrt },
-    { "ncnn-table", "ncnn's table", true, qn_ranges_read_ncnn, qn_encodings_write_ncnn },
+    { "trt-cache", "TensorRT's calibration cache", false, qn_ranges_read_tensorrt, false, qn_encodings_write_tensorrt },
+    { "ncnn-table", "ncnn's table", true, qn_ranges_read_ncnn, false, qn_encodings_write_ncnn },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -100,12 +100,13 @@ static qonnx_status add_constants(const struct qn_plan *plan, qn_node_id n, stru
                err);
 }
 
-qonnx_status qn_encoded_list(const struct qn_plan *plan, struct qn_encoded_list *list, qonnx_error *err)
+qonnx_status qn_encoded_list(const struct qn_plan *plan, const struct qn_stats *const *stats,
+                             struct qn_encoded_list *list, qonnx_error *err)
 {
     struct qn_names names;
     size_t          room = 0;
 
-    memset(list, 0, sizeof *list);
+    *list = (struct qn_encoded_list){ .plan = plan, .stats = stats };
     qn_names_init(&names, &list->arena);
     for (qn_value_id v = 0; v < plan->graph->value_count; v++) {
         const struct qn_tensor_plan *root = &plan->tensors[plan->tensors[v].group];

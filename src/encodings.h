@@ -7,12 +7,15 @@
 #include "plan/plan.h"
 #include "plan/ranges.h"
 
+struct qn_encoded_list;
+
 struct qn_encoding_kind {
     const char       *name, *what;
     bool              of_layers; /* its names are those of nodes and stand for their first input */
     qn_ranges_reader *read;
-    /* A solved plan as such a file, in `text`; `notes` gets a line for everything that the format has no place for. */
-    qonnx_status (*write)(const struct qn_plan *plan, struct qn_strbuf *text, struct qn_strbuf *notes,
+    bool              of_all; /* its readers ask for ranges of tensors that stay float, too */
+    /* What was chosen as such a file, in `text`; `notes` gets a line for everything that the format has no place for. */
+    qonnx_status (*write)(const struct qn_encoded_list *list, struct qn_strbuf *text, struct qn_strbuf *notes,
                           qonnx_error *err);
 };
 
@@ -34,13 +37,15 @@ struct qn_encoded {
     struct qn_range          range; /* of activations: what the codes are made for */
 };
 struct qn_encoded_list {
-    struct qn_encoded *items; /* activations first; no name twice */
-    size_t             count, of[QN_ENCODED_ROLES];
+    const struct qn_plan         *plan;
+    const struct qn_stats *const *stats; /* of tensors that stay float; NULL: of none */
+    struct qn_encoded            *items; /* activations first; no name twice */
+    size_t                        count, of[QN_ENCODED_ROLES];
     size_t blocks, floats, own; /* left out: weights in blocks, stored as floats; inputs requantized for one node */
     struct qn_arena arena;
 };
-QONNX_MUST_CHECK qonnx_status qn_encoded_list(const struct qn_plan *plan, struct qn_encoded_list *list,
-                                              qonnx_error *err);
+QONNX_MUST_CHECK qonnx_status qn_encoded_list(const struct qn_plan *plan, const struct qn_stats *const *stats,
+                                              struct qn_encoded_list *list, qonnx_error *err);
 void                          qn_encoded_release(struct qn_encoded_list *list);
 /* A line for what no kind has a place for. */
 void                          qn_encoded_notes(const struct qn_encoded_list *list, struct qn_strbuf *notes);
@@ -49,8 +54,8 @@ int64_t                       qn_encoded_offset(const struct qn_qparams *params,
 /* As many codes above as below zero, but for one. */
 bool                          qn_encoded_symmetric(const struct qn_qparams *params);
 
-typedef qonnx_status qn_encodings_writer(const struct qn_plan *plan, struct qn_strbuf *text, struct qn_strbuf *notes,
-                                         qonnx_error *err);
+typedef qonnx_status qn_encodings_writer(const struct qn_encoded_list *list, struct qn_strbuf *text,
+                                         struct qn_strbuf *notes, qonnx_error *err);
 qn_encodings_writer  qn_encodings_write_ort, qn_encodings_write_aimet_0_6, qn_encodings_write_aimet_1,
     qn_encodings_write_aimet_2;
 qn_encodings_writer qn_encodings_write_tensorrt, qn_encodings_write_ncnn;

@@ -30,23 +30,16 @@ static void put_named(struct writing *w, json_t *object, const char *name, json_
     qn_strbuf_release(&key);
 }
 
-/* Makes the list, has `fill` add it to a document, and writes that. */
-static qonnx_status
-write_with(void (*fill)(struct writing *w, const struct qn_plan *plan, const struct qn_encoded_list *list),
-           const struct qn_plan *plan, struct qn_strbuf *text, struct qn_strbuf *notes, qonnx_error *err)
+/* A document that `fill` fills. */
+static qonnx_status write_with(void (*fill)(struct writing *w, const struct qn_encoded_list *list),
+                               const struct qn_encoded_list *list, struct qn_strbuf *text, struct qn_strbuf *notes,
+                               qonnx_error *err)
 {
-    struct qn_encoded_list list;
-    struct writing         w = { { false }, NULL };
-    qonnx_status           status = qn_encoded_list(plan, &list, err);
+    struct writing w = { { false }, json_object() };
 
-    if (status == QONNX_OK) {
-        w.root = json_object();
-        fill(&w, plan, &list);
-        qn_encoded_notes(&list, notes);
-        status = qn_json_write(&w.json, w.root, text, err);
-    }
-    qn_encoded_release(&list);
-    return status;
+    fill(&w, list);
+    qn_encoded_notes(list, notes);
+    return qn_json_write(&w.json, w.root, text, err);
 }
 
 /* ---- onnxruntime ---- */
@@ -84,13 +77,26 @@ static void put_fused(struct writing *w, const struct qn_plan *plan, json_t *dat
     }
 }
 
-static void fill_ort(struct writing *w, const struct qn_plan *plan, const struct qn_encoded_list *list)
+/* What stays float, where it was looked at. */
+static void put_float(struct writing *w, const struct qn_encoded_list *list, json_t *data)
+{
+    const struct qn_plan *plan = list->plan;
+
+    for (qn_value_id v = 0; list->stats && v < plan->graph->value_count; v++) {
+        const struct qn_stats *seen = list->stats[v];
+        if (plan->tensors[v].quantized || !seen || !qn_stats_ordinary(seen) || seen->nan || seen->inf) continue;
+        put_named(w, data, plan->graph->values[v].name, tensor_data(w, qn_stats_range(seen)));
+    }
+}
+
+static void fill_ort(struct writing *w, const struct qn_encoded_list *list)
 {
     json_t *data = json_object();
 
     for (size_t i = 0; i < list->of[QN_ENCODED_ACTIVATION]; i++)
         put_named(w, data, list->items[i].name, tensor_data(w, list->items[i].range));
-    put_fused(w, plan, data);
+    put_fused(w, list->plan, data);
+    put_float(w, list, data);
     put(w, w->root, "CLS", json_string("TensorsData"));
     put(w, w->root, "data", data);
     put(w, w->root, "calibration_method",
@@ -98,13 +104,13 @@ static void fill_ort(struct writing *w, const struct qn_plan *plan, const struct
     put(w, w->root, "smooth_quant", json_false());
 }
 
-qonnx_status qn_encodings_write_ort(const struct qn_plan *plan, struct qn_strbuf *text, struct qn_strbuf *notes,
+qonnx_status qn_encodings_write_ort(const struct qn_encoded_list *list, struct qn_strbuf *text, struct qn_strbuf *notes,
                                     qonnx_error *err)
 {
     qn_strbuf_puts(
         notes,
         "it holds ranges of activations only: weights and biases, which follow from their values, are left out\n");
-    return write_with(fill_ort, plan, text, notes, err);
+    return write_with(fill_ort, list, text, notes, err);
 }
 
 /* ---- AIMET 0.6.1 ---- */
@@ -125,11 +131,10 @@ static json_t *encoding_0_6(struct writing *w, const struct qn_qparams *params, 
     return object;
 }
 
-static void fill_0_6(struct writing *w, const struct qn_plan *plan, const struct qn_encoded_list *list)
+static void fill_0_6(struct writing *w, const struct qn_encoded_list *list)
 {
     json_t *activations = json_object(), *params = json_object();
 
-    (void)plan;
     for (size_t i = 0; i < list->count; i++) {
         const struct qn_encoded *item = &list->items[i];
         json_t                  *channels = json_array();
@@ -142,19 +147,18 @@ static void fill_0_6(struct writing *w, const struct qn_plan *plan, const struct
     put(w, w->root, "param_encodings", params);
 }
 
-qonnx_status qn_encodings_write_aimet_0_6(const struct qn_plan *plan, struct qn_strbuf *text, struct qn_strbuf *notes,
-                                          qonnx_error *err)
+qonnx_status qn_encodings_write_aimet_0_6(const struct qn_encoded_list *list, struct qn_strbuf *text,
+                                          struct qn_strbuf *notes, qonnx_error *err)
 {
-    return write_with(fill_0_6, plan, text, notes, err);
+    return write_with(fill_0_6, list, text, notes, err);
 }
 
 /* ---- AIMET 1.0.0 ---- */
 
-static void fill_1(struct writing *w, const struct qn_plan *plan, const struct qn_encoded_list *list)
+static void fill_1(struct writing *w, const struct qn_encoded_list *list)
 {
     json_t *activations = json_array(), *params = json_array();
 
-    (void)plan;
     for (size_t i = 0; i < list->count; i++) {
         const struct qn_encoded *item = &list->items[i];
         json_t                  *object = json_object(), *scales = json_array(), *offsets = json_array();
@@ -177,10 +181,10 @@ static void fill_1(struct writing *w, const struct qn_plan *plan, const struct q
     put(w, w->root, "excluded_layers", json_array());
 }
 
-qonnx_status qn_encodings_write_aimet_1(const struct qn_plan *plan, struct qn_strbuf *text, struct qn_strbuf *notes,
-                                        qonnx_error *err)
+qonnx_status qn_encodings_write_aimet_1(const struct qn_encoded_list *list, struct qn_strbuf *text,
+                                        struct qn_strbuf *notes, qonnx_error *err)
 {
-    return write_with(fill_1, plan, text, notes, err);
+    return write_with(fill_1, list, text, notes, err);
 }
 
 /* ---- AIMET 2.0.0 ---- */
@@ -208,11 +212,10 @@ static void put_linear(struct writing *w, json_t *object, const struct qn_qparam
     put(w, object, "axis", json_integer(params->axis));
 }
 
-static void fill_2(struct writing *w, const struct qn_plan *plan, const struct qn_encoded_list *list)
+static void fill_2(struct writing *w, const struct qn_encoded_list *list)
 {
     json_t *encodings = json_array(), *producer = qn_json_producer(), *name = json_object_get(producer, "name");
 
-    (void)plan;
     put(w, producer, "package", json_incref(name));
     if (json_object_del(producer, "name") != 0) w->json.failed = true;
     for (size_t i = 0; i < list->count; i++) {
@@ -226,8 +229,8 @@ static void fill_2(struct writing *w, const struct qn_plan *plan, const struct q
     put(w, w->root, "encodings", encodings);
 }
 
-qonnx_status qn_encodings_write_aimet_2(const struct qn_plan *plan, struct qn_strbuf *text, struct qn_strbuf *notes,
-                                        qonnx_error *err)
+qonnx_status qn_encodings_write_aimet_2(const struct qn_encoded_list *list, struct qn_strbuf *text,
+                                        struct qn_strbuf *notes, qonnx_error *err)
 {
-    return write_with(fill_2, plan, text, notes, err);
+    return write_with(fill_2, list, text, notes, err);
 }

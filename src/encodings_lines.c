@@ -33,32 +33,26 @@ static void note(const struct bent *bent, const char *what, struct qn_strbuf *no
                          bent->unnamed == 1 ? " is" : "s are");
 }
 
-qonnx_status qn_encodings_write_tensorrt(const struct qn_plan *plan, struct qn_strbuf *text, struct qn_strbuf *notes,
-                                         qonnx_error *err)
+qonnx_status qn_encodings_write_tensorrt(const struct qn_encoded_list *list, struct qn_strbuf *text,
+                                         struct qn_strbuf *notes, qonnx_error *err)
 {
-    struct qn_encoded_list list;
-    struct bent            bent = { 0, 0 };
-    qonnx_status           status = qn_encoded_list(plan, &list, err);
+    struct bent bent = { 0, 0 };
 
-    if (status == QONNX_OK) {
-        qn_strbuf_puts(text, "TRT-8501-EntropyCalibration2\n");
-        for (size_t i = 0; i < list.of[QN_ENCODED_ACTIVATION]; i++) {
-            const struct qn_encoded *item = &list.items[i];
-            float                    scale;
-            uint32_t                 bits;
-            bent.unnamed += strpbrk(item->name, "\r\n") != NULL;
-            if (strpbrk(item->name, "\r\n")) continue;
-            scale = symmetric_scale(item->params, item->range, &bent);
-            memcpy(&bits, &scale, sizeof bits);
-            qn_strbuf_printf(text, "%s: %08" PRIx32 "\n", item->name, bits);
-        }
-        qn_strbuf_puts(notes, "it holds a scale for each activation only: weights, which have one for each channel, "
-                              "and biases are left out\n");
-        note(&bent, "activation", notes);
-        if (text->failed || notes->failed) status = qn_fail_nomem(err);
+    qn_strbuf_puts(text, "TRT-8501-EntropyCalibration2\n");
+    for (size_t i = 0; i < list->of[QN_ENCODED_ACTIVATION]; i++) {
+        const struct qn_encoded *item = &list->items[i];
+        float                    scale;
+        uint32_t                 bits;
+        bent.unnamed += strpbrk(item->name, "\r\n") != NULL;
+        if (strpbrk(item->name, "\r\n")) continue;
+        scale = symmetric_scale(item->params, item->range, &bent);
+        memcpy(&bits, &scale, sizeof bits);
+        qn_strbuf_printf(text, "%s: %08" PRIx32 "\n", item->name, bits);
     }
-    qn_encoded_release(&list);
-    return status;
+    qn_strbuf_puts(notes, "it holds a scale for each activation only: weights, which have one for each channel, "
+                          "and biases are left out\n");
+    note(&bent, "activation", notes);
+    return text->failed || notes->failed ? qn_fail_nomem(err) : QONNX_OK;
 }
 
 /* ---- ncnn ---- */
@@ -84,11 +78,12 @@ static const struct qn_tensor_plan *input_of(const struct qn_plan *plan, qn_node
                : NULL;
 }
 
-qonnx_status qn_encodings_write_ncnn(const struct qn_plan *plan, struct qn_strbuf *text, struct qn_strbuf *notes,
-                                     qonnx_error *err)
+qonnx_status qn_encodings_write_ncnn(const struct qn_encoded_list *list, struct qn_strbuf *text,
+                                     struct qn_strbuf *notes, qonnx_error *err)
 {
-    struct bent bent = { 0, 0 };
-    size_t      others = 0;
+    const struct qn_plan *plan = list->plan;
+    struct bent           bent = { 0, 0 };
+    size_t                others = 0;
 
     for (qn_node_id n = 0; n < plan->graph->node_count; n++) {
         const struct qn_node_plan *row = &plan->nodes[n];

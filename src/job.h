@@ -54,6 +54,7 @@ struct qn_job {
     struct qn_sink          *sidecar_sink;
     struct qn_extra         *extras; /* files of --report and --encodings */
     size_t                   extra_count;
+    bool                     watch_all; /* every activation, not only what the plan asks for */
     struct qn_imported      *imported; /* --ranges; NULL: none */
 };
 
@@ -145,6 +146,7 @@ QONNX_MUST_CHECK qonnx_status qn_job_protect_extras(struct qn_job *job);
 QONNX_MUST_CHECK qonnx_status qn_job_protect_from_extras(const struct qn_job *job, const char *path, const char *what);
 QONNX_MUST_CHECK qonnx_status qn_job_measure_layers(struct qn_job *job);
 QONNX_MUST_CHECK qonnx_status qn_job_encode(struct qn_job *job);
+bool                          qn_job_encodes_all(const struct qn_job *job); /* tensors that stay float as well, if they are watched */
 QONNX_MUST_CHECK qonnx_status qn_job_open_extras(struct qn_job *job);
 QONNX_MUST_CHECK qonnx_status qn_job_write_extras(struct qn_job *job);
 void                          qn_job_discard_extras(struct qn_job *job);

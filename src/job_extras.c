@@ -103,21 +103,37 @@ static void tell(struct qn_job *job, const struct qn_extra *extra, const char *n
     }
 }
 
+static qonnx_status encode(struct qn_job *job, struct qn_extra *extra, const struct qn_encoded_list *list)
+{
+    struct qn_strbuf notes;
+    qonnx_status     status;
+
+    qn_strbuf_init(&notes);
+    status = extra->kind->write(list, &extra->text, &notes, job->err);
+    if (status == QONNX_OK) tell(job, extra, notes.text);
+    qn_strbuf_release(&notes);
+    return status;
+}
+
+bool qn_job_encodes_all(const struct qn_job *job)
+{
+    for (size_t i = 0; i < job->extra_count; i++)
+        if (job->extras[i].kind && job->extras[i].kind->of_all) return true;
+    return false;
+}
+
 qonnx_status qn_job_encode(struct qn_job *job)
 {
-    for (size_t i = 0; i < job->extra_count; i++) {
-        struct qn_extra *extra = &job->extras[i];
-        struct qn_strbuf notes;
-        qonnx_status     status;
+    const struct qn_stats *const *stats = job->watch_all ? (const struct qn_stats *const *)job->stats : NULL;
+    struct qn_encoded_list        list;
+    qonnx_status                  status;
 
-        if (!extra->kind) continue;
-        qn_strbuf_init(&notes);
-        status = extra->kind->write(&job->plan, &extra->text, &notes, job->err);
-        if (status == QONNX_OK) tell(job, extra, notes.text);
-        qn_strbuf_release(&notes);
-        if (status != QONNX_OK) return status;
-    }
-    return QONNX_OK;
+    if (!job->settings.encodings.count) return QONNX_OK;
+    status = qn_encoded_list(&job->plan, stats, &list, job->err);
+    for (size_t i = 0; i < job->extra_count && status == QONNX_OK; i++)
+        if (job->extras[i].kind) status = encode(job, &job->extras[i], &list);
+    qn_encoded_release(&list);
+    return status;
 }
 
 qonnx_status qn_job_open_extras(struct qn_job *job)

@@ -247,7 +247,7 @@ static qonnx_status choose_observed(struct qn_job *job, const qn_value_id **ids,
 {
     qn_value_id *all;
 
-    if (!job->emitter->shapes) return qn_plan_observed(&job->plan, ids, count, job->err);
+    if (!job->emitter->shapes && !job->watch_all) return qn_plan_observed(&job->plan, ids, count, job->err);
     if (!(all = qn_arena_array(&job->arena, job->graph.value_count, sizeof *all))) return qn_fail_nomem(job->err);
     *count = 0;
     for (qn_value_id v = 0; v < job->graph.value_count; v++)

@@ -214,6 +214,7 @@ static qonnx_status calibrate(struct qn_job *job, qonnx_result **result)
     if (qn_same_file(job->output, job->input)) return qn_fail(job->err, QONNX_E_USAGE, "'%s' is the model, which the statistics would replace", job->output);
     QN_TRY(qn_protect_files(job->input, job->settings.calib, job->output, NULL, job->err));
     QN_TRY(qn_job_name_extras(job));
+    job->watch_all = qn_job_encodes_all(job);
     QN_TRY(qn_job_open(job));
     QN_TRY(qn_job_protect_weights(job, job->output));
     if (!(job->emitter = qn_emitter_find(job->settings.format)))
