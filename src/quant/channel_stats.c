@@ -337,6 +337,3 @@ void qn_channel_stats_assume_pairs(struct qn_channel_stats *stats)
     for (size_t c = 0; c + 1 < stats->channels; c += 2)
         stats->pair[c] = stats->pair[c + 1] = stats->max[c] + stats->max[c + 1];
 }
-
-/* The top bit of multiples of the golden ratio: even among neighbours and among those with any step between them. */
-size_t qn_half_of(uint64_t position) { return (size_t)(position * UINT64_C(0x9E3779B97F4A7C15) >> 63); }

@@ -30,7 +30,7 @@ struct qn_channel_view {
     const float     *x;
     struct qn_layout layout;
     size_t           block; /* 1, 8 or 16; divides the channels */
-    size_t           half;  /* 0 or 1: of the samples, by chance; how far one goes beyond the other tells how far new ones may */
+    size_t           half;  /* 0 or 1: of the samples; how far one goes beyond the other tells how far new ones may */
 };
 
 /* E_LIMIT for too many channels. */
@@ -48,8 +48,6 @@ bool            qn_channel_stats_usable(const struct qn_channel_stats *stats);
 struct qn_range qn_channel_range(const struct qn_channel_stats *stats, size_t channel);
 double          qn_channel_mean(const struct qn_channel_stats *stats, size_t channel);
 double          qn_channel_mean_square(const struct qn_channel_stats *stats, size_t channel);
-/* The half that a sample falls into, by its place in all of the data. */
-size_t          qn_half_of(uint64_t position);
 /* For statistics that were not gathered: pairs as if both were largest in the same place. */
 void            qn_channel_stats_assume_pairs(struct qn_channel_stats *stats);
 

@@ -100,7 +100,7 @@ static qonnx_status run_sample(void *context, int number, struct qn_sample *samp
 
     if (calibration->options->wants && !calibration->options->wants(calibration->options->output_context, sample->index)) return QONNX_OK;
     worker->sample = sample->index;
-    worker->half = qn_half_of(sample->position);
+    worker->half = sample->half;
     QN_TRY(calibration->session->runtime->run(calibration->session, &run, err));
     if (calibration->options->on_sample) calibration->options->on_sample(calibration->options->output_context, sample);
     return QONNX_OK;

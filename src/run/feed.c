@@ -313,6 +313,7 @@ static qonnx_status next_locked(struct qn_feed *feed, struct qn_sample *sample, 
     sample->index = feed->given - 1;
     sample->position = feed->read - 1;
     if (feed->measuring) measure(feed, sample);
+    sample->half = sample->index < feed->info.fed_count ? feed->fed[sample->index].digest[0] & 1 : 0;
     return QONNX_OK;
 }
 

@@ -54,6 +54,7 @@ struct qn_feed_options {
 struct qn_sample {
     size_t          index;    /* 0, 1, 2 ... in the feed's order */
     size_t          position; /* the same in all of the data: differs from index for a chosen subset */
+    size_t          half;     /* 0 or 1, by what it holds: as good as by chance, and the same in any order */
     struct qn_view *views;    /* one for each input, in the order of the ports */
     void          **buffers;
     size_t         *capacities;

@@ -116,17 +116,6 @@ static void the_figures_are_those_of_each_channel(void **state)
     }
 }
 
-/* Also of every so-many-th sample, for data may repeat. */
-static void halves_of_the_samples_are_even(void **state)
-{
-    (void)state;
-    for (uint64_t step = 1; step <= 16; step++) {
-        size_t second = 0;
-        for (uint64_t i = 0; i < 64; i++) second += qn_half_of(7 + i * step);
-        assert_in_range(second, 24, 40);
-    }
-}
-
 static void neither_the_order_of_samples_nor_their_split_shows(void **state)
 {
     enum { SAMPLES = 9, CHANNELS = 24, INNER = 30, SIZE = CHANNELS * INNER };
@@ -245,7 +234,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_blocked_layout_leaves_no_trace),
         cmocka_unit_test(the_figures_are_those_of_each_channel),
-        cmocka_unit_test(halves_of_the_samples_are_even),
         cmocka_unit_test(neither_the_order_of_samples_nor_their_split_shows),
         cmocka_unit_test(what_is_not_ordinary_counts_as_zero_and_is_told),
         cmocka_unit_test(another_number_of_channels_makes_them_unusable),

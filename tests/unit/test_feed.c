@@ -158,6 +158,43 @@ static void the_digest_is_that_of_the_bytes_fed(void **state)
     scratch_close(&scratch);
 }
 
+/* Sixteen samples of one file, forth or back: which half sample i of the first falls into, pass for pass. */
+static unsigned halves(struct scratch *scratch, bool back, int passes)
+{
+    float            data[16][2];
+    struct qn_sample sample = { 0 };
+    struct qn_feed  *feed;
+    unsigned         second = 0;
+
+    for (int i = 0; i < 16; i++) data[back ? 15 - i : i][0] = data[back ? 15 - i : i][1] = (float)i;
+    feed = open_feed(npy_write(scratch, "h.npy", "<f4", "(16, 1, 2)", data, sizeof data), &image, 1, (struct qn_feed_options){ 0 });
+    for (bool done = false; passes; done = false, second = --passes ? 0 : second) {
+        for (;;) {
+            assert_int_equal(qn_feed_next(feed, &sample, &done, NULL), QONNX_OK);
+            if (done) break;
+            second |= (unsigned)sample.half << (int)*(const float *)sample.views[0].data;
+        }
+        assert_int_equal(qn_feed_rewind(feed, NULL), QONNX_OK);
+    }
+    qn_sample_release(&sample);
+    qn_feed_close(feed);
+    return second;
+}
+
+static void halves_are_those_of_the_samples_in_any_order(void **state)
+{
+    struct scratch scratch;
+    unsigned       forth;
+
+    (void)state;
+    scratch_open(&scratch);
+    forth = halves(&scratch, false, 1);
+    assert_in_range(__builtin_popcount(forth), 4, 12);
+    assert_int_equal(halves(&scratch, false, 2), forth);
+    assert_int_equal(halves(&scratch, true, 1), forth);
+    scratch_close(&scratch);
+}
+
 static void samples_limits_and_a_seed_chooses(void **state)
 {
     struct scratch  scratch;
@@ -458,6 +495,7 @@ int main(void)
         cmocka_unit_test(run_i_is_fed_element_i_of_each_array),
         cmocka_unit_test(a_rewound_feed_gives_the_same_again),
         cmocka_unit_test(the_digest_is_that_of_the_bytes_fed),
+        cmocka_unit_test(halves_are_those_of_the_samples_in_any_order),
         cmocka_unit_test(samples_limits_and_a_seed_chooses),
         cmocka_unit_test(folders_of_files_follow_their_names),
         cmocka_unit_test(npy_files_are_runs_or_have_a_sample_axis),
