@@ -4,8 +4,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "onnx/attr.h"
+#include "onnx/dtype.h"
 #include "onnx/tensor.h"
 #include "plan/block_weight.h"
+#include "plan/layer_shape.h"
 #include "plan/solver.h"
 #include "plan/window.h"
 #include "quant/form.h"
@@ -56,6 +59,29 @@ qonnx_status qn_round_take(struct qn_plan *plan, qn_node_id layer, const float *
     for (size_t i = 0; i < b_count; i++) moved[i] = (*b)[i] + rounded->bias[i];
     *b = moved;
     return QONNX_OK;
+}
+
+bool qn_round_bias(const struct qn_plan *plan, qn_node_id layer, struct qn_use *at)
+{
+    const struct qn_graph   *g = plan->graph;
+    const Onnx__NodeProto   *pb = g->pb->node[layer];
+    const Onnx__TensorProto *bias;
+    struct qn_layer_shape    shape;
+    size_t                   count;
+
+    if (plan->settings->acts != QN_ACTS_FLOAT || !qn_layer_shape(g, layer, &shape)) return false;
+    *at = (struct qn_use){ layer, 2 };
+    if (qn_node_is(g, layer, "MatMul")) {
+        const qn_value_id out = qn_node_output(g, layer, 0);
+        *at = (struct qn_use){ out == QN_NONE ? QN_NONE : qn_value_only_user(g, out), 1 };
+        if (at->node == QN_NONE || !qn_node_is(g, at->node, "Add")) return false;
+        if (!qn_node_constant(g, at->node, 1)) at->slot = 0;
+    } else if (qn_attr_float(pb, "alpha", 1) != 1.0f || qn_attr_float(pb, "beta", 1) != 1.0f) {
+        return false;
+    }
+    bias = qn_node_constant(g, at->node, at->slot);
+    if (!bias || bias->data_type != QN_FLOAT || bias->n_dims < 1 || qn_tensor_count(bias, &count, NULL) != QONNX_OK) return false;
+    return count == shape.weight.outputs && (size_t)bias->dims[bias->n_dims - 1] == count;
 }
 
 float qn_round_absmax(const struct qn_plan *plan, qn_node_id layer)
@@ -206,7 +232,7 @@ static qonnx_status keep(const struct rows *r, const struct qn_qparams *weight, 
 
 /* ---- blocks ---- */
 
-static qonnx_status new_rounded_blocks(const struct qn_matrix *m, const struct qn_block_form *form, struct qn_arena *arena, struct qn_block_rounded **made, qonnx_error *err)
+static qonnx_status new_rounded_blocks(const struct qn_matrix *m, const struct qn_block_form *form, bool centred, struct qn_arena *arena, struct qn_block_rounded **made, qonnx_error *err)
 {
     const size_t count = qn_block_count(m, form);
 
@@ -214,6 +240,7 @@ static qonnx_status new_rounded_blocks(const struct qn_matrix *m, const struct q
     (*made)->scale = qn_arena_array(arena, m->outputs, count * sizeof(float));
     (*made)->zero = form->symmetric ? NULL : qn_arena_array(arena, m->outputs, count);
     (*made)->codes = qn_arena_array(arena, m->outputs, qn_block_row_bytes(m, form));
+    (*made)->shift = centred ? qn_arena_array(arena, m->outputs, sizeof(double)) : NULL;
     return qn_arena_failed(arena) ? qn_fail_nomem(err) : QONNX_OK;
 }
 
@@ -227,6 +254,7 @@ static void place_part(const struct qn_block_rounded *part, const struct qn_matr
         memcpy(made->scale + i * count + at, part->scale + i * from, from * sizeof *part->scale);
         if (made->zero) memcpy(made->zero + i * count + at, part->zero + i * from, from);
         memcpy(made->codes + i * bytes + byte, part->codes + i * from_bytes, from_bytes);
+        if (made->shift) made->shift[i] += part->shift[i];
     }
     made->lost.signal += part->lost.signal;
     made->lost.noise += part->lost.noise;
@@ -238,6 +266,8 @@ static qonnx_status round_part(const struct qn_plan *plan, const struct qn_matri
 {
     const int                threads = qn_settings_threads(plan->settings);
     const size_t             first = gram->window.first;
+    const bool               centred = made->shift != NULL;
+    double                  *mean = qn_arena_array(scratch, gram->k, sizeof *mean);
     struct qn_matrix         m = *all;
     struct qn_block_rounded *part;
     struct qn_form           form;
@@ -245,8 +275,10 @@ static qonnx_status round_part(const struct qn_plan *plan, const struct qn_matri
 
     m.w = (const char *)all->w + first * all->depth_stride * sizeof(float);
     m.depth = gram->k;
-    QN_TRY(new_rounded_blocks(&m, blocks, scratch, &part, err));
-    QN_TRY(qn_form_init(&form, gram, 0, false, (double)plan->settings->damping / 100, threads, err));
+    QN_TRY(new_rounded_blocks(&m, blocks, centred, scratch, &part, err));
+    for (size_t i = 0; i < gram->k; i++) mean[i] = qn_gram_mean(gram, 0, i);
+    if (centred) part->mean = mean;
+    QN_TRY(qn_form_init(&form, gram, 0, centred, (double)plan->settings->damping / 100, threads, err));
     status = qn_block_round(&form, &m, blocks, part, threads, err);
     qn_form_release(&form);
     if (status == QONNX_OK) place_part(part, &m, first, all, blocks, made);
@@ -259,17 +291,23 @@ static qonnx_status round_blocks(const struct qn_plan *plan, qn_node_id layer, c
     struct qn_arena          scratch = { 0 };
     struct qn_block_rounded *made = out->blocks;
     struct qn_matrix         m;
+    struct qn_use            at;
+    float                   *bias;
     qonnx_status             status;
 
     out->form = plan->nodes[layer].blocks->form;
     out->rows = gram->rows;
     status = qn_block_weight_matrix(plan->graph, layer, &scratch, &m, err);
-    if (status == QONNX_OK && !made) status = new_rounded_blocks(&m, &out->form, arena, &made, err);
+    if (status == QONNX_OK && !made) status = new_rounded_blocks(&m, &out->form, qn_round_bias(plan, layer, &at), arena, &made, err);
     if (status == QONNX_OK) status = round_part(plan, &m, gram, &out->form, &scratch, made, err);
     qn_arena_release(&scratch);
     QN_TRY(status);
     out->blocks = made;
     out->gain = made->left > 0 && made->given > 0 ? 10 * log10(made->given / made->left) : 0;
+    if (!made->shift) return QONNX_OK;
+    if (!(bias = qn_arena_array(arena, m.outputs, sizeof *bias))) return qn_fail_nomem(err);
+    for (size_t i = 0; i < m.outputs; i++) bias[i] = (float)made->shift[i];
+    out->bias = bias;
     return QONNX_OK;
 }
 
@@ -289,13 +327,14 @@ qonnx_status qn_round_layer(const struct qn_plan *plan, qn_node_id layer, const 
 {
     struct rows        r = { .threads = qn_settings_threads(plan->settings) };
     struct qn_rounded *out = gram->window.first ? (void *)(uintptr_t)*rounded : qn_arena_alloc(arena, sizeof *out);
+    struct qn_use      at;
     qonnx_status       status;
 
     if (!out) return qn_fail_nomem(err);
     *rounded = out;
     if (plan->nodes[layer].blocks) return round_blocks(plan, layer, gram, arena, out, err);
     status = read_rows(&r, plan, layer, gram->k, err);
-    r.centred = plan->nodes[layer].bias && plan->nodes[layer].bias_count == r.count;
+    r.centred = plan->nodes[layer].bias ? plan->nodes[layer].bias_count == r.count : qn_round_bias(plan, layer, &at);
     out->rows = gram->rows;
     if (status == QONNX_OK) status = round_rows(&r, plan, layer, gram, &out->gain, err);
     if (status == QONNX_OK) status = keep(&r, plan->nodes[layer].weight, out, arena, err);

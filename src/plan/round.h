@@ -29,6 +29,8 @@ void qn_round_take_blocks(struct qn_plan *plan, qn_node_id layer);
 /* True for layers of a solved plan that are to be rounded and have not been: those that the settings ask for, and that
  * have a window. */
 bool qn_round_wanted(const struct qn_plan *plan, qn_node_id layer, struct qn_window *window);
+/* Where a layer that reads floats has a float constant added to each of its outputs; false: nowhere. */
+bool   qn_round_bias(const struct qn_plan *plan, qn_node_id layer, struct qn_use *at);
 /* Largest magnitude in the layer's input, and how many of its rows are enough. */
 float  qn_round_absmax(const struct qn_plan *plan, qn_node_id layer);
 size_t qn_round_rows(const struct qn_window *window);

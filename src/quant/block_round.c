@@ -308,6 +308,7 @@ static void store(const struct batch *batch, const struct rows *rows, uint8_t *u
             unpacked[i] = (uint8_t)(codes[i] + zero[i / rows->block]);
             sums->lost.signal += (double)w[i] * (double)w[i];
             sums->lost.noise += error * error;
+            if (job->out->mean) job->out->shift[batch->first + j] += error * job->out->mean[i];
         }
         qn_block_pack_bytes(job->blocks->bits, unpacked, rows->blocks * rows->block, 0,
                             job->out->codes + (batch->first + j) * bytes);

@@ -14,6 +14,8 @@ struct qn_block_rounded {
     uint8_t             *codes;       /* packed, as struct qn_matrix has them */
     struct qn_error_sums lost;        /* by the weights themselves */
     double               given, left; /* what outputs lose, by the form: with nearest codes, and now */
+    const double        *mean;  /* of the inputs; may be NULL, or else: */
+    double              *shift; /* by output: what its codes take from its mean */
 };
 
 /* The form's variables are the matrix's depth. */

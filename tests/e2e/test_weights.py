@@ -144,6 +144,34 @@ def with_data(program, folder, preset):
                 assert one.read() == other.read(), "what keeps more is not chosen"
 
 
+def biases(program, folder):
+    """What codes fitted to the data take from the mean of an output is in the bias, wherever that stands; layers that share a weight
+    but not what they read have codes of their own."""
+    helper, rng = onnx.helper, np.random.default_rng(9)
+    nodes = [helper.make_node("Gemm", ["x", "u", "a"], ["g"], transB=1), helper.make_node("Relu", ["g"], ["r"]), helper.make_node("MatMul", ["r", "v"], ["m"]),
+             helper.make_node("Add", ["b", "m"], ["s"]), helper.make_node("MatMul", ["s", "v"], ["n"]), helper.make_node("Add", ["n", "b"], ["y"])]
+    tensors = {name: (rng.standard_normal(shape) * size).astype(np.float32) for name, shape, size in (("u", (96, 64), 0.2), ("a", (96,), 1), ("v", (96, 96), 0.1), ("b", (1, 96), 1))}
+    ports = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in (("x", ["N", 64]), ("g", ["N", 96]), ("s", ["N", 96]), ("y", ["N", 96]))]
+    graph = helper.make_graph(nodes, "g", ports[:1], ports[1:], [onnx.numpy_helper.from_array(t, n) for n, t in tensors.items()])
+    source, path, calib = (os.path.join(folder, name) for name in ("in.onnx", "out.onnx", "calib.npz"))
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), source)
+    mixed = rng.standard_normal((16, 64))
+    rows = (rng.standard_normal((4096, 16)) @ mixed + 3 + 0.3 * rng.standard_normal((4096, 64))).astype(np.float32)
+    np.savez(calib, x=rows[:2048].reshape(64, 32, 64))
+    wanted = runs.session(source).run(None, {"x": rows[2048:]})
+    for options in ((), ("--format", "qdq"), ("--target", "openvino"), ("-o", "mem-limit=1", "-o", "block-size=16")):
+        errors = {}
+        for rounding in ("nearest", "second-order"):
+            program(source, path, "--preset", "int4", "--calib", calib, "-o", f"rounding={rounding}", "--min-sqnr", "0", *options)
+            model = onnx.load(path)
+            onnx.checker.check_model(model, full_check=True)
+            assert sum(t.name.endswith("_corrected") or t.name.endswith("_negative") for t in model.graph.initializer) >= (3 if rounding == "second-order" else 0)
+            errors[rounding] = [x - y for x, y in zip(wanted, runs.session(path).run(None, {"x": rows[2048:]}))]
+        for nearest, fitted in zip(errors["nearest"], errors["second-order"]):
+            assert (fitted ** 2).mean() < 0.4 * (nearest ** 2).mean(), f"{options}: {(fitted ** 2).mean():.3g}, nearest {(nearest ** 2).mean():.3g}"
+            assert (fitted.mean(axis=0) ** 2).mean() < 0.05 * (fitted ** 2).mean(), f"{options}: the mean is off"
+
+
 def raised(program, folder, preset, opset):
     """Operators that changed between opset 16 and 21 compute what they did. ONNX Runtime 1.31 has no RoiAlign of opset 22."""
     helper, rng = onnx.helper, np.random.default_rng(6)
@@ -238,6 +266,7 @@ def main():
             shared_codes(program, folder)
         if preset == "int4":
             beside_theirs(program, folder)
+            biases(program, folder)
         if preset in FITTED:
             with_data(program, folder, preset)
         if preset in ("int4", "int2"):

@@ -23,6 +23,8 @@ if(QN_ORT)
   add_test(NAME e2e_random COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_random.py $<TARGET_FILE:qonnx-quantize> 0 100)
   add_test(NAME e2e_bench_models # the script stays in working order
     COMMAND ${QN_PYTHON} -B ${CMAKE_SOURCE_DIR}/bench/models.py --program $<TARGET_FILE:qonnx-quantize> --limit 2 --pairs 3)
+  add_test(NAME e2e_bench_weights # and this one, with or without what onnxruntime's quantizers need
+    COMMAND ${QN_PYTHON} -B ${CMAKE_SOURCE_DIR}/bench/weights.py --program $<TARGET_FILE:qonnx-quantize> --limit 4)
   add_test(NAME e2e_bench_runtimes # so does this one; what other runtimes say is not for tests to depend on
     COMMAND ${QN_PYTHON} -B ${CMAKE_SOURCE_DIR}/bench/runtimes.py --program $<TARGET_FILE:qonnx-quantize> --limit 2 --pairs 3 mnist_resnet)
   add_test(NAME e2e_rivals COMMAND ${QN_PYTHON} -B ${CMAKE_CURRENT_LIST_DIR}/test_rivals.py $<TARGET_FILE:qonnx-quantize>)

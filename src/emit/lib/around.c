@@ -8,6 +8,7 @@
 #include "onnx/tensor.h"
 #include "plan/kernels.h"
 #include "plan/presets.h"
+#include "plan/round.h"
 #include "quant/small_float.h"
 
 /* The dequantized form of a value from outside of a body, in the body. */
@@ -186,6 +187,16 @@ static bool same_params(const struct qn_qparams *a, const struct qn_qparams *b)
            memcmp(a->scale, b->scale, a->count * sizeof *a->scale) == 0 && memcmp(a->zero_point, b->zero_point, a->count * sizeof *a->zero_point) == 0;
 }
 
+/* Were the codes found by what the layer reads, they are of use for another only when that would have the same. */
+static bool same_rounding(const struct qn_around *w, qn_value_id value, const struct qn_rounded *a, const struct qn_rounded *b)
+{
+    size_t count;
+
+    if (!a || !b || a == b) return a == b;
+    return qn_tensor_count(w->plan->graph->values[value].init, &count, NULL) == QONNX_OK &&
+           memcmp(a->blocks->codes, b->blocks->codes, count * (size_t)a->form.bits / 8) == 0 && a->blocks->lost.noise == b->blocks->lost.noise;
+}
+
 /* Codes of one value with one set of parameters; NULL for the nearest. */
 static bool same_codes(const struct qn_around *w, qn_value_id value, const struct qn_qtype *type, const void *a, const void *b)
 {
@@ -222,7 +233,8 @@ struct qn_written *qn_around_find_blocks(const struct qn_around *w, qn_node_id n
 
     for (size_t i = 0; i < w->written.count; i++) {
         struct qn_written *other = &w->written.list[i];
-        if (other->value == value && other->scope == w->plan->graph->scopes[node] && other->blocks && other->table == table && qn_block_form_same(&other->blocks->form, &blocks->form)) {
+        if (other->value == value && other->scope == w->plan->graph->scopes[node] && other->blocks && other->table == table && qn_block_form_same(&other->blocks->form, &blocks->form) &&
+            same_rounding(w, value, other->rounded, w->plan->nodes[node].rounded)) {
             share_loss(w, node, other);
             return other;
         }
@@ -316,6 +328,41 @@ static void keep_matrix_product(struct qn_around *w, qn_node_id n, qn_node_id ad
     qn_edit_replace_node(w->edit, add, qn_node_new(w->arena, "Sum", pb->name ? pb->name : "", count, inputs, 1, (const char *const *)pb->output));
 }
 
+qonnx_status qn_around_bias(struct qn_around *w, qn_node_id n, struct qn_use *at, const float **values)
+{
+    const struct qn_rounded *rounded = w->plan->nodes[n].rounded;
+    const float             *given;
+    float                   *moved;
+    size_t                   count;
+
+    *values = NULL;
+    if (!rounded || !rounded->bias || !qn_round_bias(w->plan, n, at)) return QONNX_OK;
+    QN_TRY(qn_tensor_floats(qn_node_constant(w->plan->graph, at->node, at->slot), w->arena, &given, &count, w->err));
+    if (!(moved = qn_arena_array(w->arena, count, sizeof *moved))) return qn_fail_nomem(w->err);
+    for (size_t i = 0; i < count; i++) moved[i] = given[i] + rounded->bias[i];
+    *values = moved;
+    return QONNX_OK;
+}
+
+const char *qn_around_new_bias(struct qn_around *w, struct qn_use at, const float *values)
+{
+    const Onnx__TensorProto *bias = qn_node_constant(w->plan->graph, at.node, at.slot);
+    const char              *name = qn_edit_name(w->edit, bias->name, "_corrected");
+
+    qn_edit_add_initializer(w->edit, qn_tensor_new(w->arena, name, QN_FLOAT, bias->n_dims, bias->dims, values, (size_t)bias->dims[bias->n_dims - 1] * sizeof *values));
+    return name;
+}
+
+static qonnx_status write_bias(struct qn_around *w, qn_node_id n)
+{
+    struct qn_use at;
+    const float  *values;
+
+    QN_TRY(qn_around_bias(w, n, &at, &values));
+    if (values) qn_edit_set_input(w->edit, at.node, at.slot, qn_around_new_bias(w, at, values));
+    return QONNX_OK;
+}
+
 /* MatMul, Add of a constant, float result: ONNX Runtime turns the pair into a float Gemm and dequantizes the weight on
  * each run. It does not look at Sub, and y - (-b) is y + b to the last bit. */
 static qonnx_status keep_matmul(struct qn_around *w, qn_node_id n)
@@ -324,7 +371,8 @@ static qonnx_status keep_matmul(struct qn_around *w, qn_node_id n)
     qn_value_id            out = qn_node_output(g, n, 0);
     qn_node_id             add = out == QN_NONE ? QN_NONE : qn_value_only_user(g, out);
     size_t                 slot = 1, count;
-    const float           *values;
+    const float           *values, *moved;
+    struct qn_use          at;
     float                 *negative;
     const char            *inputs[2];
     Onnx__TensorProto     *bias;
@@ -334,6 +382,8 @@ static qonnx_status keep_matmul(struct qn_around *w, qn_node_id n)
     if (!bias) keep_matrix_product(w, n, add);
     if (!bias || bias->data_type != QN_FLOAT) return QONNX_OK;
     QN_TRY(qn_tensor_floats(bias, w->arena, &values, &count, w->err));
+    QN_TRY(qn_around_bias(w, n, &at, &moved));
+    if (moved) values = moved;
     if (!(negative = qn_arena_array(w->arena, count, sizeof *negative))) return qn_fail_nomem(w->err);
     for (size_t i = 0; i < count; i++) negative[i] = -values[i];
     inputs[0] = g->values[out].name;
@@ -374,7 +424,7 @@ static qonnx_status write_layer(struct qn_around *w, qn_node_id n)
     }
     if (!row->weight && !row->blocks) return QONNX_OK; /* a product of two activations, or a float weight */
     if (row->weight && !qn_qtype_scaled(row->weight->type)) return QONNX_OK; /* constants are cast when a model is loaded */
-    return qn_node_is(w->plan->graph, n, "MatMul") && w->plan->settings->target_row->add_unmakes_matmul && !w->plan->recipe ? keep_matmul(w, n) : QONNX_OK;
+    return qn_node_is(w->plan->graph, n, "MatMul") && w->plan->settings->target_row->add_unmakes_matmul && !w->plan->recipe ? keep_matmul(w, n) : write_bias(w, n);
 }
 
 static qonnx_status write_all(struct qn_around *w)

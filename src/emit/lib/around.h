@@ -39,6 +39,7 @@ struct qn_written {
     qn_node_id                  scope;
     const struct qn_qparams    *params;
     const struct qn_block_plan *blocks; /* instead of params */
+    const struct qn_rounded    *rounded; /* what the codes of blocks were found by; NULL: the nearest */
     const struct qn_loss       *lost;   /* of its first reader */
     bool                        table;  /* of a Gather: blocks as its operands have them */
     bool                        dynamic; /* an activation, which gets its codes as the model runs */
@@ -69,6 +70,11 @@ struct qn_around {
 
 /* Writes the whole plan in a style. */
 QONNX_MUST_CHECK qonnx_status qn_around_write(const struct qn_plan *plan, struct qn_edit *edit, const struct qn_style *style, qonnx_error *err);
+
+/* The float constant that is added to what a layer makes, with what the layer's codes took from its mean made good, and
+ * where it stands; NULL: it stays as it is. And the name of a new constant of these values and of that one's shape. */
+QONNX_MUST_CHECK qonnx_status qn_around_bias(struct qn_around *w, qn_node_id node, struct qn_use *at, const float **values);
+const char *qn_around_new_bias(struct qn_around *w, struct qn_use at, const float *values);
 
 /* For styles. A node with one output called `out`, named after base. */
 Onnx__NodeProto *qn_around_node(struct qn_around *w, struct qn_place place, const char *op, const char *base, size_t inputs, const char *const *input, const char *out);

@@ -139,10 +139,10 @@ static qonnx_status operands(struct qn_around *w, qn_node_id n, const struct qn_
 }
 
 /* What a Gemm adds is added behind. */
-static void write_sum(struct qn_around *w, qn_node_id n, const char *product)
+static void write_sum(struct qn_around *w, qn_node_id n, const char *product, const char *bias)
 {
     const Onnx__NodeProto *pb = w->plan->graph->pb->node[n];
-    const char            *inputs[] = { product, pb->input[2] };
+    const char            *inputs[] = { product, bias };
 
     qn_edit_insert_after(w->edit, n, qn_node_new(w->arena, "Add", qn_edit_name(w->edit, pb->output[0], "_Add"), 2, inputs, 1, (const char *const *)pb->output));
 }
@@ -154,10 +154,16 @@ qonnx_status qn_nbits_layer(struct qn_around *w, qn_node_id n)
     const bool                  adds = pb->n_input > 2 && *pb->input[2];
     const char                 *inputs[4] = { pb->input[0] }, *out = adds ? qn_edit_name(w->edit, pb->output[0], "_product") : pb->output[0];
     struct qn_written          *written = qn_around_find_blocks(w, n);
+    const char                 *bias = adds ? pb->input[2] : NULL;
+    const float                *moved;
+    struct qn_use               at;
     Onnx__NodeProto            *node;
     struct qn_matrix            m;
 
     QN_TRY(find_matrix(w, n, &m));
+    QN_TRY(qn_around_bias(w, n, &at, &moved));
+    if (moved) bias = qn_around_new_bias(w, at, moved);
+    if (moved && !adds) qn_edit_set_input(w->edit, at.node, at.slot, bias);
     if (!written) {
         if (!(written = qn_around_new_blocks(w, n))) return qn_fail_nomem(w->err);
         QN_TRY(operands(w, n, &m, written->names));
@@ -172,7 +178,7 @@ qonnx_status qn_nbits_layer(struct qn_around *w, qn_node_id n)
     qn_attr_set_int(w->arena, node, "block_size", (int64_t)form->block);
     if (form->bits < 8) qn_attr_set_int(w->arena, node, "accuracy_level", ACCURACY_INT8);
     qn_edit_replace_node(w->edit, n, node);
-    if (adds) write_sum(w, n, out);
+    if (adds) write_sum(w, n, out, bias);
     qn_edit_set_opset(w->edit, "com.microsoft", 1);
     return QONNX_OK;
 }
