@@ -127,6 +127,7 @@ int main(int argc, char **argv)
     /* Copies of weights that the runtime made go back to the system at once; else every large block that is freed makes
      * larger ones stay. */
     mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    mallopt(M_TRIM_THRESHOLD, 2 << 20); /* what pieces of work need is not given back after each */
 #endif
     /* Some builds of ONNX Runtime otherwise keep a device number and a log of events in the user's cache folder. */
     setenv("ORT_DISABLE_TELEMETRY", "1", 0);

@@ -5,10 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/pool.h"
 
 enum { UNIT = 512 * 1024 /* fits a core's cache */ };
+
+/* Fewer faults. Only a hint. */
+static void in_large_pages(void *bytes, size_t size)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = ((uintptr_t)bytes + page - 1) / page * page;
+    const uintptr_t to = ((uintptr_t)bytes + size) / page * page;
+
+    if (to > from) madvise((void *)from, to - from, MADV_HUGEPAGE);
+}
 
 uint8_t *qn_model_defer(struct qn_model *model, const struct qn_deferred *deferred)
 {
@@ -21,6 +31,7 @@ uint8_t *qn_model_defer(struct qn_model *model, const struct qn_deferred *deferr
     model->deferred = grown;
     at = mmap(NULL, deferred->size, access, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at == MAP_FAILED) return NULL;
+    if (deferred->along) in_large_pages(at, deferred->size);
     grown[model->deferred_count] = *deferred;
     grown[model->deferred_count].at = at;
     return grown[model->deferred_count++].at;
@@ -126,6 +137,7 @@ qonnx_status qn_deferred_make(struct qn_deferred *deferred, int threads, qn_take
     work.ring = work.parts > 1 ? 2 : (size_t)threads;
     if (work.ring > units) work.ring = units;
     if (take && !(work.buffers = malloc(work.ring * work.unit))) return qn_fail_nomem(err);
+    if (work.buffers) in_large_pages(work.buffers, work.ring * work.unit);
     pthread_mutex_init(&work.lock, NULL);
     pthread_cond_init(&work.turned, NULL);
     status = qn_parallel_for(units * work.parts, threads, make_piece, &work, err);

@@ -64,7 +64,7 @@ static qonnx_status scan_slab(void *context, size_t slab, int worker, qonnx_erro
             scan->sums[slab].signal += part.signal;
             scan->sums[slab].noise += part.noise;
         } else {
-            qn_channel_ranges_part(x, at, n, layout, scan->min + row, scan->max + row);
+            if (scan->min) qn_channel_ranges_part(x, at, n, layout, scan->min + row, scan->max + row);
             scan->sums[slab].signal += look_at(scan, x, n);
         }
     }
@@ -90,20 +90,21 @@ qonnx_status qn_scan_absmax(const struct qn_scanned *scanned, float *absmax, boo
     const size_t    channels = scanned->layout.channels, workers = scanned->threads < 1 ? 1 : (size_t)scanned->threads;
     const size_t    slabs = qn_layout_count(scanned->layout) / SLAB + 1;
     struct qn_arena scratch = { 0 };
-    struct scan     scan = { .of = scanned, .min = qn_arena_array(&scratch, workers * channels, 2 * sizeof(float)) };
+    struct scan     scan = { .of = scanned };
     qonnx_status    status;
 
-    if (!scan.min || !(scan.sums = qn_arena_array(&scratch, slabs, sizeof *scan.sums))) {
+    if (absmax) scan.min = qn_arena_array(&scratch, workers * channels, 2 * sizeof(float));
+    if ((absmax && !scan.min) || !(scan.sums = qn_arena_array(&scratch, slabs, sizeof *scan.sums))) {
         qn_arena_release(&scratch);
         return qn_fail_nomem(err);
     }
-    scan.max = scan.min + workers * channels;
-    for (size_t i = 0; i < workers * channels; i++) {
+    if (absmax) scan.max = scan.min + workers * channels;
+    for (size_t i = 0; absmax && i < workers * channels; i++) {
         scan.min[i] = INFINITY;
         scan.max[i] = -INFINITY;
     }
     status = run(&scan, err);
-    for (size_t c = 0; c < channels; c++) {
+    for (size_t c = 0; absmax && c < channels; c++) {
         absmax[c] = 0;
         for (size_t i = c; i < workers * channels; i += channels)
             if (scan.min[i] <= scan.max[i]) absmax[c] = fmaxf(absmax[c], fmaxf(fabsf(scan.min[i]), fabsf(scan.max[i])));

@@ -15,7 +15,7 @@ struct qn_scanned {
     int                      threads;
 };
 
-/* The largest magnitude of each channel, NaN passed over; *finite: there are neither NaN nor infinities. *power is the sum
+/* The largest magnitude of each channel, NaN passed over, unless `absmax` is NULL; *finite: there are neither NaN nor infinities. *power is the sum
  * of all squares, to some digits, or less. */
 QONNX_MUST_CHECK qonnx_status qn_scan_absmax(const struct qn_scanned *scanned, float *absmax, bool *finite,
                                              double *power, qonnx_error *err);

@@ -214,7 +214,6 @@ static qonnx_status solve_blocks(struct qn_solver *s, qn_node_id n)
     struct qn_scanned         scanned = { s->plan->graph->model, qn_node_constant(s->plan->graph, n, qn_plan_weight_slot(&s->plan->nodes[n])), { 0 }, s->threads };
     struct qn_block_plan     *blocks = qn_arena_alloc(&s->plan->arena, sizeof *blocks);
     size_t                    count;
-    float                     absmax;
     double                    power;
     bool                      finite;
 
@@ -224,7 +223,7 @@ static qonnx_status solve_blocks(struct qn_solver *s, qn_node_id n)
     QN_TRY(qn_tensor_check(scanned.tensor, s->err));
     QN_TRY(qn_tensor_count(scanned.tensor, &count, s->err));
     scanned.layout = QN_LAYOUT_FLAT(count);
-    QN_TRY(qn_scan_absmax(&scanned, &absmax, &finite, &power, s->err));
+    QN_TRY(qn_scan_absmax(&scanned, NULL, &finite, &power, s->err));
     if (!finite) {
         qn_solver_condemn(s, n, QN_REASON_WEIGHT_NOT_FINITE, NAN);
         return QONNX_OK;

@@ -115,6 +115,9 @@ static void one_value_that_is_not_finite_is_seen(void **state)
             bool                    finite = true;
             values[places[k]] = odd[i];
             assert_int_equal(qn_scan_absmax(&scanned, &absmax, &finite, &power, NULL), QONNX_OK);
+            assert_false(finite);
+            finite = true;
+            assert_int_equal(qn_scan_absmax(&scanned, NULL, &finite, &power, NULL), QONNX_OK);
             values[places[k]] = kept;
             assert_false(finite);
         }
