@@ -434,7 +434,8 @@ def without_verification_the_bytes_are_the_same(program, folder, scratch):
     made = []
     for kind in ("run", "full", "time", "off"):
         out = os.path.join(scratch, kind + ".onnx")
-        program(os.path.join(folder, "model.onnx"), out, "--calib", os.path.join(folder, "calib.npz"), "-o", f"verify={kind}", "-o", "observer=minmax")
+        program(os.path.join(folder, "model.onnx"), out, "--calib", os.path.join(folder, "calib.npz"), "-o", f"verify={kind}", "-o", "observer=minmax",
+                "-o", "bias-correction=on")
         made.append(read(out))
     assert len(set(made)) == 1
 
