@@ -86,7 +86,7 @@ static bool is_choosable(const struct budget *b, qn_value_id v)
 
 /* How much each weight of an output counts, NULL when nothing was seen: by the root of the mean square of what it is
  * multiplied by. By the square itself a channel of outliers hides all others, though much of what it adds is the same for
- * every sample or leaves again in the next normalization (minilm_l3 in a fourth of its size: 24.0 dB instead of 33.6). */
+ * every sample or leaves again in the next normalization (minilm_l3 in a fourth of its size: 24.0 dB of the hidden states instead of 33.6). */
 static const float *importance_of(struct budget *b, qn_node_id n, size_t depth)
 {
     const qn_value_id              x = qn_node_input(&b->job->graph, n, 0);
