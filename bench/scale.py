@@ -12,7 +12,7 @@ many machines, each figure beside the rivals' and beside its bar, from one run.
   same         statistics and output bytes of 1 and 8 threads, 4 MPI ranks, 3 merged shards, and a run that went on after SIGKILL
 
 Commands take turns; figures are medians. Wall times want a quiet machine: the load is printed. Rivals run in --python, which needs
-onnx and onnxruntime (for MatMulNBits also onnx_ir); one that fails is a line with the reason. Ends with status 1 when a bar is missed."""
+onnx and onnxruntime, and for MatMulNBits onnx_ir, as this Python does for `bits`; one that fails is a line with the reason. Ends with status 1 when a bar is missed."""
 import argparse
 import hashlib
 import json
