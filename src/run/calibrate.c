@@ -237,6 +237,7 @@ qonnx_status qn_calibrator_open(struct qn_calibrator **result, struct qn_runtime
     wanted.observe = names;
     wanted.observe_count = name_count;
     wanted.observer = observe;
+    wanted.sizes = qn_feed_shapes(feed);
     status = runtime->open(runtime, model, &wanted, &calibrator->session, err);
     if (status != QONNX_OK)
         free(calibrator);

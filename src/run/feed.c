@@ -342,6 +342,8 @@ void qn_feed_sample_name(const struct qn_feed *feed, size_t position, struct qn_
         qn_strbuf_printf(text, "sample %zu", position);
 }
 
+const struct qn_view *qn_feed_shapes(const struct qn_feed *feed) { return feed->source->shapes; }
+
 const struct qn_feed_info *qn_feed_info(struct qn_feed *feed) { return &feed->info; }
 
 void qn_feed_close(struct qn_feed *feed)

@@ -113,6 +113,8 @@ QONNX_MUST_CHECK qonnx_status qn_feed_next(struct qn_feed *feed, struct qn_sampl
                                            qonnx_error *err);
 /* Starts over: the same samples again. */
 QONNX_MUST_CHECK qonnx_status qn_feed_rewind(struct qn_feed *feed, qonnx_error *err);
+/* The shapes of the inputs, one for each of them, when all samples have the same and that is known; else NULL. */
+const struct qn_view         *qn_feed_shapes(const struct qn_feed *feed);
 /* What people call the sample at a position of all of the data: "cat.jpg", "a.npz[3]" or "sample 3". */
 void                          qn_feed_sample_name(const struct qn_feed *feed, size_t position, struct qn_strbuf *text);
 /* Digest and NaN counts are complete after a full pass. Texts live as long as the feed. */

@@ -21,6 +21,8 @@ struct files {
     struct qn_npy       *arrays; /* one for each input */
     int                  skip;   /* leading axes that count samples: 1 or 0 */
     bool                 open;
+    struct qn_view      *shapes; /* of each input in the first file */
+    int64_t             *dims;   /* of these */
 };
 
 static void close_file(struct files *files)
@@ -138,6 +140,21 @@ static qonnx_status open_raw(struct files *files, const char *path, qonnx_error 
     return QONNX_OK;
 }
 
+/* Those of one file's samples are all alike. */
+static void note_shape(struct files *files, size_t input, int rank, const int64_t *dims)
+{
+    struct qn_view *shape = &files->shapes[input];
+    int64_t        *kept = files->dims + input * QN_MAX_RANK;
+
+    if (!shape->dims) {
+        memcpy(kept, dims, (size_t)rank * sizeof *dims);
+        *shape = (struct qn_view){ .name = files->want.ports[input].name, .rank = rank, .dims = kept };
+        if (input + 1 == files->want.count) files->base.shapes = files->shapes;
+    } else if (shape->rank != rank || memcmp(kept, dims, (size_t)rank * sizeof *dims) != 0) {
+        files->base.shapes = NULL;
+    }
+}
+
 /* How many samples the open arrays hold, and that they fit the inputs. */
 static qonnx_status fit_arrays(struct files *files, qonnx_error *err)
 {
@@ -166,6 +183,7 @@ static qonnx_status fit_arrays(struct files *files, qonnx_error *err)
                        qn_fit_shape(&files->want.ports[i], array->rank - files->skip, array->dims + files->skip, &rank,
                                     dims, files->want.notes, err),
                        "array '%s'", name));
+        note_shape(files, i, rank, dims);
         bytes |= qn_npy_row_count(array, files->skip);
     }
     /* A forged header could claim any number of empty samples. */
@@ -267,6 +285,8 @@ static void files_close(struct qn_source *source)
     close_file(files);
     qn_data_files_release(&files->list);
     free(files->arrays);
+    free(files->shapes);
+    free(files->dims);
     qn_strbuf_release(&files->later_notes);
     free(files);
 }
@@ -314,8 +334,11 @@ qonnx_status qn_source_arrays(struct qn_source **source, struct qn_data_files *l
         (struct qn_source){ .next = files_next, .rewind = files_rewind, .close = files_close, .name = files_name };
     files->list = *list;
     files->want = *want;
+    files->shapes = calloc(want->count + 1, sizeof *files->shapes);
+    files->dims = calloc((want->count + 1) * QN_MAX_RANK, sizeof *files->dims);
+    if (!files->shapes || !files->dims) status = qn_fail_nomem(err);
     qn_strbuf_init(&files->later_notes);
-    if ((list->kind == QN_FILES_NPY || list->kind == QN_FILES_RAW) && want->count != 1)
+    if (status == QONNX_OK && (list->kind == QN_FILES_NPY || list->kind == QN_FILES_RAW) && want->count != 1)
         status = qn_fail(err, QONNX_E_DATA, "%s: %s files feed models with one input, this one has %zu: use an .npz",
                          list->files[0].path, list->kind == QN_FILES_NPY ? ".npy" : "raw", want->count);
     if (status == QONNX_OK) status = look_into_all(files, err);

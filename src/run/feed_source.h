@@ -20,6 +20,7 @@ struct qn_source {
     bool grouped; /* samples that stand together are alike: those of a class are in one folder */
     /* May be NULL. Appends what people call the sample: a file, or a place in one. */
     void (*name)(const struct qn_source *source, size_t position, struct qn_strbuf *text);
+    const struct qn_view *shapes; /* one for each input when all samples have these shapes; NULL: they may differ */
 };
 
 /* What the feed is for, and where a source leaves its remarks while it is made. */

@@ -68,6 +68,27 @@ static const char *ten_npz(struct scratch *scratch, const char *name)
     return npz_write(scratch, name, (struct npz_member[]){ { "x.npy", ten() } }, 1);
 }
 
+static void shapes_are_known_where_all_samples_have_the_same(void **state)
+{
+    const float     two[2][2][2] = { { { 1, 2 }, { 3, 4 } }, { { 5, 6 }, { 7, 8 } } };
+    struct scratch  scratch;
+    struct qn_feed *feed;
+
+    (void)state;
+    scratch_open(&scratch);
+    feed = open_feed(ten_npz(&scratch, "a.npz"), &image, 1, (struct qn_feed_options){ 0 });
+    assert_non_null(qn_feed_shapes(feed));
+    assert_int_equal(qn_feed_shapes(feed)->rank, 2);
+    assert_memory_equal(qn_feed_shapes(feed)->dims, ((const int64_t[]){ 1, 2 }), 2 * sizeof(int64_t));
+    qn_feed_close(feed);
+    npz_write(&scratch, "b.npz", (struct npz_member[]){ { "x.npy", npy_make("<f4", "(2, 2, 2)", two, sizeof two) } }, 1);
+    feed = open_feed(scratch.folder, &image, 1, (struct qn_feed_options){ 0 });
+    assert_int_equal(qn_feed_info(feed)->count, 12);
+    assert_null(qn_feed_shapes(feed));
+    qn_feed_close(feed);
+    scratch_close(&scratch);
+}
+
 static void run_i_is_fed_element_i_of_each_array(void **state)
 {
     static const int64_t dims[] = { -1, 3 };
@@ -492,6 +513,7 @@ static void onnx_test_data_are_read_in_input_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shapes_are_known_where_all_samples_have_the_same),
         cmocka_unit_test(run_i_is_fed_element_i_of_each_array),
         cmocka_unit_test(a_rewound_feed_gives_the_same_again),
         cmocka_unit_test(the_digest_is_that_of_the_bytes_fed),
