@@ -62,7 +62,8 @@ int qn_block_axis(const struct qn_graph *graph, qn_node_id node)
     struct qn_layer_shape shape;
 
     if (qn_node_is(graph, node, "Gather")) return 1;
-    return qn_layer_shape(graph, node, &shape) && shape.weight.in_stride == 1 ? 1 : 0;
+    if (!qn_layer_shape(graph, node, &shape) || shape.weight.in_stride != 1) return 0;
+    return shape.weight.outputs > 1 || shape.weight.out_stride > 1; /* a matrix of one column has this stride, too */
 }
 
 /* All but the values. */

@@ -110,6 +110,24 @@ def beside_theirs(program, folder):
                 assert runs.sqnr((y ** 2).sum(), ((y - x @ made.T) ** 2).sum()) > 35, "MatMulNBits computes something else"
 
 
+def one_column(program, folder):
+    """A product with one output, and one that sums over one input, in blocks in either format."""
+    rng, helper = np.random.default_rng(6), onnx.helper
+    source, path = (os.path.join(folder, name) for name in ("in.onnx", "out.onnx"))
+    for shape in ((100, 1), (6000, 1), (1, 64)):
+        weight = rng.uniform(0.5, 1.5, shape).astype(np.float32)
+        ports = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", size]) for name, size in (("x", shape[0]), ("y", shape[1]))]
+        graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "g", ports[:1], ports[1:], [onnx.numpy_helper.from_array(weight, "w")])
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), source)
+        x = rng.uniform(0, 1, (4, shape[0])).astype(np.float32)
+        for options in (("qdq", "on"), ("qdq", "off"), ("qoperator", "on"), ("qoperator", "off")):
+            program(source, path, "--preset", "int4", "--format", options[0], "-o", f"weight-symmetric={options[1]}", env=NO_RUNTIME)
+            onnx.checker.check_model(path, full_check=True)
+            y = runs.session(path, runs.FULL).run(None, {"x": x})[0]
+            db = runs.sqnr(((x @ weight) ** 2).sum(), ((y - x @ weight) ** 2).sum())
+            assert db > 20, f"{shape}, {options}: {db:.1f} dB"
+
+
 # By preset: options, and dB that the bundled transformer keeps by nearest codes and that it keeps more of with data.
 FITTED = {"int4": [((), 26, 4.5), (("--format", "qdq", "-o", "weight-symmetric=on", "-o", "block-size=64"), 24, 4)],
           "int2": [((), 13, 4)], "int8-weights": [((), 47, 4)]}
@@ -266,6 +284,7 @@ def main():
             shared_codes(program, folder)
         if preset == "int4":
             beside_theirs(program, folder)
+            one_column(program, folder)
             biases(program, folder)
         if preset in FITTED:
             with_data(program, folder, preset)

@@ -244,6 +244,8 @@ qonnx_status qn_qdq_blocks(struct qn_around *w, qn_node_id n, const char **out)
     const struct qn_qtype      *type = qn_qtype_for(form->bits, form->symmetric, form->bits);
     struct qn_matrix            m;
     struct made                 made;
+    const int                   axis = qn_block_axis(w->plan->graph, n);
+    struct qn_block_place       place;
     size_t                      blocks;
     int64_t                     dims[2];
     const char                 *inputs[3];
@@ -251,16 +253,18 @@ qonnx_status qn_qdq_blocks(struct qn_around *w, qn_node_id n, const char **out)
 
     QN_TRY(find_matrix(w, n, &m));
     blocks = qn_block_count(&m, form);
-    dims[0] = (int64_t)(m.depth_stride == 1 ? m.outputs : blocks);
-    dims[1] = (int64_t)(m.depth_stride == 1 ? blocks : m.outputs);
-    QN_TRY(make(w, n, &m, (struct qn_block_place){ m.out_stride, m.depth_stride, m.depth_stride == 1 ? blocks : 1, m.depth_stride == 1 ? 1 : m.outputs, false }, m.outputs * m.depth, 0,
+    dims[axis] = (int64_t)blocks;
+    dims[!axis] = (int64_t)m.outputs;
+    place = m.outputs == 1 ? (struct qn_block_place){ m.depth, 1, blocks, 1, false }
+                           : (struct qn_block_place){ m.out_stride, m.depth_stride, axis ? blocks : 1, axis ? 1 : m.outputs, false };
+    QN_TRY(make(w, n, &m, place, m.outputs * m.depth, 0,
                 (uint8_t)(form->symmetric ? 1 << (form->bits - 1) : 0), &made));
     inputs[0] = add(w, t->name, "_quantized", type->onnx_type, t->n_dims, t->dims, made.codes, made.code_bytes);
     inputs[1] = add(w, t->name, "_scale", QN_FLOAT, 2, dims, made.scale, made.blocks * sizeof(float));
     inputs[2] = add(w, t->name, "_zero_point", type->onnx_type, 2, dims, made.zero, made.zero_bytes);
     *out = qn_edit_name(w->edit, t->name, "_dequantized");
     node = qn_around_node(w, (struct qn_place){ n, true }, "DequantizeLinear", t->name, 3, inputs, *out);
-    qn_attr_set_int(w->arena, node, "axis", m.depth_stride == 1 ? 1 : 0);
+    qn_attr_set_int(w->arena, node, "axis", axis);
     qn_attr_set_int(w->arena, node, "block_size", (int64_t)form->block);
     return QONNX_OK;
 }
