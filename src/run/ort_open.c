@@ -263,6 +263,8 @@ static qonnx_status load_as_wanted(struct ort_run_session *session, const struct
         qn_model_release(&session->saved);
         memset(session->blocks, 0, session->observed_count * sizeof *session->blocks);
     }
+    /* What runs over all samples is opened once: transformers whose sizes are known open sooner and run slower. */
+    if (wanted->observe_count) loading.sizes.views = NULL;
     if (load_wanted(session, &loading, &ignored) == QONNX_OK) return QONNX_OK;
     loading.files = NULL;
     loading.sizes.views = NULL;
