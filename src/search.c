@@ -17,6 +17,7 @@
 #include "sensitivity.h"
 
 enum {
+    UNCHOSEN_DB = 3, /* less than is sure may be asked of what was not chosen among many */
     WISH_DB = 1,    /* more than that: so far goes what is cheap */
     STRETCHES = 8,  /* to begin with */
     ROUNDS = 4,     /* candidates kept back for the end; twice as many may run while the result keeps too much */
@@ -144,8 +145,9 @@ static qonnx_status try_methods(struct search *s)
 
 /* ---- what is asked for ---- */
 
-/* dB that count: what those samples keep that were judged or, where parts were chosen by them, what others surely do. */
-static double kept(const struct search *s, struct qn_judgement judged) { return s->parted ? judged.sure : judged.sqnr; }
+/* dB that count: what those samples keep that were judged, if others nearly surely keep not much less; where parts were
+ * chosen by them, what others surely do. */
+static double kept(const struct search *s, struct qn_judgement judged) { return s->parted ? judged.sure : fmin(judged.sqnr, judged.sure + UNCHOSEN_DB); }
 
 static bool is_enough(const struct search *s, struct qn_judgement judged)
 {
