@@ -17,7 +17,7 @@
 #include "sensitivity.h"
 
 enum {
-    UNCHOSEN_DB = 3, /* less than is sure may be asked of what was not chosen among many */
+    UNCHOSEN_DB = 1, /* may be missing from what is sure where little was chosen */
     WISH_DB = 1,    /* more than that: so far goes what is cheap */
     STRETCHES = 8,  /* to begin with */
     ROUNDS = 4,     /* candidates kept back for the end; twice as many may run while the result keeps too much */
