@@ -9,6 +9,7 @@
 
 enum { MOST_TENSORS = 1 << 20, LONGEST_NUMBER = 63 };
 #define INT8_CODES 127 /* on either side of zero, as TensorRT and ncnn use them */
+#define HEAD "TRT-"    /* of TensorRT's caches */
 
 void qn_ranges_init(struct qn_ranges *ranges)
 {
@@ -126,10 +127,7 @@ static qonnx_status tensorrt_line(struct qn_ranges *ranges, char *line, size_t n
     uint32_t bits;
     float    scale;
 
-    if (number == 1)
-        return strncmp(line, "TRT-", 4) == 0
-                   ? QONNX_OK
-                   : qn_fail(err, QONNX_E_FORMAT, "no calibration cache: it does not begin with TRT-");
+    if (number == 1) return QONNX_OK;
     for (char *next = line; (next = strstr(next, ": ")); next++) colon = next; /* names may contain it */
     if (!colon || !hex_of(colon + 2, &bits))
         return qn_fail(err, QONNX_E_FORMAT, "'%.60s' is no name with the digits of a scale", line);
@@ -142,6 +140,8 @@ static qonnx_status tensorrt_line(struct qn_ranges *ranges, char *line, size_t n
 qonnx_status qn_ranges_read_tensorrt(struct qn_ranges *ranges, const char *text, size_t size, qonnx_error *err)
 {
     if (!size) return qn_fail(err, QONNX_E_FORMAT, "the file is empty");
+    if (size < sizeof HEAD - 1 || memcmp(text, HEAD, sizeof HEAD - 1) != 0)
+        return qn_fail(err, QONNX_E_FORMAT, "line 1: no calibration cache: it does not begin with " HEAD);
     return read_lines(ranges, tensorrt_line, text, size, err);
 }
 

@@ -209,6 +209,7 @@ static void what_is_no_such_file_is_told_with_its_place(void **state)
         { qn_ranges_read_aimet, "{\"encodings\": [7]}", "'' has no" },
         { qn_ranges_read_tensorrt, "", "empty" },
         { qn_ranges_read_tensorrt, "a: 3c010a14\n", "line 1: no calibration cache" },
+        { qn_ranges_read_tensorrt, "\na: 3c010a14\n", "line 1: no calibration cache" },
         { qn_ranges_read_tensorrt, "TRT-1\na: 3c010a14z\n", "line 2: " },
         { qn_ranges_read_tensorrt, "TRT-1\na 3c010a14\n", "line 2: " },
         { qn_ranges_read_tensorrt, "TRT-1\na: 7fc00000\n", "line 2: 'a': nan is no scale" },
