@@ -79,12 +79,14 @@ static qonnx_status resume(struct qn_job *job, const char *path, struct qn_stati
 
 static qonnx_status parse_shard(struct qn_job *job, struct qn_feed_options *feed)
 {
+    const char        *text = job->settings.shard;
     unsigned long long k, n;
     int                end = 0;
 
-    if (!job->settings.shard) return QONNX_OK;
-    if (sscanf(job->settings.shard, "%9llu/%9llu%n", &k, &n, &end) != 2 || job->settings.shard[end] || !k || k > n)
-        return qn_fail(job->err, QONNX_E_USAGE, "--shard: '%s' is not K/N with K from 1 to N", job->settings.shard);
+    if (!text) return QONNX_OK;
+    if (strspn(text, "0123456789/") != strlen(text) || /* scanf takes signs and blanks */
+        sscanf(text, "%9llu/%9llu%n", &k, &n, &end) != 2 || text[end] || !k || k > n)
+        return qn_fail(job->err, QONNX_E_USAGE, "--shard: '%s' is not K/N with K from 1 to N", text);
     if (job->settings.state.count && n > 1)
         return qn_fail(job->err, QONNX_E_USAGE, "--shard takes samples out of their order, which --state is about");
     feed->shard = (size_t)k;
@@ -185,7 +187,6 @@ static qonnx_status encode(struct qn_job *job, const struct qn_statistics *all)
     qonnx_status status;
 
     if (!job->extra_count) return QONNX_OK;
-    QN_TRY(qn_job_open_extras(job));
     job->calibration = all->calibration; /* lent */
     status = qn_job_take_stats(job);
     if (status == QONNX_OK) status = qn_job_solve(job);
@@ -214,6 +215,7 @@ static qonnx_status calibrate(struct qn_job *job, qonnx_result **result)
     if (qn_same_file(job->output, job->input)) return qn_fail(job->err, QONNX_E_USAGE, "'%s' is the model, which the statistics would replace", job->output);
     QN_TRY(qn_protect_files(job->input, job->settings.calib, job->output, NULL, job->err));
     QN_TRY(qn_job_name_extras(job));
+    QN_TRY(qn_job_protect_from_extras(job, partial, "statistics until they are whole"));
     job->watch_all = qn_job_encodes_all(job);
     QN_TRY(qn_job_open(job));
     QN_TRY(qn_job_protect_weights(job, job->output));
@@ -222,6 +224,7 @@ static qonnx_status calibrate(struct qn_job *job, qonnx_result **result)
     QN_TRY(qn_job_run_passes(job));
     QN_TRY(qn_job_plan(job));
     QN_TRY(qn_job_watch(job, &watch));
+    QN_TRY(qn_job_open_extras(job)); /* trouble shows before all is run */
     QN_TRY(resume(job, partial, &all, &resumed));
     status = complete(job, &watch, &all, resumed, &feed, partial);
     if (status == QONNX_OK) status = encode(job, &all);

@@ -108,7 +108,9 @@ class Statistics(unittest.TestCase):
         self.refused(other, "stats", "--stats", "stats", status=2, text="holds the statistics")
         self.refused("calibrate", other, other, "--calib", CALIB, status=2, text="is the model")
         self.refused("calibrate", MODEL, "out", status=2, text="calibrate needs samples")
-        for shard in ("0/2", "3/2", "1", "x", "1/2/3"):
+        self.refused("calibrate", MODEL, "out", "--calib", CALIB, "-o", "checkpoint=5", "--encodings", "ort-cache=none/cache", status=1, text="none/cache: cannot write")
+        self.refused("calibrate", MODEL, "out", "--calib", CALIB, "--encodings", "ort-cache=out.partial", status=2, text="'out.partial' holds the statistics")
+        for shard in ("0/2", "3/2", "1", "x", "1/2/3", "1/-1", "1/ 2", "+1/2"):
             self.refused("calibrate", MODEL, "out", "--calib", CALIB, "--shard", shard, status=2, text="--shard")
 
 
