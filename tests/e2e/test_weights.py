@@ -128,6 +128,26 @@ def one_column(program, folder):
             assert db > 20, f"{shape}, {options}: {db:.1f} dB"
 
 
+def either_way(program, folder):
+    """Layers that sum over one axis of a weight, and over the other, have blocks along theirs; those that ask for the same share it."""
+    rng, helper = np.random.default_rng(7), onnx.helper
+    source, path, calib = (os.path.join(folder, name) for name in ("in.onnx", "out.onnx", "calib.npz"))
+    weight, x = rng.standard_normal((80, 80)).astype(np.float32), rng.standard_normal((64, 80)).astype(np.float32)
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["a"]), helper.make_node("Gemm", ["x", "w"], ["b"], transB=1), helper.make_node("MatMul", ["x", "w"], ["c"])]
+    ports = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", 80]) for name in "xabc"]
+    graph = helper.make_graph(nodes, "g", ports[:1], ports[1:], [onnx.numpy_helper.from_array(weight, "w")])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), source)
+    np.savez(calib, x=x.reshape(16, 4, 80))
+    for rounding, env in (((), NO_RUNTIME), (("--calib", calib, "-o", "rounding=second-order", "--min-sqnr", "0"), None)):
+        for style in ("qoperator", "qdq"):
+            program(source, path, "--preset", "int4", "--format", style, *rounding, env=env)
+            codes = [t for t in onnx.load(path).graph.initializer if "_quantized" in t.name]
+            assert len(codes) == 2, f"{style}, {rounding}: {[t.name for t in codes]}"
+            for name, wanted, y in zip("abc", (x @ weight, x @ weight.T, x @ weight), runs.session(path, runs.FULL).run(None, {"x": x})):
+                db = runs.sqnr((wanted ** 2).sum(), ((y - wanted) ** 2).sum())
+                assert db > 18, f"{style}, {rounding}: {name} keeps {db:.1f} dB"
+
+
 # By preset: options, and dB that the bundled transformer keeps by nearest codes and that it keeps more of with data.
 FITTED = {"int4": [((), 26, 4.5), (("--format", "qdq", "-o", "weight-symmetric=on", "-o", "block-size=64"), 24, 4)],
           "int2": [((), 13, 4)], "int8-weights": [((), 47, 4)]}
@@ -285,6 +305,7 @@ def main():
         if preset == "int4":
             beside_theirs(program, folder)
             one_column(program, folder)
+            either_way(program, folder)
             biases(program, folder)
         if preset in FITTED:
             with_data(program, folder, preset)

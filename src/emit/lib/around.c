@@ -6,6 +6,7 @@
 #include "onnx/attr.h"
 #include "onnx/dtype.h"
 #include "onnx/tensor.h"
+#include "plan/block_weight.h"
 #include "plan/kernels.h"
 #include "plan/presets.h"
 #include "plan/round.h"
@@ -230,10 +231,11 @@ struct qn_written *qn_around_find_blocks(const struct qn_around *w, qn_node_id n
     const struct qn_block_plan *blocks = w->plan->nodes[node].blocks;
     const qn_value_id           value = qn_node_input(w->plan->graph, node, qn_plan_weight_slot(&w->plan->nodes[node]));
     const bool                  table = w->plan->nodes[node].rule->kind == QN_KIND_TABLE;
+    const int                   axis = qn_block_axis(w->plan->graph, node);
 
     for (size_t i = 0; i < w->written.count; i++) {
         struct qn_written *other = &w->written.list[i];
-        if (other->value == value && other->scope == w->plan->graph->scopes[node] && other->blocks && other->table == table && qn_block_form_same(&other->blocks->form, &blocks->form) &&
+        if (other->value == value && other->scope == w->plan->graph->scopes[node] && other->blocks && other->table == table && other->axis == axis && qn_block_form_same(&other->blocks->form, &blocks->form) &&
             same_rounding(w, value, other->rounded, w->plan->nodes[node].rounded)) {
             share_loss(w, node, other);
             return other;
@@ -253,9 +255,17 @@ static struct qn_written *new_written(struct qn_around *w)
 
 struct qn_written *qn_around_new_blocks(struct qn_around *w, qn_node_id node)
 {
-    struct qn_written *made = new_written(w);
+    const struct qn_node_plan *row = &w->plan->nodes[node];
+    struct qn_written         *made = new_written(w);
 
-    if (made) *made = (struct qn_written){ .value = qn_node_input(w->plan->graph, node, qn_plan_weight_slot(&w->plan->nodes[node])), .scope = w->plan->graph->scopes[node], .blocks = w->plan->nodes[node].blocks, .lost = w->plan->nodes[node].lost, .table = w->plan->nodes[node].rule->kind == QN_KIND_TABLE };
+    if (!made) return NULL;
+    *made = (struct qn_written){ .value = qn_node_input(w->plan->graph, node, qn_plan_weight_slot(row)),
+                                 .scope = w->plan->graph->scopes[node],
+                                 .blocks = row->blocks,
+                                 .rounded = row->rounded,
+                                 .lost = row->lost,
+                                 .table = row->rule->kind == QN_KIND_TABLE,
+                                 .axis = qn_block_axis(w->plan->graph, node) };
     return made;
 }
 

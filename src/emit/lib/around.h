@@ -42,6 +42,7 @@ struct qn_written {
     const struct qn_rounded    *rounded; /* what the codes of blocks were found by; NULL: the nearest */
     const struct qn_loss       *lost;   /* of its first reader */
     bool                        table;  /* of a Gather: blocks as its operands have them */
+    int                         axis;   /* along which blocks lie: layers may read one value along either */
     bool                        dynamic; /* an activation, which gets its codes as the model runs */
     const void                 *codes;  /* the plan's, NULL for the nearest */
     const char                 *names[3]; /* of the dequantized value; or of codes, scales and zero points */
