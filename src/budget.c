@@ -221,24 +221,25 @@ static void keep_hull(struct item *item)
     item->count = kept;
 }
 
-/* A matrix with as many outputs as the weight has scales in int8; false when its values are none to look at. */
+/* A matrix with as many outputs as the weight has scales in int8. */
 static qonnx_status matrix_of(struct budget *b, const struct item *item, struct qn_matrix *m)
 {
     const struct qn_rule    *rule = b->job->plan.nodes[item->node].rule;
     const Onnx__TensorProto *t = b->job->graph.values[item->weight].init;
+    const bool in_blocks = rule->blocks && t->n_dims == 2; /* a stack of matrices takes none */
     const bool last = rule->axis < 0 || (size_t)rule->axis + 1 == t->n_dims; /* else channels are as good as in front */
     const float *values;
     size_t       count;
 
-    if (rule->blocks) QN_TRY(qn_block_weight_matrix(&b->job->graph, item->node, &b->scratch, m, b->job->err));
-    if (!rule->blocks) {
+    if (in_blocks) QN_TRY(qn_block_weight_matrix(&b->job->graph, item->node, &b->scratch, m, b->job->err));
+    if (!in_blocks) {
         QN_TRY(qn_tensor_floats(t, &b->scratch, &values, &count, b->job->err));
         *m = (struct qn_matrix){ .w = values, .outputs = (size_t)t->dims[last ? t->n_dims - 1 : 0] };
         m->depth = count / m->outputs;
         m->depth_stride = last ? m->outputs : 1;
         m->out_stride = last ? 1 : m->depth;
     }
-    m->importance = rule->blocks ? importance_of(b, item->node, m->depth) : NULL;
+    m->importance = in_blocks ? importance_of(b, item->node, m->depth) : NULL;
     return qn_arena_failed(&b->scratch) ? qn_fail_nomem(b->job->err) : QONNX_OK;
 }
 

@@ -114,8 +114,30 @@ def check(judge, folder):
         assert text in judge.program(judge.source, path, "--target-size", "1MB", *options, status=2, env=NO_RUNTIME).stderr, text
 
 
+def stack(program, folder):
+    """A weight of three axes takes no blocks: it is float or int8."""
+    helper, rng = onnx.helper, np.random.default_rng(3)
+    source, path = (os.path.join(folder, name) for name in ("in.onnx", "stack.onnx"))
+    tensors = {"v": rng.standard_normal((2, 64, 48)).astype(np.float32), "w": rng.standard_normal((48, 64)).astype(np.float32)}
+    nodes = [helper.make_node("MatMul", ["x", "v"], ["a"]), helper.make_node("MatMul", ["a", "w"], ["y"])]
+    ports = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2, "N", 64]) for name in "xy"]
+    graph = helper.make_graph(nodes, "g", ports[:1], ports[1:], [onnx.numpy_helper.from_array(t, n) for n, t in tensors.items()])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), source)
+    for share, forms in ((35, {"v": "int8", "w": "int8"}), (110, {"v": "float", "w": "float"})):
+        program(source, path, "--preset", "int4", "--target-size", f"{share}%", env=NO_RUNTIME)
+        assert os.path.getsize(path) <= os.path.getsize(source) * share / 100
+        assert {w["name"]: w["form"] for w in runs.sidecar(path)["budget"]["weights"]} == forms, runs.sidecar(path)["budget"]
+    least_of = least(program(source, path, "--preset", "int4", "--target-size", "1kB", status=2, env=NO_RUNTIME).stderr)
+    program(source, path, "--preset", "int4", "--target-size", least_of, env=NO_RUNTIME)
+    forms = {w["name"]: w["form"] for w in runs.sidecar(path)["budget"]["weights"]}
+    assert forms["v"] == "int8" and "2 bits" in forms["w"], forms
+    x = rng.standard_normal((2, 8, 64)).astype(np.float32)
+    assert runs.session(path, runs.FULL).run(None, {"x": x})[0].shape == (2, 8, 64)
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="qonnx-budget-") as folder:
+        stack(runs.Program(sys.argv[1]), folder)
         check(Judge(sys.argv[1], sys.argv[2]), folder)
     return 0
 
