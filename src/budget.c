@@ -38,15 +38,22 @@ struct item {
     qn_value_id   weight;
     qn_node_id    node; /* the first that reads it */
     size_t        elements;
-    struct choice choices[MOST]; /* on the hull, the smallest first */
+    struct choice choices[MOST];    /* on the hull, the smallest first */
     size_t        count, at, least; /* that was chosen, and at least is to be */
     bool          tried;
+};
+
+/* From a form of an item to its next. */
+struct step {
+    size_t item, from;
+    double slope;
 };
 
 struct budget {
     struct qn_job  *job;
     struct item    *items;
-    size_t          count;
+    struct step    *steps;
+    size_t          count, step_count;
     struct qn_arena scratch;
 };
 
@@ -226,7 +233,7 @@ static qonnx_status matrix_of(struct budget *b, const struct item *item, struct 
 {
     const struct qn_rule    *rule = b->job->plan.nodes[item->node].rule;
     const Onnx__TensorProto *t = b->job->graph.values[item->weight].init;
-    const bool in_blocks = rule->blocks && t->n_dims == 2; /* a stack of matrices takes none */
+    const bool               in_blocks = rule->blocks && t->n_dims == 2;     /* a stack of matrices takes none */
     const bool last = rule->axis < 0 || (size_t)rule->axis + 1 == t->n_dims; /* else channels are as good as in front */
     const float *values;
     size_t       count;
@@ -287,7 +294,32 @@ static qonnx_status list_items(struct budget *b)
 
 /* ---- choosing ---- */
 
-/* From the least on, the step that saves most loss a byte first. Returns the loss in all; infinite when there is no room. */
+static int by_slope(const void *a, const void *b)
+{
+    const struct step *x = a, *y = b;
+
+    if (x->slope != y->slope) return x->slope > y->slope ? -1 : 1;
+    if (x->item != y->item) return x->item < y->item ? -1 : 1;
+    return x->from < y->from ? -1 : x->from > y->from;
+}
+
+/* All steps, those first that save most loss a byte; of each item they come in order, for it has its hull. */
+static qonnx_status list_steps(struct budget *b)
+{
+    struct qn_arena *arena = &b->scratch;
+
+    if (!(b->steps = qn_arena_array(arena, b->count, MOST * sizeof *b->steps))) return qn_fail_nomem(b->job->err);
+    for (size_t i = 0; i < b->count; i++) {
+        const struct item *item = &b->items[i];
+        for (size_t from = 0; from + 1 < item->count; from++)
+            b->steps[b->step_count++] = (struct step){ i, from, slope(&item->choices[from], &item->choices[from + 1]) };
+    }
+    qsort(b->steps, b->step_count, sizeof *b->steps, by_slope);
+    return QONNX_OK;
+}
+
+/* From the least on, step by step; what has no room will have none later. Returns the loss in all; infinite when there is no
+ * room for the least. */
 static double climb(struct budget *b, double room)
 {
     double loss = 0;
@@ -297,19 +329,12 @@ static double climb(struct budget *b, double room)
         item->at = item->least;
         room -= (double)(item->choices[item->at].bytes - item->choices[0].bytes);
     }
-    for (struct item *best = b->items; best && room >= 0;) {
-        double most = 0;
-        best = NULL;
-        for (size_t i = 0; i < b->count; i++) {
-            struct item         *item = &b->items[i];
-            const struct choice *now = &item->choices[item->at];
-            if (item->at + 1 == item->count || (double)(now[1].bytes - now->bytes) > room || (best && slope(now, now + 1) <= most)) continue;
-            most = slope(now, now + 1);
-            best = item;
-        }
-        if (!best) break;
-        room -= (double)(best->choices[best->at + 1].bytes - best->choices[best->at].bytes);
-        best->at++;
+    for (size_t i = 0; i < b->step_count && room >= 0; i++) {
+        struct item         *item = &b->items[b->steps[i].item];
+        const struct choice *now = &item->choices[item->at];
+        if (item->at != b->steps[i].from || (double)(now[1].bytes - now->bytes) > room) continue;
+        room -= (double)(now[1].bytes - now->bytes);
+        item->at++;
     }
     for (size_t i = 0; i < b->count; i++) loss += b->items[i].choices[b->items[i].at].loss;
     return room < 0 ? INFINITY : loss;
@@ -447,6 +472,7 @@ static qonnx_status meet(struct budget *b)
     double       least, made, room;
 
     QN_TRY(list_items(b));
+    QN_TRY(list_steps(b));
     choose(b, 0);
     QN_TRY(measure(b, &least));
     if (least > size) return fail_too_small(b, size, least);
