@@ -84,7 +84,7 @@ static qonnx_status read_override(struct reader *r, const char **pattern)
     const char      *colon = strrchr(r->text, ':');
     char            *rest, *state = NULL;
 
-    if (!colon || colon == r->text || !colon[1])
+    if (!colon || colon == r->text || !colon[1 + strspn(colon + 1, ",")])
         return qn_fail(r->err, QONNX_E_USAGE, "it has the form PATTERN:KEY=VALUE,… or PATTERN:float");
     *pattern = qn_arena_printf(arena, "%.*s", (int)(colon - r->text), r->text);
     if (!*pattern || !(rest = qn_arena_strdup(arena, colon + 1))) return qn_fail_nomem(r->err);

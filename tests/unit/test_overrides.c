@@ -90,6 +90,7 @@ static void fails(const char *override, const char *text)
 static void what_is_no_override_is_named_with_what_it_lacks(void **state)
 {
     (void)state;
+    fails("op:Gemm:,", "it has the form PATTERN:KEY=VALUE,");
     fails("conv1", "PATTERN:KEY=VALUE");
     fails(":float", "PATTERN:KEY=VALUE");
     fails("conv1:", "PATTERN:KEY=VALUE");
