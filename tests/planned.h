@@ -127,4 +127,15 @@ static inline void planned_open(struct planned *p, int rank)
     small_input(&p->s, "x", rank);
 }
 
+/* Begins with conv a with a bias → Relu b → conv c → Abs y; no plan yet. */
+static inline void planned_open_convs(struct planned *p)
+{
+    planned_open(p, 4);
+    small_conv(&p->s, "a", "x", "a_bias");
+    small_op(&p->s, "Relu", "b", "a");
+    small_conv(&p->s, "c", "b", NULL);
+    small_op(&p->s, "Abs", "y", "c");
+    small_output(&p->s, "y");
+}
+
 #endif

@@ -3,12 +3,8 @@
 """Other tools' files of ranges: test_ranges.py PROGRAM FOLDER SCHEMA, the folder with a model and its samples (mnist_resnet)."""
 import json
 import os
-import pathlib
-import shutil
 import struct
-import subprocess
 import sys
-import tempfile
 import unittest
 
 import jsonschema
@@ -16,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from program_case import ProgramCase
 
 PROGRAM, FOLDER, SCHEMA = sys.argv.pop(1), sys.argv.pop(1), sys.argv.pop(1)
 MODEL, CALIB = os.path.join(FOLDER, "model.onnx"), os.path.join(FOLDER, "calib.npz")
@@ -42,18 +39,8 @@ def codes_of(path):
             for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] not in constants}
 
 
-class Ranges(unittest.TestCase):
-    def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="qonnx-test-"))
-        self.addCleanup(shutil.rmtree, self.folder)
-
-    def run_program(self, *words, status=0):
-        done = subprocess.run([PROGRAM, *map(str, words)], capture_output=True, text=True, cwd=self.folder)
-        self.assertEqual(done.returncode, status, done.stderr)
-        return done.stderr
-
-    def read(self, name):
-        return (self.folder / name).read_bytes()
+class Ranges(ProgramCase):
+    program = PROGRAM
 
     def sidecar(self, name):
         sidecar = json.loads(self.read(name))

@@ -4,35 +4,24 @@
 import json
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
 import numpy as np
+from program_case import ProgramCase
 
 PROGRAM, FOLDER = sys.argv.pop(1), sys.argv.pop(1)
 MODEL, CALIB = os.path.join(FOLDER, "model.onnx"), os.path.join(FOLDER, "calib.npz")
 
 
-class Statistics(unittest.TestCase):
-    def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="qonnx-test-"))
-        self.addCleanup(shutil.rmtree, self.folder)
-
-    def run_program(self, *words, status=0):
-        done = subprocess.run([PROGRAM, *map(str, words)], capture_output=True, text=True, cwd=self.folder)
-        self.assertEqual(done.returncode, status, done.stderr)
-        return done.stderr
+class Statistics(ProgramCase):
+    program = PROGRAM
 
     def calibrate(self, name, *words, **more):
         return self.run_program("calibrate", MODEL, name, "--calib", CALIB, *words, **more)
-
-    def read(self, name):
-        return (self.folder / name).read_bytes()
 
     def refused(self, *words, status, text):
         before = sorted(os.listdir(self.folder))

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmocka_all.h"
+#include "correlated.h"
 #include "quant/block_round.h"
 #include "random.h"
 
@@ -26,24 +27,13 @@ enum { FORMS = sizeof forms / sizeof *forms };
 static float       weights[OUTPUTS * DEPTH];
 static struct made made, other;
 
-/* Inputs that go together, as those behind a Relu do; the first are always 0. */
 static void make_form(struct qn_form *form, struct rng *rng)
 {
     enum { ROWS = 400, DEAD = 3 };
-    static double h[DEPTH * DEPTH];
-    double        x[DEPTH];
+    double *h = correlated(rng, DEPTH, ROWS, DEAD);
 
-    memset(h, 0, sizeof h);
-    for (int row = 0; row < ROWS; row++) {
-        double common = rng_unit(rng), before = 0;
-        for (int i = 0; i < DEPTH; i++) {
-            before = 0.7 * before + (rng_unit(rng) - 0.5);
-            x[i] = i < DEAD ? 0 : fmax(0, common + before);
-        }
-        for (int i = 0; i < DEPTH; i++)
-            for (int j = 0; j < DEPTH; j++) h[i * DEPTH + j] += x[i] * x[j] / ROWS;
-    }
     assert_int_equal(qn_form_init_matrix(form, h, DEPTH, 0.01, 2, NULL), QONNX_OK);
+    free(h);
 }
 
 static struct qn_matrix make_matrix(struct rng *rng, bool turned)

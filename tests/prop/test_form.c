@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmocka_all.h"
+#include "correlated.h"
 #include "quant/form.h"
 #include "quant/gram.h"
 #include "random.h"
@@ -18,23 +19,6 @@ struct layer {
     int32_t       *codes, *nearest;
     int32_t        hi;
 };
-
-static double *correlated(struct rng *rng, size_t k, size_t samples, size_t dead)
-{
-    double *h = calloc(k * k, sizeof *h), *x = calloc(k, sizeof *x);
-
-    for (size_t s = 0; s < samples; s++) {
-        double common = rng_unit(rng), before = 0;
-        for (size_t i = 0; i < k; i++) {
-            before = 0.7 * before + (rng_unit(rng) - 0.5);
-            x[i] = i < dead ? 0 : fmax(0, common + before);
-        }
-        for (size_t i = 0; i < k; i++)
-            for (size_t j = 0; j < k; j++) h[i * k + j] += x[i] * x[j] / (double)samples;
-    }
-    free(x);
-    return h;
-}
 
 static void layer_make(struct layer *l, struct rng *rng, size_t k, size_t rows, size_t samples, size_t dead, int32_t hi,
                        double damping)

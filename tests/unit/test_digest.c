@@ -8,12 +8,7 @@ static void begin(struct planned *p, const char *const *options)
 {
     bool again;
 
-    planned_open(p, 4);
-    small_conv(&p->s, "a", "x", "a_bias");
-    small_op(&p->s, "Relu", "b", "a");
-    small_conv(&p->s, "c", "b", NULL);
-    small_op(&p->s, "Abs", "y", "c");
-    small_output(&p->s, "y");
+    planned_open_convs(p);
     planned_make(p, options);
     planned_saw_all(p, 0.7f);
     assert_ok(qn_solve(&p->plan, p->stats, NULL, p->verdicts, &again, &p->err), &p->err);

@@ -179,7 +179,7 @@ static void the_digest_is_that_of_the_bytes_fed(void **state)
     scratch_close(&scratch);
 }
 
-/* Sixteen samples of one file, forth or back: which half sample i of the first falls into, pass for pass. */
+/* Sixteen samples of one file, forth or back: which of them fall into the second half, in the last of so many passes. */
 static unsigned halves(struct scratch *scratch, bool back, int passes)
 {
     float            data[16][2];
@@ -189,11 +189,11 @@ static unsigned halves(struct scratch *scratch, bool back, int passes)
 
     for (int i = 0; i < 16; i++) data[back ? 15 - i : i][0] = data[back ? 15 - i : i][1] = (float)i;
     feed = open_feed(npy_write(scratch, "h.npy", "<f4", "(16, 1, 2)", data, sizeof data), &image, 1, (struct qn_feed_options){ 0 });
-    for (bool done = false; passes; done = false, second = --passes ? 0 : second) {
-        for (;;) {
+    while (passes--) {
+        bool done = false;
+        for (second = 0; !done;) {
             assert_int_equal(qn_feed_next(feed, &sample, &done, NULL), QONNX_OK);
-            if (done) break;
-            second |= (unsigned)sample.half << (int)*(const float *)sample.views[0].data;
+            if (!done) second |= (unsigned)sample.half << (int)*(const float *)sample.views[0].data;
         }
         assert_int_equal(qn_feed_rewind(feed, NULL), QONNX_OK);
     }

@@ -31,12 +31,7 @@ static const Onnx__TensorProto *init(const struct planned *p, const char *name) 
 /* conv a with a bias → Relu b → conv c → Abs y */
 static void begin(struct planned *p)
 {
-    planned_open(p, 4);
-    small_conv(&p->s, "a", "x", "a_bias");
-    small_op(&p->s, "Relu", "b", "a");
-    small_conv(&p->s, "c", "b", NULL);
-    small_op(&p->s, "Abs", "y", "c");
-    small_output(&p->s, "y");
+    planned_open_convs(p);
     planned_make(p, OPTIONS("pair-safe", "off"));
 }
 

@@ -106,38 +106,55 @@ static void gather(const struct fixture *f, const struct qn_window *window, stru
     qn_gram_room_release(&room);
 }
 
-static void blocks_are_taken_by_the_next_plan_of_the_same_form(void **state)
-{
-    static const float       sizes[4] = { 1, 1, 1, 1 };
-    struct fixture           f;
+/* What second-order rounding made of the layer, and what it made it from. */
+struct rounding {
     struct qn_window         window;
     struct qn_gram           gram;
-    struct qn_arena          arena = { 0 };
-    const struct qn_rounded *list[16] = { NULL }, *rounded;
+    struct qn_arena          arena;
+    const struct qn_rounded *list[16], *made;
+};
+
+/* It is there in the next plan. */
+static void round_layer(struct fixture *f, struct rounding *r)
+{
+    memset(r, 0, sizeof *r);
+    assert_true(qn_round_wanted(&f->p.plan, f->layer, &r->window));
+    gather(f, &r->window, &r->gram);
+    assert_int_equal(qn_round_layer(&f->p.plan, f->layer, &r->gram, &r->arena, &r->made, NULL), QONNX_OK);
+    r->list[f->layer] = r->made;
+    plan_anew(f, r->list);
+}
+
+static void rounding_release(struct rounding *r)
+{
+    qn_gram_release(&r->gram);
+    qn_arena_release(&r->arena);
+}
+
+static void blocks_are_taken_by_the_next_plan_of_the_same_form(void **state)
+{
+    static const float sizes[4] = { 1, 1, 1, 1 };
+    struct fixture     f;
+    struct rounding    r;
 
     (void)state;
     begin(&f, OPTIONS("preset", "int2", "calib", "data", "rounding", "second-order"), sizes);
-    assert_true(qn_round_wanted(&f.p.plan, f.layer, &window));
     assert_true(qn_round_absmax(&f.p.plan, f.layer) == 1);
-    gather(&f, &window, &gram);
-    assert_int_equal(qn_round_layer(&f.p.plan, f.layer, &gram, &arena, &rounded, NULL), QONNX_OK);
-    assert_true(rounded->gain > 1);
-    assert_int_equal(rounded->rows, 256);
-    list[f.layer] = rounded;
-    plan_anew(&f, list);
-    assert_ptr_equal(node_of(&f.p, "a")->rounded, rounded);
-    assert_true(node_of(&f.p, "a")->lost->sums.noise == rounded->blocks->lost.noise);
-    assert_false(qn_round_wanted(&f.p.plan, f.layer, &window));
+    round_layer(&f, &r);
+    assert_true(r.made->gain > 1);
+    assert_int_equal(r.made->rows, 256);
+    assert_ptr_equal(node_of(&f.p, "a")->rounded, r.made);
+    assert_true(node_of(&f.p, "a")->lost->sums.noise == r.made->blocks->lost.noise);
+    assert_false(qn_round_wanted(&f.p.plan, f.layer, &r.window));
     f.p.settings.weight_symmetric = true;
-    plan_anew(&f, list);
+    plan_anew(&f, r.list);
     assert_null(node_of(&f.p, "a")->rounded);
     f.p.settings.weight_symmetric = false;
     f.p.settings.rounding = "nearest";
-    plan_anew(&f, list);
+    plan_anew(&f, r.list);
     assert_null(node_of(&f.p, "a")->rounded);
-    assert_false(qn_round_wanted(&f.p.plan, f.layer, &window));
-    qn_gram_release(&gram);
-    qn_arena_release(&arena);
+    assert_false(qn_round_wanted(&f.p.plan, f.layer, &r.window));
+    rounding_release(&r);
     planned_close(&f.p);
 }
 
@@ -171,26 +188,18 @@ static void what_was_never_seen_is_not_rounded_by(void **state)
 
 static void whole_channels_of_float_layers_are_rounded_too(void **state)
 {
-    static const float       sizes[4] = { 1, 1, 1, 1 };
-    struct fixture           f;
-    struct qn_window         window;
-    struct qn_gram           gram;
-    struct qn_arena          arena = { 0 };
-    const struct qn_rounded *list[16] = { NULL }, *rounded;
-    double                   before;
+    static const float sizes[4] = { 1, 1, 1, 1 };
+    struct fixture     f;
+    struct rounding    r;
+    double             before;
 
     (void)state;
     begin(&f, OPTIONS("preset", "int8-weights", "calib", "data", "rounding", "second-order"), sizes);
     before = node_of(&f.p, "a")->weight_sqnr;
-    assert_true(qn_round_wanted(&f.p.plan, f.layer, &window));
-    gather(&f, &window, &gram);
-    assert_int_equal(qn_round_layer(&f.p.plan, f.layer, &gram, &arena, &rounded, NULL), QONNX_OK);
-    list[f.layer] = rounded;
-    plan_anew(&f, list);
-    assert_memory_equal(node_of(&f.p, "a")->weight_codes, rounded->codes, 16);
+    round_layer(&f, &r);
+    assert_memory_equal(node_of(&f.p, "a")->weight_codes, r.made->codes, 16);
     assert_true(node_of(&f.p, "a")->weight_sqnr < before); /* the weights themselves lose: outputs gain */
-    qn_gram_release(&gram);
-    qn_arena_release(&arena);
+    rounding_release(&r);
     planned_close(&f.p);
 }
 

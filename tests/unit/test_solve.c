@@ -26,17 +26,6 @@ static int settle(struct planned *p)
     return rounds;
 }
 
-/* conv a with a bias → Relu b → conv c → y */
-static void begin(struct planned *p)
-{
-    planned_open(p, 4);
-    small_conv(&p->s, "a", "x", "a_bias");
-    small_op(&p->s, "Relu", "b", "a");
-    small_conv(&p->s, "c", "b", NULL);
-    small_op(&p->s, "Abs", "y", "c");
-    small_output(&p->s, "y");
-}
-
 static float *constant(struct planned *p, const char *name)
 {
     return (float *)(uintptr_t)p->s.graph.values[small_value(&p->s, name)].init->raw_data.data;
@@ -48,7 +37,7 @@ static void bias_scale_is_input_times_weight_scale(void **state)
     const struct qn_node_plan *row;
 
     (void)state;
-    begin(&p);
+    planned_open_convs(&p);
     planned_make(&p, OPTIONS("pair-safe", "off"));
     for (int i = 0; i < 16; i++) constant(&p, "a_w")[i] = 0.017f * (float)(i + 1); /* four channels of four */
     for (int i = 0; i < 4; i++) constant(&p, "a_bias")[i] = 0.3f * (float)(i - 1);
@@ -128,7 +117,7 @@ static void near_dead_channels_get_a_scale_that_their_bias_fits(void **state)
     const struct qn_node_plan *row;
 
     (void)state;
-    begin(&p);
+    planned_open_convs(&p);
     planned_make(&p, NO_OPTIONS);
     for (int i = 0; i < 4; i++) {
         constant(&p, "a_w")[i] = 1e-12f;     /* channel 0 */
@@ -157,7 +146,7 @@ static void one_scale_for_the_tensor_when_asked_for(void **state)
     const struct qn_node_plan *row;
 
     (void)state;
-    begin(&p);
+    planned_open_convs(&p);
     planned_make(&p, OPTIONS("per-channel", "off"));
     constant(&p, "a_w")[5] = -2;
     planned_saw_all(&p, 1);
@@ -176,7 +165,7 @@ static void signed_activations_shift_their_zero_point(void **state)
     struct planned p;
 
     (void)state;
-    begin(&p);
+    planned_open_convs(&p);
     planned_make(&p, OPTIONS("act-type", "int8"));
     planned_saw_all(&p, 1);
     assert_int_equal(settle(&p), 1);
@@ -213,7 +202,7 @@ static void a_value_that_was_never_seen_takes_its_nodes_to_float(void **state)
     struct planned p;
 
     (void)state;
-    begin(&p);
+    planned_open_convs(&p);
     planned_make(&p, NO_OPTIONS);
     planned_saw(&p, "x", 1, 0);
     planned_saw(&p, "c", 1, 0); /* nothing of b */
@@ -231,7 +220,7 @@ static void nan_and_infinity_take_their_nodes_to_float(void **state)
     (void)state;
     for (size_t i = 0; i < 3; i++) {
         struct planned p;
-        begin(&p);
+        planned_open_convs(&p);
         planned_make(&p, NO_OPTIONS);
         planned_saw_all(&p, 1);
         qn_stats_add((struct qn_stats *)(uintptr_t)p.stats[small_value(&p.s, "x")], &odd[i], 1);
@@ -248,7 +237,7 @@ static void values_that_stand_for_never_set_no_range(void **state)
     const float    never = -1e38f;
 
     (void)state;
-    begin(&p);
+    planned_open_convs(&p);
     planned_make(&p, NO_OPTIONS);
     planned_saw_all(&p, 1);
     qn_stats_add((struct qn_stats *)(uintptr_t)p.stats[small_value(&p.s, "x")], &never, 1);
@@ -263,7 +252,7 @@ static void weights_that_are_not_finite_take_their_layer_to_float(void **state)
         struct planned p;
 
         (void)state;
-        begin(&p);
+        planned_open_convs(&p);
         planned_make(&p, NO_OPTIONS);
         if (variant < 2) constant(&p, "a_w")[7] = variant ? NAN : -INFINITY;
         if (variant == 2) constant(&p, "a_bias")[3] = NAN;
@@ -280,7 +269,7 @@ static void accumulators_are_counted_from_products_and_bits(void **state)
     struct planned p;
 
     (void)state;
-    begin(&p);
+    planned_open_convs(&p);
     planned_make(&p, NO_OPTIONS);
     planned_saw_all(&p, 1);
     settle(&p);
@@ -295,7 +284,7 @@ static void threads_do_not_change_the_numbers(void **state)
 
     (void)state;
     for (int i = 0; i < 2; i++) {
-        begin(&p[i]);
+        planned_open_convs(&p[i]);
         planned_make(&p[i], OPTIONS("threads", i ? "7" : "1"));
         for (int k = 0; k < 16; k++) constant(&p[i], "a_w")[k] = sinf((float)k);
         planned_saw_all(&p[i], 1);
@@ -316,7 +305,7 @@ static void every_failed_allocation_is_reported(void **state)
             bool           again;
             qonnx_status   status;
 
-            begin(&p);
+            planned_open_convs(&p);
             planned_make(&p, NO_OPTIONS);
             planned_saw_all(&p, 1);
             qn_arena_inject_failure(nth, from_then_on);
@@ -351,7 +340,7 @@ static void one_tensor_may_have_its_range_found_in_another_way(void **state)
     qn_value_id       b;
 
     (void)state;
-    begin(&p);
+    planned_open_convs(&p);
     planned_make(&p, NO_OPTIONS);
     planned_saw_all(&p, 0.7f);
     b = small_value(&p.s, "b");
@@ -389,7 +378,7 @@ static void what_was_solved_before_is_taken_again(void **state)
     float                    scale;
 
     (void)state;
-    begin(&p);
+    planned_open_convs(&p);
     planned_make(&p, NO_OPTIONS);
     planned_saw_all(&p, 0.7f);
     saw_tail(&p, "b");

@@ -35,17 +35,6 @@ static void raise_floor(struct planned *p, double db)
     qn_arena_release(&arena);
 }
 
-/* conv a with a bias → Relu b → conv c → y */
-static void begin(struct planned *p)
-{
-    planned_open(p, 4);
-    small_conv(&p->s, "a", "x", "a_bias");
-    small_op(&p->s, "Relu", "b", "a");
-    small_conv(&p->s, "c", "b", NULL);
-    small_op(&p->s, "Abs", "y", "c");
-    small_output(&p->s, "y");
-}
-
 static void tensors_and_weights_are_listed_in_the_order_of_the_graph(void **state)
 {
     struct planned  p;
@@ -54,7 +43,7 @@ static void tensors_and_weights_are_listed_in_the_order_of_the_graph(void **stat
     size_t          count;
 
     (void)state;
-    begin(&p);
+    planned_open_convs(&p);
     planned_make(&p, NO_OPTIONS);
     planned_saw_all(&p, 1);
     rank(&p, &arena, &units, &count);
@@ -99,7 +88,7 @@ static void what_loses_too_much_stays_float_and_says_how_much(void **state)
     const float    far = 20; /* one value sets the range of all */
 
     (void)state;
-    begin(&p);
+    planned_open_convs(&p);
     planned_make(&p, NO_OPTIONS);
     planned_saw_all(&p, 0.1f);
     for (int i = 0; i < 50; i++) planned_again(&p, "c", 0.1f);
@@ -109,7 +98,7 @@ static void what_loses_too_much_stays_float_and_says_how_much(void **state)
     assert_reason(&p, "a", QN_REASON_QUANTIZED);
     planned_close(&p);
 
-    begin(&p);
+    planned_open_convs(&p);
     planned_make(&p, NO_OPTIONS);
     planned_saw_all(&p, 1);
     raise_floor(&p, 60);
