@@ -119,22 +119,24 @@ static const char *add(struct qn_around *w, const char *base, const char *suffix
     return name;
 }
 
-/* The operands that follow the first: codes, scales, zero points if there are any. */
-static qonnx_status operands(struct qn_around *w, qn_node_id n, const struct qn_matrix *m, const char **inputs)
+/* The operands made of the constant in `slot`: codes, scales, zero points if there are any. An output's codes end with its
+ * last block, [outputs][blocks][bytes of one], or with the depth, [outputs][bytes]. */
+static qonnx_status operands(struct qn_around *w, qn_node_id n, const struct qn_matrix *m, size_t slot, bool whole_blocks, const char **inputs)
 {
     const struct qn_block_form *form = &w->plan->nodes[n].blocks->form;
-    const char                 *base = qn_node_constant(w->plan->graph, n, 1)->name;
-    const size_t                blocks = qn_block_count(m, form), row = blocks * form->block;
-    const int64_t               shape[3] = { (int64_t)m->outputs, (int64_t)blocks, (int64_t)form->block * form->bits / 8 };
+    const char                 *base = qn_node_constant(w->plan->graph, n, slot)->name;
+    const size_t                blocks = qn_block_count(m, form), row = whole_blocks ? blocks * form->block : m->depth;
+    const int64_t               outputs = (int64_t)m->outputs, last = (int64_t)(whole_blocks ? form->block : row) * form->bits / 8;
+    const int64_t               cut[3] = { outputs, (int64_t)blocks, last }, rows[2] = { outputs, last };
     const size_t                zeros = (blocks * (size_t)form->bits + 7) / 8; /* those of an output begin at a whole byte */
     struct made                 made;
 
-    QN_TRY(make(w, n, m, (struct qn_block_place){ row, 1, blocks, 1, true }, m->outputs * row, zeros, 0, &made));
-    inputs[0] = add(w, base, "_quantized", QN_UINT8, 3, shape, made.codes, made.code_bytes);
-    inputs[1] = add(w, base, "_scales", QN_FLOAT, 2, shape, made.scale, made.blocks * sizeof(float));
+    QN_TRY(make(w, n, m, (struct qn_block_place){ row, 1, blocks, 1, whole_blocks }, m->outputs * row, zeros, 0, &made));
+    inputs[0] = add(w, base, "_quantized", QN_UINT8, whole_blocks ? 3 : 2, whole_blocks ? cut : rows, made.codes, made.code_bytes);
+    inputs[1] = add(w, base, "_scales", QN_FLOAT, 2, cut, made.scale, made.blocks * sizeof(float));
     inputs[2] = NULL;
     if (form->symmetric) return QONNX_OK;
-    inputs[2] = add(w, base, "_zero_points", QN_UINT8, 2, (const int64_t[]){ (int64_t)m->outputs, (int64_t)zeros }, made.zero, made.zero_bytes);
+    inputs[2] = add(w, base, "_zero_points", QN_UINT8, 2, (const int64_t[]){ outputs, (int64_t)zeros }, made.zero, made.zero_bytes);
     return QONNX_OK;
 }
 
@@ -166,7 +168,7 @@ qonnx_status qn_nbits_layer(struct qn_around *w, qn_node_id n)
     if (moved && !adds) qn_edit_set_input(w->edit, at.node, at.slot, bias);
     if (!written) {
         if (!(written = qn_around_new_blocks(w, n))) return qn_fail_nomem(w->err);
-        QN_TRY(operands(w, n, &m, written->names));
+        QN_TRY(operands(w, n, &m, 1, true, written->names));
     }
     memcpy(inputs + 1, written->names, sizeof written->names);
     node = qn_node_new(w->arena, "MatMulNBits", pb->name ? pb->name : "", inputs[3] ? 4 : 3, inputs, 1, &out);
@@ -185,25 +187,6 @@ qonnx_status qn_nbits_layer(struct qn_around *w, qn_node_id n)
 
 /* ---- GatherBlockQuantized ---- */
 
-/* Rows of codes, scales, zero points if there are any. */
-static qonnx_status table_operands(struct qn_around *w, qn_node_id n, const struct qn_matrix *m, const char **inputs)
-{
-    const struct qn_block_form *form = &w->plan->nodes[n].blocks->form;
-    const char                 *base = qn_node_constant(w->plan->graph, n, 0)->name;
-    const size_t                blocks = qn_block_count(m, form);
-    const int64_t               codes[2] = { (int64_t)m->outputs, (int64_t)m->depth * form->bits / 8 }, scales[2] = { (int64_t)m->outputs, (int64_t)blocks };
-    const size_t                zeros = (blocks * (size_t)form->bits + 7) / 8;
-    struct made                 made;
-
-    QN_TRY(make(w, n, m, (struct qn_block_place){ m->depth, 1, blocks, 1, false }, m->outputs * m->depth, zeros, 0, &made));
-    inputs[0] = add(w, base, "_quantized", QN_UINT8, 2, codes, made.codes, made.code_bytes);
-    inputs[1] = add(w, base, "_scales", QN_FLOAT, 2, scales, made.scale, made.blocks * sizeof(float));
-    inputs[2] = NULL;
-    if (form->symmetric) return QONNX_OK;
-    inputs[2] = add(w, base, "_zero_points", QN_UINT8, 2, (const int64_t[]){ (int64_t)m->outputs, (int64_t)zeros }, made.zero, made.zero_bytes);
-    return QONNX_OK;
-}
-
 qonnx_status qn_nbits_table(struct qn_around *w, qn_node_id n)
 {
     const Onnx__NodeProto      *pb = w->plan->graph->pb->node[n];
@@ -216,7 +199,7 @@ qonnx_status qn_nbits_table(struct qn_around *w, qn_node_id n)
     QN_TRY(find_matrix(w, n, &m));
     if (!written) {
         if (!(written = qn_around_new_blocks(w, n))) return qn_fail_nomem(w->err);
-        QN_TRY(table_operands(w, n, &m, written->names));
+        QN_TRY(operands(w, n, &m, 0, false, written->names));
     }
     inputs[0] = written->names[0];
     inputs[1] = pb->input[1];
